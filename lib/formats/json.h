@@ -1,14 +1,14 @@
-/* Reading JSON. A text is parsed whole into an immutable tree of values; this is the only way JSON from a file enters the
- * library. (Writing is dcls_json_out in base/text.h.)
+/* Reading JSON. A text is parsed whole into an immutable tree of values; this is the only way JSON from a
+ * file enters the library. (Writing is dcls_json_out in base/text.h.)
  *
- * The parser is RFC 8259 to the letter: no comments, no trailing commas, no leading zeros, no NaN, nothing after the value,
- * valid UTF-8 without a byte order mark, no lone surrogates. Beyond the RFC it refuses duplicate keys, \u0000 in strings
- * (they are C strings here), numbers too large for a double and more than DCLS_JSON_DEPTH levels of brackets. Time is linear
- * in the size of the text.
+ * The parser is RFC 8259 to the letter: no comments, no trailing commas, no leading zeros, no NaN, nothing
+ * after the value, valid UTF-8 without a byte order mark, no lone surrogates. Beyond the RFC it refuses
+ * duplicate keys, \u0000 in strings (they are C strings here), numbers too large for a double and more than
+ * DCLS_JSON_DEPTH levels of brackets. Time is linear in the size of the text.
  *
  * All functions that take a value accept NULL and treat it as a value of kind DCLS_JSON_NONE, so that
- * `dcls_json_as_int(dcls_json_find(node, "stride"), &stride)` is safe when there is no such member. Strings and values belong
- * to the root. A tree may be read by several threads. */
+ * `dcls_json_as_int(dcls_json_find(node, "stride"), &stride)` is safe when there is no such member. Strings
+ * and values belong to the root. A tree may be read by several threads. */
 #ifndef DCLS_FORMATS_JSON_H
 #define DCLS_FORMATS_JSON_H
 
@@ -29,8 +29,9 @@ typedef enum dcls_json_kind {
     DCLS_JSON_OBJECT
 } dcls_json_kind;
 
-/* Parses size bytes of text (no terminator needed, text is not kept). More than DCLS_LIMIT_JSON_BYTES, or values that would
- * take more than DCLS_LIMIT_MEMORY_BYTES, is DCLS_ERR_LIMIT; anything malformed DCLS_ERR_FORMAT with line and column. */
+/* Parses size bytes of text (no terminator needed, text is not kept). More than DCLS_LIMIT_JSON_BYTES, or
+ * values that would take more than DCLS_LIMIT_MEMORY_BYTES, is DCLS_ERR_LIMIT; anything malformed
+ * DCLS_ERR_FORMAT with line and column. */
 dcls_status dcls_json_parse(dcls_context *ctx, const char *text, size_t size, dcls_json **out);
 /* Frees a tree by its root. NULL is allowed. */
 void dcls_json_free(dcls_json *root);
@@ -39,8 +40,8 @@ dcls_json_kind dcls_json_kind_of(const dcls_json *value);
 /* "nothing", "null", "a boolean", "a number", "a string", "an array", "an object": for messages. */
 const char *dcls_json_kind_text(const dcls_json *value);
 
-/* An integer written as one (3) or a number that is integral (3.0, 3e2), between -(2^53 - 1) and 2^53 - 1, where doubles are
- * exact. False, leaving *out alone, for anything else. */
+/* An integer written as one (3) or a number that is integral (3.0, 3e2), between -(2^53 - 1) and 2^53 - 1,
+ * where doubles are exact. False, leaving *out alone, for anything else. */
 bool dcls_json_as_int(const dcls_json *value, int64_t *out);
 /* Any number; always finite. False, leaving *out alone, for anything else. */
 bool dcls_json_as_double(const dcls_json *value, double *out);
@@ -54,25 +55,27 @@ size_t dcls_json_count(const dcls_json *value);
 const dcls_json *dcls_json_at(const dcls_json *value, size_t index);
 /* The key under which a member stands in its object; NULL for a root and for elements of arrays. */
 const char *dcls_json_name(const dcls_json *member);
-/* The member of an object with this key, constant time on average. NULL if there is none or value is not an object. */
+/* The member of an object with this key, constant time on average. NULL if there is none or value is not an
+ * object. */
 const dcls_json *dcls_json_find(const dcls_json *object, const char *key);
 
 /* Writes a value as JSON again: same order, same values, strings and numbers spelt canonically. */
 void dcls_json_emit(dcls_json_out *out, const dcls_json *value);
 
-/* ---- arrays kept as text -----------------------------------------------------------------------------------
- * A tree node costs over a hundred bytes while parsing. Weights files hold large arrays of plain numbers; these can be left as
- * the text they are, checked like everything else, and be read token by token straight into their destination. */
+/* ---- arrays kept as text
+ * ----------------------------------------------------------------------------------- A tree node costs over
+ * a hundred bytes while parsing. Weights files hold large arrays of plain numbers; these can be left as the
+ * text they are, checked like everything else, and be read token by token straight into their destination. */
 
 typedef struct dcls_json_raw_spec {
     int depth;               /* levels of objects around the member: 2 for {"t": {"shape": [..]}} */
     const char *const *keys; /* NULL-terminated names of members that stay text if they are arrays */
 } dcls_json_raw_spec;
 
-/* dcls_json_parse with raw arrays: they have kind DCLS_JSON_ARRAY and count 0, and point into text, which must outlive the
- * tree. An element of a raw array may be a scalar or an array, not an object. */
-dcls_status dcls_json_parse_raw(dcls_context *ctx, const char *text, size_t size, const dcls_json_raw_spec *spec,
-                                dcls_json **out);
+/* dcls_json_parse with raw arrays: they have kind DCLS_JSON_ARRAY and count 0, and point into text, which
+ * must outlive the tree. An element of a raw array may be a scalar or an array, not an object. */
+dcls_status dcls_json_parse_raw(dcls_context *ctx, const char *text, size_t size,
+                                const dcls_json_raw_spec *spec, dcls_json **out);
 
 typedef enum dcls_json_token_kind {
     DCLS_JSON_TOKEN_END,
