@@ -1,0 +1,66 @@
+/* What this processor can do. */
+#include "base/cpu.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const level_names[] = {"scalar", "avx2", "avx512"};
+
+const char *dcls_cpu_name(dcls_cpu_level level)
+{
+    return (unsigned)level <= DCLS_CPU_AVX512 ? level_names[level] : "unknown";
+}
+
+#ifdef __x86_64__
+
+#include <cpuid.h>
+
+/* Bits of CPUID leaves 1 and 7 and of XCR0, named as in the processor manuals. */
+#define LEAF1_ECX_AVX2   (bit_FMA | bit_OSXSAVE | bit_AVX | bit_F16C)
+#define LEAF7_EBX_AVX512 (bit_AVX512F | bit_AVX512DQ | bit_AVX512BW | bit_AVX512VL)
+#define XCR0_AVX         0x06u /* SSE and AVX registers */
+#define XCR0_AVX512      0xe6u /* these, mask registers and both halves of the ZMM registers */
+
+static uint64_t read_xcr0(void)
+{
+    uint32_t low, high;
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return (uint64_t)high << 32 | low;
+}
+
+static bool has_all(uint64_t bits, uint64_t wanted)
+{
+    return (bits & wanted) == wanted;
+}
+
+/* The operating system must save the registers too (XCR0), not only the processor have the instructions. */
+static dcls_cpu_level hardware_level(void)
+{
+    unsigned eax, ebx, ecx, edx;
+    if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx) || !has_all(ecx, LEAF1_ECX_AVX2)) return DCLS_CPU_SCALAR;
+    uint64_t xcr0 = read_xcr0();
+    if (!__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx)) return DCLS_CPU_SCALAR;
+    if (!has_all(ebx, bit_AVX2) || !has_all(xcr0, XCR0_AVX)) return DCLS_CPU_SCALAR;
+    if (!has_all(ebx, LEAF7_EBX_AVX512) || !has_all(xcr0, XCR0_AVX512)) return DCLS_CPU_AVX2;
+    return DCLS_CPU_AVX512;
+}
+
+#else
+
+static dcls_cpu_level hardware_level(void)
+{
+    return DCLS_CPU_SCALAR;
+}
+
+#endif
+
+dcls_cpu_level dcls_cpu_detect(void)
+{
+    dcls_cpu_level level = hardware_level();
+    const char *wanted = getenv("DCLS_CPU");
+    for (int i = 0; wanted != NULL && i < (int)level; i++)
+        if (strcmp(wanted, level_names[i]) == 0) return (dcls_cpu_level)i;
+    return level;
+}

@@ -1,0 +1,14 @@
+/* What this processor can do. */
+#ifndef DCLS_BASE_CPU_H
+#define DCLS_BASE_CPU_H
+
+/* Instruction-set levels the vector kernels are compiled for, in rising order. */
+typedef enum dcls_cpu_level { DCLS_CPU_SCALAR, DCLS_CPU_AVX2, DCLS_CPU_AVX512 } dcls_cpu_level;
+
+/* The highest level both the processor and the operating system support, cut down to the environment variable
+ * DCLS_CPU (scalar, avx2, avx512) if it is set to one of these. avx2 includes FMA and F16C; avx512 includes
+ * F, BW, DQ, VL. */
+dcls_cpu_level dcls_cpu_detect(void);
+const char *dcls_cpu_name(dcls_cpu_level level);
+
+#endif

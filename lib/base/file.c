@@ -1,0 +1,97 @@
+/* Whole files in. */
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+#define FIRST_READ ((size_t)64 << 10) /* for inputs whose size is not known */
+
+dcls_status dcls_fail_errno(dcls_context *ctx, const char *what, int error)
+{
+    char buffer[256];
+    return dcls_fail(ctx, error == ENOMEM ? DCLS_ERR_MEMORY : DCLS_ERR_IO, "%s: %s", what,
+                     strerror_r(error, buffer, sizeof buffer));
+}
+
+static dcls_status refuse_kind(dcls_context *ctx, const struct stat *st)
+{
+    if (S_ISDIR(st->st_mode)) return dcls_fail(ctx, DCLS_ERR_IO, "is a directory");
+    if (S_ISCHR(st->st_mode) || S_ISBLK(st->st_mode)) return dcls_fail(ctx, DCLS_ERR_IO, "is a device");
+    return DCLS_OK;
+}
+
+static dcls_status fail_limit(dcls_context *ctx, uint64_t limit)
+{
+    return dcls_fail(ctx, DCLS_ERR_LIMIT, "larger than the limit of %" PRIu64 " bytes", limit);
+}
+
+static dcls_status enlarge(dcls_context *ctx, dcls_bytes *bytes, size_t *capacity)
+{
+    size_t doubled;
+    if (!dcls_mul_size(*capacity, 2, &doubled)) return fail_limit(ctx, SIZE_MAX);
+    unsigned char *data = dcls_alloc(ctx, doubled, 1);
+    if (data == NULL) return DCLS_ERR_MEMORY;
+    memcpy(data, bytes->data, bytes->size);
+    free(bytes->data);
+    bytes->data = data;
+    *capacity = doubled;
+    return DCLS_OK;
+}
+
+/* Reads to the end whatever fstat said: files grow and shrink, and those under /proc claim to be empty. */
+static dcls_status read_all(dcls_context *ctx, int fd, uint64_t limit, size_t capacity, dcls_bytes *bytes)
+{
+    bytes->size = 0;
+    bytes->data = dcls_alloc(ctx, capacity, 1);
+    if (bytes->data == NULL) return DCLS_ERR_MEMORY;
+    for (;;) {
+        if (bytes->size == capacity) DCLS_TRY(enlarge(ctx, bytes, &capacity));
+        ssize_t got = read(fd, bytes->data + bytes->size, capacity - bytes->size);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return dcls_fail_errno(ctx, "cannot read", errno);
+        if (got == 0) return DCLS_OK;
+        bytes->size += (size_t)got;
+        if (bytes->size > limit) return fail_limit(ctx, limit);
+    }
+}
+
+static dcls_status read_fd(dcls_context *ctx, int fd, uint64_t limit, dcls_bytes *out)
+{
+    struct stat st;
+    if (fstat(fd, &st) != 0) return dcls_fail_errno(ctx, "cannot read", errno);
+    DCLS_TRY(refuse_kind(ctx, &st));
+    size_t capacity = FIRST_READ;
+    if (S_ISREG(st.st_mode) && st.st_size > 0) {
+        if ((uint64_t)st.st_size > limit) return fail_limit(ctx, limit);
+        capacity = (size_t)st.st_size + 1; /* so that the end is seen without growing */
+    }
+    dcls_bytes bytes = {0};
+    dcls_status status = read_all(ctx, fd, limit, capacity, &bytes);
+    if (status == DCLS_OK)
+        *out = bytes;
+    else
+        free(bytes.data);
+    return status;
+}
+
+dcls_status dcls_file_read(dcls_context *ctx, const char *path, uint64_t limit, dcls_bytes *out)
+{
+    *out = (dcls_bytes){0};
+    if (strcmp(path, "-") == 0) return read_fd(ctx, STDIN_FILENO, limit, out);
+
+    struct stat st; /* asked before opening: opening a device can have effects */
+    if (stat(path, &st) != 0) return dcls_fail_errno(ctx, "cannot open", errno);
+    DCLS_TRY(refuse_kind(ctx, &st));
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0) return dcls_fail_errno(ctx, "cannot open", errno);
+    dcls_status status = read_fd(ctx, fd, limit, out);
+    close(fd);
+    return status;
+}
