@@ -10,18 +10,19 @@
  *     dcls_plan_create(ctx, model, NULL, 4, (const int64_t[]){1, 3, 32, 32}, &plan);
  *     dcls_plan_run(ctx, plan, input, output);
  *
- * Errors.  Every function that can fail returns a dcls_status; dcls_context_message() then holds one line that
- * says what is wrong. On failure out-parameters are set to NULL or left as they were; nothing is leaked. The
- * library never prints, exits or aborts.
+ * Errors.  Every function that can fail returns a dcls_status; dcls_context_message() then holds one line
+ * that says what is wrong. On failure out-parameters are set to NULL or left as they were; nothing is leaked.
+ * The library never prints, exits or aborts.
  *
- * Threads.  There is no global state. A context and a plan are each used by one thread at a time; a loaded model
- * and a set of tensors are immutable through this header and may be shared by any number of threads.
+ * Threads.  There is no global state. A context and a plan are each used by one thread at a time; a loaded
+ * model and a set of tensors are immutable through this header and may be shared by any number of threads.
  *
- * Ownership.  X_create and X_load hand the caller an object to be released with X_destroy; destroying NULL does
- * nothing. Strings and tensor data returned by query functions belong to the object asked and live as long
- * as it does.
+ * Ownership.  X_create and X_load hand the caller an object to be released with X_destroy; destroying NULL
+ * does nothing. Strings and tensor data returned by query functions belong to the object asked and live as
+ * long as it does.
  *
- * Tensors are dense and row-major; activations are [N, C, spatial..]: batch, channels, then rows before columns.
+ * Tensors are dense and row-major; activations are [N, C, spatial..]: batch, channels, then rows before
+ * columns.
  */
 #ifndef DCLS_H
 #define DCLS_H
@@ -48,7 +49,8 @@ extern "C" {
 /* The version of the library that is running, such as "0.1.0". */
 DCLS_API const char *dcls_version(void);
 
-/* ---- status and context ---------------------------------------------------------------------------------- */
+/* ---- status and context ----------------------------------------------------------------------------------
+ */
 
 typedef enum dcls_status {
     DCLS_OK = 0,
@@ -70,12 +72,12 @@ typedef struct dcls_context dcls_context;
 DCLS_API dcls_status dcls_context_create(dcls_context **out);
 DCLS_API void dcls_context_destroy(dcls_context *ctx);
 
-/* One line without newline about the last failure in ctx; "" if nothing failed yet. Never names the file that was
- * being loaded: the caller knows it. Valid until the next failure in ctx. */
+/* One line without newline about the last failure in ctx; "" if nothing failed yet. Never names the file that
+ * was being loaded: the caller knows it. Valid until the next failure in ctx. */
 DCLS_API const char *dcls_context_message(const dcls_context *ctx);
 
-/* Number of threads plans made from ctx run with, 1 to 1024; 0 asks for the default: the processors this process may
- * use (affinity and cgroup quota). Results are the same bits for any number. */
+/* Number of threads plans made from ctx run with, 1 to 1024; 0 asks for the default: the processors this
+ * process may use (affinity and cgroup quota). Results are the same bits for any number. */
 DCLS_API dcls_status dcls_context_set_threads(dcls_context *ctx, int threads);
 DCLS_API int dcls_context_threads(const dcls_context *ctx);
 
@@ -90,7 +92,8 @@ typedef enum dcls_limit {
 DCLS_API void dcls_context_set_limit(dcls_context *ctx, dcls_limit limit, uint64_t value);
 DCLS_API uint64_t dcls_context_limit(const dcls_context *ctx, dcls_limit limit);
 
-/* ---- named tensors ----------------------------------------------------------------------------------------- */
+/* ---- named tensors
+ * ----------------------------------------------------------------------------------------- */
 
 typedef enum dcls_dtype {
     DCLS_F32,
@@ -113,8 +116,9 @@ DCLS_API size_t dcls_dtype_size(dcls_dtype dtype);
 
 #define DCLS_MAX_DIMS 8
 
-/* One tensor as seen from outside; data is row-major little-endian, 8-byte aligned or better, nbytes = size of dtype times
- * the product of shape[0..ndim). A scalar has ndim 0. data is not NULL even when nbytes is 0. */
+/* One tensor as seen from outside; data is row-major little-endian, 8-byte aligned or better, nbytes = size
+ * of dtype times the product of shape[0..ndim). A scalar has ndim 0. data is not NULL even when nbytes is 0.
+ */
 typedef struct dcls_tensor {
     const char *name;
     dcls_dtype dtype;
@@ -127,14 +131,17 @@ typedef struct dcls_tensor {
 /* A set of named tensors with string metadata: the content of a weights file, whatever its format. */
 typedef struct dcls_tensors dcls_tensors;
 
-/* Reads safetensors, JSON models, PyTorch checkpoints (zip and pre-1.6) and .npy, recognised by content. A .npy holds one
- * tensor, named "array". A file of another kind is DCLS_ERR_FORMAT with a message that says what it looks like. */
+/* Reads safetensors, JSON models, PyTorch checkpoints (zip and pre-1.6) and .npy, recognised by content. A
+ * .npy holds one tensor, named "array". A file of another kind is DCLS_ERR_FORMAT with a message that says
+ * what it looks like. */
 DCLS_API dcls_status dcls_tensors_load_file(dcls_context *ctx, const char *path, dcls_tensors **out);
 /* The same from memory; data may be freed after the call. */
-DCLS_API dcls_status dcls_tensors_load_memory(dcls_context *ctx, const void *data, size_t size, dcls_tensors **out);
+DCLS_API dcls_status dcls_tensors_load_memory(dcls_context *ctx, const void *data, size_t size,
+                                              dcls_tensors **out);
 DCLS_API void dcls_tensors_destroy(dcls_tensors *tensors);
 
-/* What the set was read from: "safetensors", "json", "pytorch zip", "pytorch legacy", "npy" or "" for a set made in memory. */
+/* What the set was read from: "safetensors", "json", "pytorch zip", "pytorch legacy", "npy" or "" for a set
+ * made in memory. */
 DCLS_API const char *dcls_tensors_format(const dcls_tensors *tensors);
 DCLS_API size_t dcls_tensors_count(const dcls_tensors *tensors);
 /* index < count. */
@@ -145,16 +152,19 @@ DCLS_API const dcls_tensor *dcls_tensors_find(const dcls_tensors *tensors, const
 DCLS_API const char *dcls_tensors_meta_key(const dcls_tensors *tensors, size_t index);
 DCLS_API const char *dcls_tensors_meta_value(const dcls_tensors *tensors, size_t index);
 
-/* ---- models -------------------------------------------------------------------------------------------------- */
+/* ---- models
+ * -------------------------------------------------------------------------------------------------- */
 
 /* A network with its weights. Immutable once loaded. */
 typedef struct dcls_model dcls_model;
 
-/* Loads a file that holds a network: a binary model (safetensors with "dcls.model" metadata) or a JSON model. A bare
- * state dict is DCLS_ERR_FORMAT: it needs an architecture, see dcls_model_from_tensors in dcls_tools.h. */
+/* Loads a file that holds a network: a binary model (safetensors with "dcls.model" metadata) or a JSON model.
+ * A bare state dict is DCLS_ERR_FORMAT: it needs an architecture, see dcls_model_from_tensors in
+ * dcls_tools.h. */
 DCLS_API dcls_status dcls_model_load_file(dcls_context *ctx, const char *path, dcls_model **out);
 /* The same from memory; data may be freed after the call. */
-DCLS_API dcls_status dcls_model_load_memory(dcls_context *ctx, const void *data, size_t size, dcls_model **out);
+DCLS_API dcls_status dcls_model_load_memory(dcls_context *ctx, const void *data, size_t size,
+                                            dcls_model **out);
 DCLS_API void dcls_model_destroy(dcls_model *model);
 
 typedef enum dcls_task { DCLS_TASK_CLASSIFICATION, DCLS_TASK_SEGMENTATION, DCLS_TASK_FEATURES } dcls_task;
@@ -164,7 +174,8 @@ typedef enum dcls_task { DCLS_TASK_CLASSIFICATION, DCLS_TASK_SEGMENTATION, DCLS_
 DCLS_API dcls_task dcls_model_task(const dcls_model *model);
 /* "classification", "segmentation", "features". */
 DCLS_API const char *dcls_task_name(dcls_task task);
-/* The input as [N, C, spatial..] with DCLS_ANY where a size is open (N always is); returns its rank, 3 to 5. */
+/* The input as [N, C, spatial..] with DCLS_ANY where a size is open (N always is); returns its rank, 3 to 5.
+ */
 DCLS_API int dcls_model_input_shape(const dcls_model *model, int64_t shape[DCLS_MAX_DIMS]);
 /* Number of class labels; 0 if the model has none. */
 DCLS_API size_t dcls_model_label_count(const dcls_model *model);
@@ -173,22 +184,23 @@ DCLS_API const char *dcls_model_label(const dcls_model *model, size_t index);
 /* The tensors the model was loaded with. */
 DCLS_API const dcls_tensors *dcls_model_tensors(const dcls_model *model);
 
-/* ---- plans --------------------------------------------------------------------------------------------------- */
+/* ---- plans
+ * --------------------------------------------------------------------------------------------------- */
 
-/* A model made ready for one input shape: memory laid out, algorithms chosen, weights packed. Keeps its own copy of what it
- * needs except the model, which must outlive it. */
+/* A model made ready for one input shape: memory laid out, algorithms chosen, weights packed. Keeps its own
+ * copy of what it needs except the model, which must outlive it. */
 typedef struct dcls_plan dcls_plan;
 
 /* How DCLS layers are run; each is described in dcls(1). All agree within float tolerance. */
 typedef enum dcls_algo {
     DCLS_ALGO_AUTO,      /* chosen per layer from shapes and numbers of taps */
     DCLS_ALGO_CONSTRUCT, /* build the dense kernel once, convolve */
-    DCLS_ALGO_IM2COL,    /* gather interpolated columns at the positions, one GEMM; where positions allow it */
-    DCLS_ALGO_SPARSE     /* a list of non-zero cells (taps), applied directly */
+    DCLS_ALGO_IM2COL, /* gather interpolated columns at the positions, one GEMM; where positions allow it */
+    DCLS_ALGO_SPARSE  /* a list of non-zero cells (taps), applied directly */
 } dcls_algo;
 
 typedef struct dcls_plan_options {
-    dcls_algo algo;   /* a forced algorithm falls back to construct for layers it cannot run */
+    dcls_algo algo;    /* a forced algorithm falls back to construct for layers it cannot run */
     double tap_cutoff; /* gauss only: taps below this share of a kernel's sum of |w| are dropped; 0 keeps all,
                           negative asks for the default */
 } dcls_plan_options;
@@ -196,11 +208,12 @@ typedef struct dcls_plan_options {
 /* Defaults: auto, default cut-off. */
 DCLS_API dcls_plan_options dcls_plan_options_default(void);
 
-/* shape is [N, C, spatial..], ndim its length. options NULL means the defaults. The number of threads is taken from ctx now.
- * Fails with DCLS_ERR_ARGUMENT when the model cannot take this shape (the node is named) and with DCLS_ERR_LIMIT when the
- * plan would need more memory than the limit allows. */
-DCLS_API dcls_status dcls_plan_create(dcls_context *ctx, const dcls_model *model, const dcls_plan_options *options,
-                                      int ndim, const int64_t *shape, dcls_plan **out);
+/* shape is [N, C, spatial..], ndim its length. options NULL means the defaults. The number of threads is
+ * taken from ctx now. Fails with DCLS_ERR_ARGUMENT when the model cannot take this shape (the node is named)
+ * and with DCLS_ERR_LIMIT when the plan would need more memory than the limit allows. */
+DCLS_API dcls_status dcls_plan_create(dcls_context *ctx, const dcls_model *model,
+                                      const dcls_plan_options *options, int ndim, const int64_t *shape,
+                                      dcls_plan **out);
 DCLS_API void dcls_plan_destroy(dcls_plan *plan);
 
 /* Shape of the output; returns its rank. Classification: [N, classes]; segmentation: [N, classes, H, W]. */
@@ -208,11 +221,12 @@ DCLS_API int dcls_plan_output_shape(const dcls_plan *plan, int64_t shape[DCLS_MA
 /* Bytes of activations and workspace the plan holds. */
 DCLS_API size_t dcls_plan_memory(const dcls_plan *plan);
 
-/* Runs the network. input: floats of the plan's input shape; output: room for floats of its output shape; both are
- * kept by the caller and must not overlap. Does not allocate. */
+/* Runs the network. input: floats of the plan's input shape; output: room for floats of its output shape;
+ * both are kept by the caller and must not overlap. Does not allocate. */
 DCLS_API dcls_status dcls_plan_run(dcls_context *ctx, dcls_plan *plan, const float *input, float *output);
 
-/* ---- pictures ------------------------------------------------------------------------------------------------ */
+/* ---- pictures
+ * ------------------------------------------------------------------------------------------------ */
 
 /* A picture of 8-bit RGB pixels, rows from top to bottom. */
 typedef struct dcls_image dcls_image;
@@ -222,10 +236,12 @@ typedef enum dcls_image_flags {
     DCLS_IMAGE_IGNORE_ORIENTATION = 1 /* leave a JPEG's EXIF orientation unapplied */
 } dcls_image_flags;
 
-/* PNG (every colour type, depth and interlace), JPEG (baseline and progressive; EXIF orientation applied) and binary or
- * plain PPM/PGM/PBM, recognised by content. Pixels equal Pillow's convert("RGB"): alpha is dropped, 16-bit samples keep their
- * upper 8 bits, colour profiles and gamma are ignored. path "-" is standard input. A truncated picture is an error. */
-DCLS_API dcls_status dcls_image_load_file(dcls_context *ctx, const char *path, unsigned flags, dcls_image **out);
+/* PNG (every colour type, depth and interlace), JPEG (baseline and progressive; EXIF orientation applied) and
+ * binary or plain PPM/PGM/PBM, recognised by content. Pixels equal Pillow's convert("RGB"): alpha is dropped,
+ * 16-bit samples keep their upper 8 bits, colour profiles and gamma are ignored. path "-" is standard input.
+ * A truncated picture is an error. */
+DCLS_API dcls_status dcls_image_load_file(dcls_context *ctx, const char *path, unsigned flags,
+                                          dcls_image **out);
 DCLS_API dcls_status dcls_image_load_memory(dcls_context *ctx, const void *data, size_t size, unsigned flags,
                                             dcls_image **out);
 /* A picture of the caller's pixels, which are copied: [height, width, 3]. */
@@ -241,7 +257,8 @@ typedef enum dcls_filter { DCLS_FILTER_NEAREST, DCLS_FILTER_BILINEAR, DCLS_FILTE
 
 typedef enum dcls_resize_mode {
     DCLS_RESIZE_NONE,
-    DCLS_RESIZE_SHORTER, /* shorter side becomes resize_height, the longer int(longer * size / shorter), as torchvision */
+    DCLS_RESIZE_SHORTER, /* shorter side becomes resize_height, the longer int(longer * size / shorter), as
+                            torchvision */
     DCLS_RESIZE_EXACT    /* to resize_height x resize_width, whatever the aspect */
 } dcls_resize_mode;
 
@@ -250,7 +267,8 @@ typedef struct dcls_preprocess {
     dcls_resize_mode resize;
     int64_t resize_height, resize_width;
     dcls_filter filter;
-    int64_t crop_height, crop_width; /* 0, 0: no crop; a picture smaller than the crop is padded with black as torchvision does */
+    int64_t crop_height, crop_width; /* 0, 0: no crop; a picture smaller than the crop is padded with black as
+                                        torchvision does */
     int channels;                    /* 3: RGB; 1: Pillow's convert("L") */
     float mean[3], std[3];
 } dcls_preprocess;
@@ -258,11 +276,13 @@ typedef struct dcls_preprocess {
 /* What the model asks for. */
 DCLS_API const dcls_preprocess *dcls_model_preprocess(const dcls_model *model);
 /* Size of the tensor [1, channels, *height, *width] that a picture of that size gives. */
-DCLS_API dcls_status dcls_preprocess_size(dcls_context *ctx, const dcls_preprocess *preprocess, int64_t image_width,
-                                          int64_t image_height, int64_t *height, int64_t *width);
-/* Writes the tensor [channels, height, width]; the resize equals Pillow's (antialiased, 8-bit fixed point between passes). */
-DCLS_API dcls_status dcls_preprocess_run(dcls_context *ctx, const dcls_preprocess *preprocess, const dcls_image *image,
-                                         float *tensor);
+DCLS_API dcls_status dcls_preprocess_size(dcls_context *ctx, const dcls_preprocess *preprocess,
+                                          int64_t image_width, int64_t image_height, int64_t *height,
+                                          int64_t *width);
+/* Writes the tensor [channels, height, width]; the resize equals Pillow's (antialiased, 8-bit fixed point
+ * between passes). */
+DCLS_API dcls_status dcls_preprocess_run(dcls_context *ctx, const dcls_preprocess *preprocess,
+                                         const dcls_image *image, float *tensor);
 
 #ifdef __cplusplus
 }

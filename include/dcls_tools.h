@@ -1,6 +1,6 @@
 /*
- * What the dcls commands need beyond dcls.h: building models out of state dicts, conversions, analysis, pictures of
- * results. The rules of dcls.h on errors, threads and ownership hold here too.
+ * What the dcls commands need beyond dcls.h: building models out of state dicts, conversions, analysis,
+ * pictures of results. The rules of dcls.h on errors, threads and ownership hold here too.
  */
 #ifndef DCLS_TOOLS_H
 #define DCLS_TOOLS_H
@@ -11,23 +11,27 @@
 extern "C" {
 #endif
 
-/* ---- building and saving models -------------------------------------------------------------------------------- */
+/* ---- building and saving models
+ * -------------------------------------------------------------------------------- */
 
 typedef struct dcls_build_options {
-    const char *arch;            /* "convmixer", "convnext_dcls", "deeplabv3"; NULL: see arch_json, else the file's own network */
+    const char *arch; /* "convmixer", "convnext_dcls", "deeplabv3"; NULL: see arch_json, else the file's own
+                         network */
     const char *arch_json;       /* text of a JSON model file (its tensors, if any, are not used), or NULL */
     const char *const *settings; /* "KEY=VALUE" or "GLOB:KEY=VALUE" for layers whose name matches the glob */
     size_t setting_count;
-    const char *preprocess; /* "imagenet", "imagenet-bicubic", "cifar10", "none"; NULL: the model's own, else none */
+    const char
+        *preprocess; /* "imagenet", "imagenet-bicubic", "cifar10", "none"; NULL: the model's own, else none */
     const char *const *labels; /* class names, NULL: the model's own */
     size_t label_count;
 } dcls_build_options;
 
-/* Makes a model of a state dict (or remakes one of a file that holds a network). The tensors are moved into the model;
- * they are gone in failure too. Tensors the network does not name are dropped unless they are known by-products
- * (num_batches_tracked, auxiliary heads); an unknown leftover is DCLS_ERR_FORMAT and named. */
-DCLS_API dcls_status dcls_model_build(dcls_context *ctx, dcls_tensors *tensors, const dcls_build_options *options,
-                                      dcls_model **out);
+/* Makes a model of a state dict (or remakes one of a file that holds a network). The tensors are moved into
+ * the model; they are gone in failure too. Tensors the network does not name are dropped unless they are
+ * known by-products (num_batches_tracked, auxiliary heads); an unknown leftover is DCLS_ERR_FORMAT and named.
+ */
+DCLS_API dcls_status dcls_model_build(dcls_context *ctx, dcls_tensors *tensors,
+                                      const dcls_build_options *options, dcls_model **out);
 /* True if the set carries a network. */
 DCLS_API bool dcls_tensors_hold_model(const dcls_tensors *tensors);
 
@@ -36,53 +40,59 @@ DCLS_API dcls_status dcls_model_save(dcls_context *ctx, const dcls_model *model,
 DCLS_API dcls_status dcls_tensors_save(dcls_context *ctx, const dcls_tensors *tensors, const char *path);
 
 /* A .npy file of floats, written whole or not at all. */
-DCLS_API dcls_status dcls_npy_save(dcls_context *ctx, const char *path, int ndim, const int64_t *shape, const float *data);
+DCLS_API dcls_status dcls_npy_save(dcls_context *ctx, const char *path, int ndim, const int64_t *shape,
+                                   const float *data);
 
-/* Checks a suffix before work begins: DCLS_ERR_ARGUMENT unless path can be written by dcls_model_save (model true) or
- * dcls_tensors_save (model false). */
+/* Checks a suffix before work begins: DCLS_ERR_ARGUMENT unless path can be written by dcls_model_save (model
+ * true) or dcls_tensors_save (model false). */
 DCLS_API dcls_status dcls_output_path_check(dcls_context *ctx, const char *path, bool model);
 
-/* Every DCLS layer becomes the plain convolution with the constructed kernel (design equations of each version). */
+/* Every DCLS layer becomes the plain convolution with the constructed kernel (design equations of each
+ * version). */
 DCLS_API dcls_status dcls_model_to_dense(dcls_context *ctx, const dcls_model *model, dcls_model **out);
-/* The same for a state dict: every group X.weight + X.P (+ X.SIG) becomes the dense X.weight. Settings give `version` and
- * `dilated_kernel_size` (one number or one per dimension), for all layers or by glob. */
-DCLS_API dcls_status dcls_tensors_to_dense(dcls_context *ctx, const dcls_tensors *tensors, const char *const *settings,
-                                           size_t setting_count, dcls_tensors **out);
+/* The same for a state dict: every group X.weight + X.P (+ X.SIG) becomes the dense X.weight. Settings give
+ * `version` and `dilated_kernel_size` (one number or one per dimension), for all layers or by glob. */
+DCLS_API dcls_status dcls_tensors_to_dense(dcls_context *ctx, const dcls_tensors *tensors,
+                                           const char *const *settings, size_t setting_count,
+                                           dcls_tensors **out);
 
 /* Models inside the program. name is "convmixer-dcls-cifar10" and so on; NULL past the end. */
 DCLS_API const char *dcls_builtin_name(size_t index);
 /* DCLS_ERR_ARGUMENT with the list of names if there is no such model. name NULL is the default classifier. */
 DCLS_API dcls_status dcls_builtin_load(dcls_context *ctx, const char *name, dcls_model **out);
 
-/* ---- analysis ------------------------------------------------------------------------------------------------------ */
+/* ---- analysis
+ * ------------------------------------------------------------------------------------------------------ */
 
-/* What one DCLS layer learned. Positions are in cells from the window's centre, in the order of P's first axis. */
+/* What one DCLS layer learned. Positions are in cells from the window's centre, in the order of P's first
+ * axis. */
 typedef struct dcls_layer_report {
     const char *layer;   /* "dcls", "2_1d", "3_1d", "2dK1d" */
     const char *version; /* "v0", "v1", "max", "gauss" */
     int ndim;            /* of positions */
     int64_t dilated_kernel_size[3];
     int64_t kernel_count;
-    int64_t elements;           /* weights that have a position */
-    bool shared_positions;      /* one P for all output channels */
-    const char *shared_with;    /* first layer with the same P tensor, or NULL */
+    int64_t elements;        /* weights that have a position */
+    bool shared_positions;   /* one P for all output channels */
+    const char *shared_with; /* first layer with the same P tensor, or NULL */
     double position_mean[3], position_std[3], position_min[3], position_max[3];
     double spread_mean, spread_min, spread_max; /* of S = |SIG| + offset; 0 without SIG */
-    int64_t clamped;            /* elements with a coordinate at the clamp limit floor(D/2) */
-    double mass_lost;           /* share of sum |w| whose coefficients fall outside the window, 0..1 */
-    int64_t taps;               /* non-zero cells of all kernels */
-    bool even_window;           /* an even D: "same" padding cannot keep the size */
-    int64_t not_finite;         /* positions or spreads that are NaN or infinite */
+    int64_t clamped;                            /* elements with a coordinate at the clamp limit floor(D/2) */
+    double mass_lost;   /* share of sum |w| whose coefficients fall outside the window, 0..1 */
+    int64_t taps;       /* non-zero cells of all kernels */
+    bool even_window;   /* an even D: "same" padding cannot keep the size */
+    int64_t not_finite; /* elements with a NaN or infinite coordinate or spread */
 } dcls_layer_report;
 
 typedef struct dcls_node_report {
     const char *op, *name;
     int ndim;
     int64_t shape[DCLS_MAX_DIMS]; /* of its output */
-    int64_t weights, positions, spreads; /* learned numbers; biases, norms count as weights; shared tensors count once */
-    int64_t macs_dense, macs_sparse;     /* multiply-accumulates for the analysed input; equal without DCLS */
-    int64_t receptive_field[3];          /* theoretical, in input pixels per spatial dimension; 0: whole input */
-    const char *algorithm;               /* the plan's choice, "" where there is none */
+    int64_t weights, positions,
+        spreads; /* learned numbers; biases, norms count as weights; shared tensors count once */
+    int64_t macs_dense, macs_sparse; /* multiply-accumulates for the analysed input; equal without DCLS */
+    int64_t receptive_field[3];      /* theoretical, in input pixels per spatial dimension; 0: whole input */
+    const char *algorithm;           /* the plan's choice, "" where there is none */
     bool has_layer;
     dcls_layer_report layer;
 } dcls_node_report;
@@ -90,8 +100,8 @@ typedef struct dcls_node_report {
 typedef struct dcls_report dcls_report;
 
 /* Analyses model for one input shape, whose open sizes must be given. */
-DCLS_API dcls_status dcls_report_create(dcls_context *ctx, const dcls_model *model, int ndim, const int64_t *shape,
-                                        dcls_report **out);
+DCLS_API dcls_status dcls_report_create(dcls_context *ctx, const dcls_model *model, int ndim,
+                                        const int64_t *shape, dcls_report **out);
 DCLS_API void dcls_report_destroy(dcls_report *report);
 DCLS_API size_t dcls_report_count(const dcls_report *report);
 DCLS_API const dcls_node_report *dcls_report_node(const dcls_report *report, size_t index);
@@ -106,16 +116,19 @@ typedef struct dcls_tensor_stats {
     int64_t count, nan, inf, zero;
 } dcls_tensor_stats;
 
-DCLS_API dcls_status dcls_tensor_statistics(dcls_context *ctx, const dcls_tensor *tensor, dcls_tensor_stats *out);
+DCLS_API dcls_status dcls_tensor_statistics(dcls_context *ctx, const dcls_tensor *tensor,
+                                            dcls_tensor_stats *out);
 /* Element index < number of elements, as double (I64 beyond 2^53 rounds). */
 DCLS_API double dcls_tensor_value(const dcls_tensor *tensor, int64_t index);
 
-/* ---- results as pictures -------------------------------------------------------------------------------------------- */
+/* ---- results as pictures
+ * -------------------------------------------------------------------------------------------- */
 
-/* Class of largest logit per pixel: logits [classes, height, width] are resized bilinearly to out_height x out_width
- * first where sizes differ. classes <= 256. Ties go to the lower index; NaN counts as lowest. */
-DCLS_API dcls_status dcls_mask_from_logits(dcls_context *ctx, const float *logits, int64_t classes, int64_t height,
-                                           int64_t width, int64_t out_height, int64_t out_width, uint8_t *mask);
+/* Class of largest logit per pixel: logits [classes, height, width] are resized bilinearly to out_height x
+ * out_width first where sizes differ. classes <= 256. Ties go to the lower index; NaN counts as lowest. */
+DCLS_API dcls_status dcls_mask_from_logits(dcls_context *ctx, const float *logits, int64_t classes,
+                                           int64_t height, int64_t width, int64_t out_height,
+                                           int64_t out_width, uint8_t *mask);
 /* Colour of a class: the model's palette, else the Pascal VOC colours. */
 DCLS_API void dcls_model_color(const dcls_model *model, size_t index, uint8_t rgb[3]);
 /* A palette PNG whose pixel value is the class. palette [colors, 3]. */
@@ -123,17 +136,20 @@ DCLS_API dcls_status dcls_mask_save(dcls_context *ctx, const char *path, const u
                                     int64_t height, const uint8_t *palette, int colors);
 
 typedef struct dcls_overlay_options {
-    double alpha;              /* opacity of the class colours, 0..1 */
-    const uint8_t *palette;    /* [colors, 3] */
+    double alpha;           /* opacity of the class colours, 0..1 */
+    const uint8_t *palette; /* [colors, 3] */
     int colors;
     const char *const *labels; /* [colors], NULL: indices */
 } dcls_overlay_options;
 
-/* The picture with the mask blended over it, and below it a legend of the classes present with their share. */
-DCLS_API dcls_status dcls_overlay_save(dcls_context *ctx, const char *path, const dcls_image *image, const uint8_t *mask,
-                                       const dcls_overlay_options *options);
+/* The picture with the mask blended over it, and below it a legend of the classes present with their share.
+ */
+DCLS_API dcls_status dcls_overlay_save(dcls_context *ctx, const char *path, const dcls_image *image,
+                                       const uint8_t *mask, const dcls_overlay_options *options);
 
-/* ---- text ------------------------------------------------------------------------------------------------------------- */
+/* ---- text
+ * -------------------------------------------------------------------------------------------------------------
+ */
 
 /* JSON as the commands print it. One line per value at depth 0 when indent is 0. */
 typedef struct dcls_json_writer dcls_json_writer;
@@ -141,16 +157,19 @@ DCLS_API dcls_status dcls_json_writer_create(dcls_context *ctx, int indent, dcls
 DCLS_API void dcls_json_writer_destroy(dcls_json_writer *writer);
 DCLS_API void dcls_json_write_open(dcls_json_writer *writer, const char *key_or_null, char bracket);
 DCLS_API void dcls_json_write_close(dcls_json_writer *writer, char bracket);
-DCLS_API void dcls_json_write_string(dcls_json_writer *writer, const char *key_or_null, const char *value_or_null);
+DCLS_API void dcls_json_write_string(dcls_json_writer *writer, const char *key_or_null,
+                                     const char *value_or_null);
 DCLS_API void dcls_json_write_int(dcls_json_writer *writer, const char *key_or_null, int64_t value);
 DCLS_API void dcls_json_write_double(dcls_json_writer *writer, const char *key_or_null, double value);
 DCLS_API void dcls_json_write_float(dcls_json_writer *writer, const char *key_or_null, float value);
 DCLS_API void dcls_json_write_bool(dcls_json_writer *writer, const char *key_or_null, bool value);
-/* The text so far; NULL if memory ran out. Belongs to writer, valid until the next call. dcls_json_writer_reset empties it. */
+/* The text so far; NULL if memory ran out. Belongs to writer, valid until the next call.
+ * dcls_json_writer_reset empties it. */
 DCLS_API const char *dcls_json_writer_text(const dcls_json_writer *writer);
 DCLS_API void dcls_json_writer_reset(dcls_json_writer *writer);
 
-/* Copies text with control characters and invalid UTF-8 as \xNN: safe on a terminal. Always terminates buffer. */
+/* Copies text with control characters and invalid UTF-8 as \xNN: safe on a terminal. Always terminates
+ * buffer. */
 DCLS_API void dcls_printable(char *buffer, size_t size, const char *text);
 
 #ifdef __cplusplus

@@ -1,11 +1,13 @@
 /*
- * The DCLS kernel: elements with a weight, a real-valued position and (max, gauss) a spread, interpolated onto the cells of
- * a dense window. Source: Khalfaoui-Hassani, Pellegrini, Masquelier, "Dilated convolution with learnable spacings", arXiv
- * 2112.03740 (v0, v1), and "Learnable spacings beyond bilinear interpolation", arXiv 2306.00817 (max, gauss), in the exact
- * form of the published package, its axis order and off-centre unequal windows included.
+ * The DCLS kernel: elements with a weight, a real-valued position and (max, gauss) a spread, interpolated
+ * onto the cells of a dense window. Source: Khalfaoui-Hassani, Pellegrini, Masquelier, "Dilated convolution
+ * with learnable spacings", arXiv 2112.03740 (v0, v1), and "Learnable spacings beyond bilinear
+ * interpolation", arXiv 2306.00817 (max, gauss), in the exact form of the published package, its axis order
+ * and off-centre unequal windows included.
  *
- * A layer's kernels are seen as `rows` independent windows: weight [out, in/groups, K] has out * in/groups rows. Layers that
- * learn positions along one dimension only (2_1d, 3_1d) have one row per cell of their dense dimensions.
+ * A layer's kernels are seen as `rows` independent windows: weight [out, in/groups, K] has out * in/groups
+ * rows. Layers that learn positions along one dimension only (2_1d, 3_1d) have one row per cell of their
+ * dense dimensions.
  */
 #ifndef DCLS_KERNEL_KERNEL_H
 #define DCLS_KERNEL_KERNEL_H
@@ -22,15 +24,16 @@ bool dcls_version_has_spread(dcls_version_kind version);
 
 typedef struct dcls_kernel {
     dcls_version_kind version;
-    int ndim;              /* dimensions with positions, 1 to 3 */
-    int64_t size[3];       /* dilated_kernel_size D in kernel-axis order, each >= 1 */
-    int64_t rows;          /* windows */
-    int64_t count;         /* K, elements per window */
-    int64_t position_rows; /* == rows, or a divisor of it: row r takes the positions of row r % position_rows */
-    float spread_offset;   /* S = |SIG| + this: see dcls_spread_offset */
-    const float *weight;   /* [rows, count] */
-    const float *P;        /* [ndim, position_rows, count] */
-    const float *SIG;      /* the same shape, NULL for v0 and v1 */
+    int ndim;        /* dimensions with positions, 1 to 3 */
+    int64_t size[3]; /* dilated_kernel_size D in kernel-axis order, each >= 1 */
+    int64_t rows;    /* windows */
+    int64_t count;   /* K, elements per window */
+    int64_t
+        position_rows;   /* == rows, or a divisor of it: row r takes the positions of row r % position_rows */
+    float spread_offset; /* S = |SIG| + this: see dcls_spread_offset */
+    const float *weight; /* [rows, count] */
+    const float *P;      /* [ndim, position_rows, count] */
+    const float *SIG;    /* the same shape, NULL for v0 and v1 */
 } dcls_kernel;
 
 /* 1.0 for max, 0.27 for gauss, but 1.0 for gauss in a 2_1d layer; 0 without spreads. */
@@ -39,11 +42,12 @@ float dcls_spread_offset(dcls_version_kind version, bool is_2_1d);
 /* Product of size[0..ndim). */
 int64_t dcls_kernel_cells(const dcls_kernel *k);
 
-/* The kernel dimension a(j) that index j of P addresses: v0 1-D (0), 2-D (0,1), 3-D (0,2,1); the others reversed. */
+/* The kernel dimension a(j) that index j of P addresses: v0 1-D (0), 2-D (0,1), 3-D (0,2,1); the others
+ * reversed. */
 int dcls_kernel_axis(dcls_version_kind version, int ndim, int j);
 
-/* out [rows, cells]: every window's dense kernel. Rows are independent; the result does not depend on threads. A NaN position
- * or spread makes its window NaN. Fails only when memory is short. */
+/* out [rows, cells]: every window's dense kernel. Rows are independent; the result does not depend on
+ * threads. A NaN position or spread makes its window NaN. Fails only when memory is short. */
 dcls_status dcls_kernel_construct(dcls_context *ctx, const dcls_kernel *k, int threads, float *out);
 
 /* What a layer learned, for reports. Arrays are per index j of P. */
@@ -51,11 +55,13 @@ typedef struct dcls_kernel_stats {
     double position_mean[3], position_std[3], position_min[3], position_max[3];
     double spread_mean, spread_min, spread_max;
     int64_t clamped;    /* elements with a coordinate at or beyond the clamp limit floor(D_j / 2) */
-    int64_t not_finite; /* positions and spreads that are NaN or infinite; they are left out of the other figures */
+    int64_t not_finite; /* elements with a NaN or infinite coordinate or spread; the other figures leave them
+                           out */
     double mass_lost;   /* sum |w| (1 - (sum of X in the window) / (sum of X over all integers)) / sum |w| */
 } dcls_kernel_stats;
 
-dcls_kernel_stats dcls_kernel_statistics(const dcls_kernel *k);
+/* scratch: room for the largest size[d] doubles. */
+dcls_kernel_stats dcls_kernel_statistics(const dcls_kernel *k, double *scratch);
 
 /* Non-zero cells of windows: row r has the cells cell[start[r]..start[r+1]) in rising order. */
 typedef struct dcls_taps {
@@ -65,10 +71,10 @@ typedef struct dcls_taps {
     float *value;
 } dcls_taps;
 
-/* Taps of dense windows [rows, cells]: those with |value| > cutoff * (sum of |value| over the window); cutoff 0 keeps every
- * non-zero cell. NaN is kept. */
-dcls_status dcls_taps_from_dense(dcls_context *ctx, const float *dense, int64_t rows, int64_t cells, double cutoff,
-                                 dcls_taps *out);
+/* Taps of dense windows [rows, cells]: those with |value| > cutoff * (sum of |value| over the window); cutoff
+ * 0 keeps every non-zero cell. NaN is kept. */
+dcls_status dcls_taps_from_dense(dcls_context *ctx, const float *dense, int64_t rows, int64_t cells,
+                                 double cutoff, dcls_taps *out);
 void dcls_taps_free(dcls_taps *taps);
 
 #endif

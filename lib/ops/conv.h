@@ -1,15 +1,16 @@
 /*
- * Convolution, forward. Four algorithms share one life: create packs what it needs from the weights (copied; the epilogue's
- * arrays are referenced and must outlive it), run computes
- *     out[n, o, y] = epilogue(sum over c, k of weight[o, c, k] * in[n, c, y * stride - pad + k * dilation])
- * without allocating. in and out must not overlap; residual may be out. workspace: dcls_conv_workspace(conv, threads) bytes,
- * 64-byte aligned. Results are the same bits for any number of threads: tiles depend on the geometry alone, and one BLAS
- * call computes one whole tile.
+ * Convolution, forward. Four algorithms share one life: create packs what it needs from the weights (copied;
+ * the epilogue's arrays are referenced and must outlive it), run computes out[n, o, y] = epilogue(sum over c,
+ * k of weight[o, c, k] * in[n, c, y * stride - pad + k * dilation]) without allocating. in and out must not
+ * overlap; residual may be out. workspace: dcls_conv_workspace(conv, threads) bytes, 64-byte aligned. Results
+ * are the same bits for any number of threads: tiles depend on the geometry alone, and one BLAS call computes
+ * one whole tile.
  *
  *   dense        any convolution: tiles of an im2col matrix (or the input itself, for 1x1) and one GEMM each
- *   sparse       a list of taps per (output channel, input channel), applied directly; cost follows the number of taps
- *   interpolated DCLS with output-shared positions or one output per group: interpolated input columns, one per (input
- *                channel, element), gathered by tiles, and one GEMM; the time- and memory-efficient method of arXiv 2112.03740
+ *   sparse       a list of taps per (output channel, input channel), applied directly; cost follows the
+ * number of taps interpolated DCLS with output-shared positions or one output per group: interpolated input
+ * columns, one per (input channel, element), gathered by tiles, and one GEMM; the time- and memory-efficient
+ * method of arXiv 2112.03740
  */
 #ifndef DCLS_OPS_CONV_H
 #define DCLS_OPS_CONV_H
@@ -28,20 +29,20 @@ dcls_status dcls_conv_create_dense(dcls_context *ctx, const dcls_geometry *g, co
 dcls_status dcls_conv_create_sparse(dcls_context *ctx, const dcls_geometry *g, const dcls_taps *taps,
                                     const dcls_epilogue *epilogue, dcls_conv **out);
 
-/* elements: one row per (input channel of a group, element), rows = in_channels / groups * count for output-shared
- * positions, in_channels * count (group-major) otherwise: the cells and coefficients an element of weight 1 spreads over.
- * weight [out_channels, in_channels / groups, count]. */
-dcls_status dcls_conv_create_interpolated(dcls_context *ctx, const dcls_geometry *g, const dcls_taps *elements,
-                                          int64_t count, const float *weight, const dcls_epilogue *epilogue,
-                                          dcls_conv **out);
+/* elements: one row per (input channel of a group, element), rows = in_channels / groups * count for
+ * output-shared positions, in_channels * count (group-major) otherwise: the cells and coefficients an element
+ * of weight 1 spreads over. weight [out_channels, in_channels / groups, count]. */
+dcls_status dcls_conv_create_interpolated(dcls_context *ctx, const dcls_geometry *g,
+                                          const dcls_taps *elements, int64_t count, const float *weight,
+                                          const dcls_epilogue *epilogue, dcls_conv **out);
 
 size_t dcls_conv_workspace(const dcls_conv *conv, int threads);
 /* Bytes of packed weights and tables. */
 size_t dcls_conv_packed_bytes(const dcls_conv *conv);
 /* "dense", "sparse", "interpolated". */
 const char *dcls_conv_algorithm(const dcls_conv *conv);
-void dcls_conv_run(const dcls_conv *conv, const dcls_simd *simd, const float *in, const float *residual, float *out,
-                   void *workspace, int threads);
+void dcls_conv_run(const dcls_conv *conv, const dcls_simd *simd, const float *in, const float *residual,
+                   float *out, void *workspace, int threads);
 void dcls_conv_destroy(dcls_conv *conv);
 
 #endif

@@ -1,6 +1,7 @@
 /* What follows a convolution and can be done while its result is in cache:
  *     y = activation2(scale[c] * activation(y + bias[c]) + shift[c] + residual)
- * It covers a bias, an activation, a batch norm behind it, a layer scale, a residual and an activation behind that. */
+ * It covers a bias, an activation, a batch norm behind it, a layer scale, a residual and an activation behind
+ * that. */
 #ifndef DCLS_OPS_EPILOGUE_H
 #define DCLS_OPS_EPILOGUE_H
 
@@ -8,10 +9,10 @@
 #include "simd/simd.h"
 
 typedef struct dcls_epilogue {
-    const float *bias;         /* [out_channels] or NULL; like scale and shift owned by the plan */
+    const float *bias; /* [out_channels] or NULL; like scale and shift owned by the plan */
     dcls_activation activation;
     const float *scale, *shift; /* [out_channels], both or neither */
-    bool residual;              /* adds a tensor of the output's shape, passed at run time; it may be the output itself */
+    bool residual; /* adds a tensor of the output's shape, passed at run time; it may be the output itself */
     dcls_activation activation2;
 } dcls_epilogue;
 

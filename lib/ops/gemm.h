@@ -5,8 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* a [m, k] with row stride lda, b [k, n] with row stride ldb, c [m, n] with row stride ldc. transpose_b: b is [n, k].
- * accumulate: adds to c. Sizes may be 0 (k 0 clears c). */
+/* a [m, k] with row stride lda, b [k, n] with row stride ldb, c [m, n] with row stride ldc. transpose_b: b is
+ * [n, k]. accumulate: adds to c. Sizes may be 0 (k 0 clears c). */
 typedef struct dcls_gemm {
     int64_t m, n, k;
     const float *a, *b;

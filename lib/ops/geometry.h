@@ -1,5 +1,6 @@
-/* Sizes of a sliding-window operation. One and two spatial dimensions are the three-dimensional case with leading dimensions of
- * size 1, so every algorithm is written once. Activations are [batch, channels, in[0], in[1], in[2]], row-major. */
+/* Sizes of a sliding-window operation. One and two spatial dimensions are the three-dimensional case with
+ * leading dimensions of size 1, so every algorithm is written once. Activations are [batch, channels, in[0],
+ * in[1], in[2]], row-major. */
 #ifndef DCLS_OPS_GEOMETRY_H
 #define DCLS_OPS_GEOMETRY_H
 

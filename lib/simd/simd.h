@@ -1,5 +1,6 @@
-/* Vector kernels. One source, vec_template.inc, is compiled once per instruction set; a plan takes one table when it is made.
- * All pointers are to floats without alignment demands; n >= 0; in-place use (x == y) is allowed where both are named. */
+/* Vector kernels. One source, vec_template.inc, is compiled once per instruction set; a plan takes one table
+ * when it is made. All pointers are to floats without alignment demands; n >= 0; in-place use (x == y) is
+ * allowed where both are named. */
 #ifndef DCLS_SIMD_SIMD_H
 #define DCLS_SIMD_SIMD_H
 
@@ -21,25 +22,26 @@ typedef struct dcls_simd {
     int width;        /* floats per vector */
     void (*activate)(dcls_activation activation, const float *x, float *y, int64_t n);
     /* y = activation2(scale * activation(y + bias) + shift + residual); residual may be NULL or y */
-    void (*epilogue)(float *y, const float *residual, int64_t n, float bias, dcls_activation activation, float scale,
-                     float shift, dcls_activation activation2);
+    void (*epilogue)(float *y, const float *residual, int64_t n, float bias, dcls_activation activation,
+                     float scale, float shift, dcls_activation activation2);
     void (*add)(const float *a, const float *b, float *y, int64_t n);
     void (*mul)(const float *a, const float *b, float *y, int64_t n);
     void (*scale_shift)(const float *x, float *y, int64_t n, float scale, float shift);
-    float (*sum)(const float *x, int64_t n);      /* fixed order of additions: depends on n alone */
-    float (*max)(const float *x, int64_t n);      /* NaN if any is NaN; n >= 1 */
+    float (*sum)(const float *x, int64_t n); /* fixed order of additions: depends on n alone */
+    float (*max)(const float *x, int64_t n); /* NaN if any is NaN; n >= 1 */
     /* y = exp(x - shift), returns the sum */
     float (*exp_sum)(const float *x, float *y, int64_t n, float shift);
     /* Sparse depthwise row kernel: for r < rows, i < n:
      *     y[r * y_stride + i] = sum over t < taps of value[t] * x[offset[t] + r * x_stride + i * step]
      * The caller guarantees that every address is inside the plane. step is 1 or 2 or more (stride). */
-    void (*taps_rows)(const float *x, int64_t x_stride, int64_t step, const int64_t *offset, const float *value,
-                      int64_t taps, float *y, int64_t y_stride, int64_t rows, int64_t n);
+    void (*taps_rows)(const float *x, int64_t x_stride, int64_t step, const int64_t *offset,
+                      const float *value, int64_t taps, float *y, int64_t y_stride, int64_t rows, int64_t n);
     /* y[i] += value * x[i * step], i < n: borders and general sparse convolution */
     void (*axpy)(float value, const float *x, int64_t step, float *y, int64_t n);
-    /* Layer norm over channels for n pixels: x, y are [channels] rows `stride` floats apart. weight, bias [channels] or NULL. */
-    void (*layer_norm)(const float *x, float *y, int64_t channels, int64_t stride, int64_t n, const float *weight,
-                       const float *bias, float eps);
+    /* Layer norm over channels for n pixels: x, y are [channels] rows `stride` floats apart. weight, bias
+     * [channels] or NULL. */
+    void (*layer_norm)(const float *x, float *y, int64_t channels, int64_t stride, int64_t n,
+                       const float *weight, const float *bias, float eps);
 } dcls_simd;
 
 /* The table for a level, or for the highest level below it that was compiled in. Never NULL. */

@@ -1,0 +1,131 @@
+/* Dense kernels out of elements, and the facts that describe a version. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/threads.h"
+#include "kernel/kernel.h"
+#include "kernel/profile.h"
+
+static const char *const version_names[DCLS_VERSION_COUNT] = {"v0", "v1", "max", "gauss"};
+
+const char *dcls_version_name(dcls_version_kind version)
+{
+    return version_names[version];
+}
+
+int dcls_version_from_name(const char *name)
+{
+    for (int v = 0; v < DCLS_VERSION_COUNT; v++)
+        if (strcmp(name, version_names[v]) == 0) return v;
+    return -1;
+}
+
+bool dcls_version_has_spread(dcls_version_kind version)
+{
+    return version == DCLS_MAX || version == DCLS_GAUSS;
+}
+
+float dcls_spread_offset(dcls_version_kind version, bool is_2_1d)
+{
+    if (version == DCLS_MAX) return 1.0f;
+    if (version == DCLS_GAUSS) return is_2_1d ? 1.0f : 0.27f;
+    return 0.0f;
+}
+
+int64_t dcls_kernel_cells(const dcls_kernel *k)
+{
+    int64_t cells = 1;
+    for (int d = 0; d < k->ndim; d++)
+        cells *= k->size[d];
+    return cells;
+}
+
+int dcls_kernel_axis(dcls_version_kind version, int ndim, int j)
+{
+    if (version != DCLS_V0) return ndim - 1 - j;
+    if (ndim == 3 && j > 0) return 3 - j;
+    return j;
+}
+
+/* Profiles of one element in the order of kernel dimensions, missing dimensions as a single cell of 1. */
+static void element_profiles(const dcls_kernel *k, int64_t position_row, int64_t element,
+                             dcls_profile profiles[3])
+{
+    for (int d = k->ndim; d < 3; d++) {
+        profiles[d].lo = 0;
+        profiles[d].hi = 1;
+        profiles[d].sum = profiles[d].x[0] = 1;
+    }
+    for (int j = 0; j < k->ndim; j++) {
+        int axis = dcls_kernel_axis(k->version, k->ndim, j);
+        int64_t at = (j * k->position_rows + position_row) * k->count + element;
+        float spread = k->SIG ? fabsf(k->SIG[at]) + k->spread_offset : 0;
+        dcls_profile_fill(k->version, k->size[axis], dcls_profile_centre(k->P[at], k->size[j]), spread,
+                          &profiles[axis]);
+    }
+}
+
+/* Adds scale * (product of the profiles) to the window. */
+static void add_element(const dcls_kernel *k, const dcls_profile profiles[3], double scale, float *window)
+{
+    int64_t size1 = k->ndim > 1 ? k->size[1] : 1, size2 = k->ndim > 2 ? k->size[2] : 1;
+    const dcls_profile *p0 = &profiles[0], *p1 = &profiles[1], *p2 = &profiles[2];
+    for (int64_t t0 = p0->lo; t0 < p0->hi; t0++) {
+        double x0 = scale * p0->x[t0 - p0->lo];
+        for (int64_t t1 = p1->lo; t1 < p1->hi; t1++) {
+            double x01 = x0 * p1->x[t1 - p1->lo];
+            float *cells = window + (t0 * size1 + t1) * size2;
+            for (int64_t t2 = p2->lo; t2 < p2->hi; t2++)
+                cells[t2] += (float)(x01 * p2->x[t2 - p2->lo]);
+        }
+    }
+}
+
+static void construct_row(const dcls_kernel *k, int64_t row, dcls_profile profiles[3], float *window)
+{
+    memset(window, 0, (size_t)dcls_kernel_cells(k) * sizeof *window);
+    for (int64_t e = 0; e < k->count; e++) {
+        element_profiles(k, row % k->position_rows, e, profiles);
+        double scale = (double)k->weight[row * k->count + e];
+        if (k->version != DCLS_V0) scale /= profiles[0].sum * profiles[1].sum * profiles[2].sum + 1e-7;
+        add_element(k, profiles, scale, window);
+    }
+}
+
+#define ROWS_PER_TASK 32
+
+typedef struct construct_job {
+    const dcls_kernel *k;
+    float *out;
+    double *scratch; /* per worker: a profile for each of three dimensions */
+    int64_t scratch_stride, cells;
+} construct_job;
+
+static void construct_rows(void *arg, int64_t item, int worker)
+{
+    const construct_job *job = arg;
+    const dcls_kernel *k = job->k;
+    dcls_profile profiles[3];
+    double *scratch = job->scratch + worker * job->scratch_stride;
+    for (int d = 0; d < 3; d++) {
+        profiles[d].x = scratch;
+        scratch += d < k->ndim ? k->size[d] : 1;
+    }
+    int64_t end = (item + 1) * ROWS_PER_TASK < k->rows ? (item + 1) * ROWS_PER_TASK : k->rows;
+    for (int64_t row = item * ROWS_PER_TASK; row < end; row++)
+        construct_row(k, row, profiles, job->out + row * job->cells);
+}
+
+dcls_status dcls_kernel_construct(dcls_context *ctx, const dcls_kernel *k, int threads, float *out)
+{
+    construct_job job = {.k = k, .out = out, .cells = dcls_kernel_cells(k)};
+    for (int d = 0; d < 3; d++)
+        job.scratch_stride += d < k->ndim ? k->size[d] : 1;
+    job.scratch_stride = (job.scratch_stride + 7) / 8 * 8; /* workers share no cache line */
+    job.scratch = dcls_alloc(ctx, (size_t)threads * (size_t)job.scratch_stride, sizeof *job.scratch);
+    if (!job.scratch) return DCLS_ERR_MEMORY;
+    dcls_parallel_for(threads, (k->rows + ROWS_PER_TASK - 1) / ROWS_PER_TASK, construct_rows, &job);
+    free(job.scratch);
+    return DCLS_OK;
+}
