@@ -201,8 +201,8 @@ typedef enum dcls_algo {
 
 typedef struct dcls_plan_options {
     dcls_algo algo;    /* a forced algorithm falls back to construct for layers it cannot run */
-    double tap_cutoff; /* gauss only: taps below this share of a kernel's sum of |w| are dropped; 0 keeps all,
-                          negative asks for the default */
+    double tap_cutoff; /* gauss only: share of a kernel's sum of |w| that may be dropped with its smallest
+                          taps; 0 keeps every tap, negative asks for the default, 1e-6 */
 } dcls_plan_options;
 
 /* Defaults: auto, default cut-off. */

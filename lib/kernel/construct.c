@@ -97,12 +97,13 @@ static void construct_row(const dcls_kernel *k, int64_t row, dcls_profile profil
 
 typedef struct construct_job {
     const dcls_kernel *k;
+    int64_t first, rows, cells;
     float *out;
     double *scratch; /* per worker: a profile for each of three dimensions */
-    int64_t scratch_stride, cells;
+    int64_t scratch_stride;
 } construct_job;
 
-static void construct_rows(void *arg, int64_t item, int worker)
+static void construct_task(void *arg, int64_t item, int worker)
 {
     const construct_job *job = arg;
     const dcls_kernel *k = job->k;
@@ -112,20 +113,27 @@ static void construct_rows(void *arg, int64_t item, int worker)
         profiles[d].x = scratch;
         scratch += d < k->ndim ? k->size[d] : 1;
     }
-    int64_t end = (item + 1) * ROWS_PER_TASK < k->rows ? (item + 1) * ROWS_PER_TASK : k->rows;
-    for (int64_t row = item * ROWS_PER_TASK; row < end; row++)
-        construct_row(k, row, profiles, job->out + row * job->cells);
+    int64_t begin = item * ROWS_PER_TASK,
+            end = begin + ROWS_PER_TASK < job->rows ? begin + ROWS_PER_TASK : job->rows;
+    for (int64_t row = begin; row < end; row++)
+        construct_row(k, job->first + row, profiles, job->out + row * job->cells);
 }
 
-dcls_status dcls_kernel_construct(dcls_context *ctx, const dcls_kernel *k, int threads, float *out)
+dcls_status dcls_kernel_construct_rows(dcls_context *ctx, const dcls_kernel *k, int64_t first, int64_t rows,
+                                       int threads, float *out)
 {
-    construct_job job = {.k = k, .out = out, .cells = dcls_kernel_cells(k)};
+    construct_job job = {.k = k, .first = first, .rows = rows, .cells = dcls_kernel_cells(k), .out = out};
     for (int d = 0; d < 3; d++)
         job.scratch_stride += d < k->ndim ? k->size[d] : 1;
     job.scratch_stride = (job.scratch_stride + 7) / 8 * 8; /* workers share no cache line */
     job.scratch = dcls_alloc(ctx, (size_t)threads * (size_t)job.scratch_stride, sizeof *job.scratch);
     if (!job.scratch) return DCLS_ERR_MEMORY;
-    dcls_parallel_for(threads, (k->rows + ROWS_PER_TASK - 1) / ROWS_PER_TASK, construct_rows, &job);
+    dcls_parallel_for(threads, (rows + ROWS_PER_TASK - 1) / ROWS_PER_TASK, construct_task, &job);
     free(job.scratch);
     return DCLS_OK;
+}
+
+dcls_status dcls_kernel_construct(dcls_context *ctx, const dcls_kernel *k, int threads, float *out)
+{
+    return dcls_kernel_construct_rows(ctx, k, 0, k->rows, threads, out);
 }

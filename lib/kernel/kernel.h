@@ -49,6 +49,9 @@ int dcls_kernel_axis(dcls_version_kind version, int ndim, int j);
 /* out [rows, cells]: every window's dense kernel. Rows are independent; the result does not depend on
  * threads. A NaN position or spread makes its window NaN. Fails only when memory is short. */
 dcls_status dcls_kernel_construct(dcls_context *ctx, const dcls_kernel *k, int threads, float *out);
+/* The same for the rows first .. first + rows - 1 alone: out [rows, cells]. */
+dcls_status dcls_kernel_construct_rows(dcls_context *ctx, const dcls_kernel *k, int64_t first, int64_t rows,
+                                       int threads, float *out);
 
 /* What a layer learned, for reports. Arrays are per index j of P. */
 typedef struct dcls_kernel_stats {
@@ -69,12 +72,18 @@ typedef struct dcls_taps {
     int64_t *start; /* [rows + 1] */
     int32_t *cell;
     float *value;
+    size_t cell_capacity, value_capacity;
 } dcls_taps;
 
-/* Taps of dense windows [rows, cells]: those with |value| > cutoff * (sum of |value| over the window); cutoff
- * 0 keeps every non-zero cell. NaN is kept. */
+/* cutoff is the share of a window's sum of |value| that may be lost: cells no larger than cutoff * sum /
+ * cells are dropped. 0 keeps every non-zero cell. NaN is kept. */
+
+/* Taps of dense windows [rows, cells]. */
 dcls_status dcls_taps_from_dense(dcls_context *ctx, const float *dense, int64_t rows, int64_t cells,
                                  double cutoff, dcls_taps *out);
+/* Taps of a DCLS kernel's windows, without holding all of them dense at once. */
+dcls_status dcls_taps_from_kernel(dcls_context *ctx, const dcls_kernel *k, double cutoff, int threads,
+                                  dcls_taps *out);
 void dcls_taps_free(dcls_taps *taps);
 
 #endif
