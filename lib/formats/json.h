@@ -59,16 +59,18 @@ const char *dcls_json_name(const dcls_json *member);
  * object. */
 const dcls_json *dcls_json_find(const dcls_json *object, const char *key);
 
-/* Writes a value as JSON again: same order, same values, strings and numbers spelt canonically. */
+/* Writes a value as JSON again: same order, same values, strings and numbers spelt canonically. Not for
+ * values with raw arrays (below). */
 void dcls_json_emit(dcls_json_out *out, const dcls_json *value);
 
-/* ---- arrays kept as text
- * ----------------------------------------------------------------------------------- A tree node costs over
- * a hundred bytes while parsing. Weights files hold large arrays of plain numbers; these can be left as the
- * text they are, checked like everything else, and be read token by token straight into their destination. */
+/* ---- arrays kept as text -------------------------------------------------------------------------------
+ * A tree node costs some 200 bytes while parsing. Weights files hold large arrays of plain numbers; these can
+ * be left as the text they are, checked like everything else, and be read token by token straight into their
+ * destination. */
 
 typedef struct dcls_json_raw_spec {
-    int depth;               /* levels of objects around the member: 2 for {"t": {"shape": [..]}} */
+    const char *within;      /* only inside this member of the root; NULL: anywhere */
+    int depth;               /* levels of brackets around the member: 2 for {"t": {"shape": [..]}} */
     const char *const *keys; /* NULL-terminated names of members that stay text if they are arrays */
 } dcls_json_raw_spec;
 
@@ -82,17 +84,22 @@ typedef enum dcls_json_token_kind {
     DCLS_JSON_TOKEN_OPEN,   /* '[' */
     DCLS_JSON_TOKEN_CLOSE,  /* ']' */
     DCLS_JSON_TOKEN_SCALAR, /* number, true, false or null */
-    DCLS_JSON_TOKEN_STRING  /* text is what stands between the quotes, escapes untouched */
+    DCLS_JSON_TOKEN_STRING  /* what stands between the quotes, escapes untouched */
 } dcls_json_token_kind;
 
+typedef struct dcls_json_token {
+    dcls_json_token_kind kind;
+    const char *text;
+    size_t length;
+} dcls_json_token;
+
 typedef struct dcls_json_cursor {
-    const char *at;
-    int depth;
+    const char *at, *end;
 } dcls_json_cursor;
 
-/* A cursor before the opening bracket of a raw array; its at is NULL if value is not one. */
-dcls_json_cursor dcls_json_raw_open(const dcls_json *value);
-/* The next token, its text and length. After the last closing bracket DCLS_JSON_TOKEN_END. */
-dcls_json_token_kind dcls_json_raw_next(dcls_json_cursor *cursor, const char **text, size_t *length);
+/* A cursor before the opening bracket of a raw array; false if value is not one. */
+bool dcls_json_raw_open(const dcls_json *value, dcls_json_cursor *out);
+/* The next token; DCLS_JSON_TOKEN_END after the closing bracket of the whole. */
+dcls_json_token dcls_json_raw_next(dcls_json_cursor *cursor);
 
 #endif
