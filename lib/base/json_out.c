@@ -18,7 +18,7 @@ static void new_line(dcls_json_out *j)
 static void separate(dcls_json_out *j)
 {
     if (!j->after_key) {
-        if (j->need_comma) dcls_string_puts(j->to, j->indent > 0 ? "," : ", ");
+        if (j->need_comma) dcls_string_puts(j->to, j->indent > 0 || j->compact ? "," : ", ");
         if (j->depth > 0) new_line(j);
     }
     j->after_key = false;
@@ -89,7 +89,7 @@ void dcls_json_key(dcls_json_out *j, const char *key)
 {
     separate(j);
     put_quoted(j->to, key);
-    dcls_string_puts(j->to, ": ");
+    dcls_string_puts(j->to, j->compact ? ":" : ": ");
     j->after_key = true;
 }
 

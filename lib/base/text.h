@@ -42,6 +42,7 @@ typedef struct dcls_json_out {
     dcls_string *to;
     int indent, depth;
     bool need_comma, after_key;
+    bool compact; /* with indent 0: no spaces after commas and colons */
 } dcls_json_out;
 
 void dcls_json_begin(dcls_json_out *j, char bracket /* '{' or '[' */);
