@@ -1,0 +1,265 @@
+# dcls: GNU make build. `make help` lists the targets; V=1 shows the commands.
+#
+# CC, CFLAGS, CPPFLAGS, LDFLAGS, LDLIBS, PREFIX, LIBDIR, DESTDIR are honoured. Objects go to build/<config>/, so builds
+# with different compilers or sanitizers do not disturb each other; a change of flags rebuilds.
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+AR ?= ar
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-5s %s\n' $(1) '$(2)';)
+
+# ---- configuration ------------------------------------------------------------------------------------------------
+# SAN=1: AddressSanitizer and UndefinedBehaviorSanitizer; SAN=fuzz: these and libFuzzer's hooks (clang); COV=1: gcov.
+
+CONFIG := $(notdir $(firstword $(CC)))$(if $(SAN),-san$(filter-out 1,$(SAN)))$(if $(COV),-cov)
+B := build/$(CONFIG)
+ARCH := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
+X86_64 := $(filter x86_64,$(ARCH))
+VERSION := $(shell sed -n 's/.*DCLS_VERSION_STRING *"\(.*\)"/\1/p' include/dcls.h)
+SOVERSION := 0
+
+PREFIX ?= /usr/local
+BINDIR ?= $(PREFIX)/bin
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+DATADIR ?= $(PREFIX)/share
+MANDIR ?= $(DATADIR)/man
+
+# ---- flags --------------------------------------------------------------------------------------------------------
+
+WARNINGS := -Wall -Wextra -Wshadow -Wcast-qual -Wundef -Wvla -Wformat=2 -Wmissing-prototypes -Wstrict-prototypes \
+            -Wpointer-arith -Wwrite-strings
+
+# Loops over pixels gain from -O3; whoever sets CFLAGS decides alone.
+ifeq ($(origin CFLAGS),undefined)
+CFLAGS := $(if $(COV),-O0,-O2) -g
+HOT_CFLAGS := $(if $(SAN)$(COV),,-O3)
+endif
+
+# Cheap protection. _FORTIFY_SOURCE needs optimisation and does not go with sanitizers.
+HARDEN := -fstack-protector-strong $(if $(X86_64),-fcf-protection)
+HARDEN += $(if $(SAN)$(COV)$(findstring FORTIFY,$(CFLAGS)$(CPPFLAGS)),,$(if $(filter -O1 -O2 -O3 -Os,$(CFLAGS)),-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2))
+HARDEN_LINK := -Wl,-z,relro,-z,now
+
+# a*b + c is never fused behind our back (-ffp-contract=off): both compilers then compute the same bits from the same C,
+# and fused multiply-adds stand in lib/simd where they are written out. Nobody reads errno after sqrtf.
+FLOAT := -ffp-contract=off -fno-math-errno
+
+ifdef SAN
+SANITIZE := -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all -fno-omit-frame-pointer
+ifeq ($(SAN),fuzz)
+SANITIZE := -fsanitize=fuzzer-no-link $(SANITIZE)
+endif
+endif
+ifdef COV
+SANITIZE := --coverage -fprofile-update=atomic
+endif
+
+# Position-independent throughout: the same objects serve the static library, the shared one and the program.
+ALL_CFLAGS = -std=c11 $(WARNINGS) $(FLOAT) -fPIC -fno-semantic-interposition -fvisibility=hidden \
+             $(HARDEN) $(HOT) $(ISA) $(SANITIZE) $(CFLAGS)
+ALL_CPPFLAGS = -D_GNU_SOURCE $(INCLUDES) $(CPPFLAGS)
+ALL_LDFLAGS = $(HARDEN_LINK) -Wl,--as-needed $(SANITIZE) $(LDFLAGS)
+
+# ---- libraries ----------------------------------------------------------------------------------------------------
+# OpenBLAS must be the serial flavour: dcls brings its own threads, one BLAS call each. Debian's libopenblas.so.0 is an
+# alternative that any package depending on the threaded flavour (numpy, for one) turns away from the serial one, so the
+# serial directory goes into the run path of the program and of the shared library. BLAS_LIBS and BLAS_CFLAGS override.
+
+MULTIARCH := $(or $(shell $(CC) -print-multiarch 2>/dev/null),$(ARCH)-linux-gnu)
+BLAS_DIR := $(patsubst %/,%,$(dir $(firstword $(wildcard /usr/lib/$(MULTIARCH)/openblas-serial/libopenblas.so))))
+ifneq ($(BLAS_DIR),)
+BLAS_CFLAGS ?= -I/usr/include/$(MULTIARCH)/openblas-serial
+BLAS_LIBS ?= -L$(BLAS_DIR) -lopenblas -Wl,-rpath,$(BLAS_DIR)
+else
+BLAS_CFLAGS ?= $(shell pkg-config --cflags openblas 2>/dev/null)
+BLAS_LIBS ?= -lopenblas
+endif
+
+# clang's OpenMP runtime is a package of its own; without it everything works on one thread.
+ifneq ($(findstring clang,$(CC)),)
+OPENMP ?= $(if $(shell echo 'int main(void){return 0;}' | $(CC) -fopenmp -x c -o /dev/null - 2>&1),,-fopenmp)
+else
+OPENMP ?= -fopenmp
+endif
+
+LIBS = $(BLAS_LIBS) -lpng -ljpeg -lcjson $(OPENMP) -lm -ldl $(LDLIBS)
+
+# ---- sources ------------------------------------------------------------------------------------------------------
+
+OTHER_ISA := $(if $(X86_64),,lib/simd/vec_avx2.c lib/simd/vec_avx512.c)
+TOOLS_SRC := $(wildcard lib/draw/*.c lib/export/*.c lib/builtin/*.c)
+LIB_SRC := $(filter-out $(TOOLS_SRC) $(OTHER_ISA),$(wildcard lib/*/*.c))
+CLI_SRC := $(wildcard cli/*.c)
+TEST_SRC := $(wildcard tests/unit/test_*.c tests/golden/test_*.c)
+SUPPORT_SRC := $(filter-out $(TEST_SRC),$(wildcard tests/unit/*.c tests/golden/*.c))
+FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
+
+LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
+TOOLS_OBJ := $(TOOLS_SRC:%.c=$(B)/%.o)
+CLI_OBJ := $(CLI_SRC:%.c=$(B)/%.o)
+SUPPORT_OBJ := $(SUPPORT_SRC:%.c=$(B)/%.o)
+TEST_BIN := $(TEST_SRC:%.c=$(B)/%)
+FUZZ_BIN := $(FUZZ_SRC:%.c=$(B)/%)
+ALL_OBJ := $(LIB_OBJ) $(TOOLS_OBJ) $(CLI_OBJ) $(SUPPORT_OBJ) $(TEST_BIN:%=%.o) $(FUZZ_BIN:%=%.o) \
+           $(B)/tests/fuzz/replay.o
+
+INCLUDES = -Iinclude -Ilib
+$(CLI_OBJ): INCLUDES = -Iinclude
+$(B)/tests/%.o: INCLUDES = -Iinclude -Ilib -I.
+$(B)/lib/ops/gemm.o: INCLUDES += $(BLAS_CFLAGS)
+$(B)/lib/base/threads.o: SANITIZE += $(OPENMP)
+$(filter $(B)/lib/simd/% $(B)/lib/kernel/% $(B)/lib/ops/% $(B)/lib/image/%,$(LIB_OBJ)): HOT = $(HOT_CFLAGS)
+$(B)/lib/simd/vec_avx2.o: ISA = -mavx2 -mfma -mf16c
+$(B)/lib/simd/vec_avx512.o: ISA = -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl
+
+# Models that are part of the program, the default classifier first; part of libdcls_tools.a. WEIGHTS=none builds without.
+WEIGHTS ?= $(wildcard weights/*.bin)
+EMBED := $(filter-out none,$(WEIGHTS))
+
+# ---- building -----------------------------------------------------------------------------------------------------
+
+LIB_A := $(B)/libdcls.a
+TOOLS_A := $(B)/libdcls_tools.a
+LIB_SO := $(if $(SAN)$(COV),,$(B)/libdcls.so.$(SOVERSION))
+
+.PHONY: all libs tests FORCE
+all: libs $(if $(CLI_SRC),dcls) ## build ./dcls and the libraries (default)
+libs: $(LIB_A) $(TOOLS_A) $(LIB_SO) ## build the libraries alone
+
+# The program stands at the top level whichever configuration was built last.
+dcls: $(B)/dcls FORCE
+	@cmp -s $< $@ || ln -f $< $@
+
+# Files whose content is a setting: they change, and what depends on them is rebuilt, only when the setting does.
+# $(call remember,FILE,TEXT)
+remember = $(shell mkdir -p $(dir $(1)))$(if $(subst x$(strip $(2)),,x$(strip $(file <$(1)))),$(file >$(1),$(strip $(2))))
+ifeq ($(filter clean help,$(MAKECMDGOALS)),)
+$(call remember,$(B)/flags,$(CC) $(ALL_CFLAGS) $(ALL_CPPFLAGS) $(HOT_CFLAGS) $(OPENMP) $(BLAS_CFLAGS))
+$(call remember,$(B)/link-flags,$(ALL_LDFLAGS) $(LIBS))
+$(call remember,$(B)/sources,$(LIB_SRC) $(TOOLS_SRC) $(CLI_SRC) $(SUPPORT_SRC) $(EMBED))
+endif
+
+# Warnings are kept beside the object: `make check` fails on any, also on those of an earlier build.
+$(B)/%.o: %.c $(B)/flags
+	$(call say,CC,$<)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $< 2>$@.log; status=$$?; cat $@.log >&2; exit $$status
+
+$(LIB_A): $(LIB_OBJ) $(B)/sources
+$(TOOLS_A): $(TOOLS_OBJ) $(B)/weights.o $(B)/sources
+$(LIB_A) $(TOOLS_A):
+	$(call say,AR,$@)rm -f $@
+	$(Q)$(AR) rcs $@ $(filter %.o,$^)
+
+$(B)/libdcls.so.$(SOVERSION): $(LIB_OBJ) $(B)/sources $(B)/link-flags
+	$(call say,LD,$@)$(CC) -shared -Wl,-soname,$(@F) -Wl,-z,defs $(ALL_LDFLAGS) -o $@ $(LIB_OBJ) $(LIBS)
+
+$(B)/weights.S: tools/embed.sh $(B)/sources
+	$(call say,GEN,$@)sh tools/embed.sh $(EMBED) >$@
+$(B)/weights.o: $(B)/weights.S $(EMBED)
+	$(call say,AS,$<)$(CC) -c -o $@ $<
+
+$(B)/dcls: $(CLI_OBJ) $(TOOLS_A) $(LIB_A) $(B)/link-flags
+	$(call say,LD,$@)$(CC) -pie $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) $(LIBS)
+
+tests: $(TEST_BIN) $(FUZZ_BIN) ## build unit tests and fuzz targets
+$(TEST_BIN): %: %.o $(SUPPORT_OBJ) $(TOOLS_A) $(LIB_A) $(B)/link-flags
+	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) -lcmocka $(LIBS)
+# Without libFuzzer a small main runs the target over the files it is given.
+$(FUZZ_BIN): %: %.o $(if $(filter fuzz,$(SAN)),,$(B)/tests/fuzz/replay.o) $(TOOLS_A) $(LIB_A) $(B)/link-flags
+	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) $(if $(filter fuzz,$(SAN)),-fsanitize=fuzzer) -o $@ $(filter %.o %.a,$^) $(LIBS)
+
+-include $(ALL_OBJ:.o=.d)
+
+# ---- checking -----------------------------------------------------------------------------------------------------
+
+JOBS ?= $(shell nproc 2>/dev/null || echo 1)
+# A make of its own, parallel unless the caller already said how much.
+submake = +$(MAKE) $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
+
+.PHONY: deps demo check fuzz fuzz-smoke coverage lint format
+deps: ## install the Debian packages the build needs
+	@sh tools/deps.sh build
+
+demo: deps ## build, then show what dcls does
+	@$(submake) all
+	@sh tests/demo.sh
+
+check: ## build and run every test; the last line counts them
+	@sh tools/deps.sh build test
+	@$(submake) all tests
+	@CC='$(CC)' tests/run.sh $(B)
+
+fuzz: ## build the fuzz targets with clang and libFuzzer: build/clang-sanfuzz/tests/fuzz/
+	@$(submake) CC=clang SAN=fuzz tests
+
+fuzz-smoke: fuzz ## run every fuzz target over its corpus
+	@set -e; for f in $(FUZZ_SRC:tests/fuzz/fuzz_%.c=%); do \
+	  echo "  FUZZ  $$f"; build/clang-sanfuzz/tests/fuzz/fuzz_$$f -runs=0 tests/fuzz/corpus/$$f >/dev/null 2>fuzz.log || { cat fuzz.log; exit 1; }; \
+	done; rm -f fuzz.log
+
+coverage: ## line coverage of lib/ by the tests (gcovr)
+	@find build -path '*-cov/*' -name '*.gcda' -delete 2>/dev/null || true
+	@$(submake) COV=1 all tests
+	@CC='$(CC)' tests/run.sh build/$(notdir $(firstword $(CC)))-cov
+	@gcovr -r . --object-directory build/$(notdir $(firstword $(CC)))-cov -f 'lib/' -s
+
+C_FILES = $(shell git ls-files '*.c' '*.h' '*.inc')
+LINT_C = $(filter %.c,$(wildcard lib/*/*.c cli/*.c tests/unit/*.c tests/golden/*.c tests/fuzz/*.c))
+SH_FILES = $(wildcard tools/*.sh tests/*.sh) .ci/run
+lint: ## clang-tidy, cppcheck, shellcheck, mandoc, clang-format: whichever are installed
+	@CPPFLAGS='-D_GNU_SOURCE -Iinclude -Ilib -I. $(BLAS_CFLAGS)' SH_FILES='$(SH_FILES)' MAN='$(wildcard man/*.[1-9])' \
+	  sh tools/lint.sh $(LINT_C)
+
+format: ## clang-format all C files in place
+	@clang-format -i $(C_FILES)
+
+# ---- installing ---------------------------------------------------------------------------------------------------
+
+PC_REL = $(shell realpath -m --relative-to='$(LIBDIR)/pkgconfig' '$(PREFIX)')
+$(B)/dcls.pc: dcls.pc.in FORCE
+	@sed -e 's|@prefix@|$${pcfiledir}/$(PC_REL)|' -e 's|@version@|$(VERSION)|' \
+	  -e 's|@libdir@|$${prefix}$(patsubst $(PREFIX)%,%,$(LIBDIR))|' \
+	  -e 's|@includedir@|$${prefix}$(patsubst $(PREFIX)%,%,$(INCLUDEDIR))|' \
+	  -e 's|@libs_private@|$(LIBS)|' dcls.pc.in >$@
+
+# What is installed where: MODE:SOURCE:DIRECTORY[:NAME]
+INSTALLED = 755:$(B)/dcls:$(BINDIR) \
+  644:include/dcls.h:$(INCLUDEDIR) 644:include/dcls_tools.h:$(INCLUDEDIR) \
+  644:$(LIB_A):$(LIBDIR) 644:$(TOOLS_A):$(LIBDIR) \
+  755:$(B)/libdcls.so.$(SOVERSION):$(LIBDIR):libdcls.so.$(VERSION) \
+  644:$(B)/dcls.pc:$(LIBDIR)/pkgconfig \
+  $(foreach n,1 3 5 7,$(patsubst %,644:%:$(MANDIR)/man$(n),$(wildcard man/*.$(n)))) \
+  $(patsubst %,644:%:$(DATADIR)/bash-completion/completions:dcls,$(wildcard completions/dcls.bash)) \
+  $(patsubst %,644:%:$(DATADIR)/zsh/site-functions,$(wildcard completions/_dcls)) \
+  $(patsubst %,644:%:$(DATADIR)/fish/vendor_completions.d,$(wildcard completions/dcls.fish)) \
+  $(if $(EMBED),$(patsubst %,644:%:$(DATADIR)/dcls,$(EMBED) $(wildcard weights/*.md)))
+
+.PHONY: install uninstall dist clean help
+install: all $(B)/dcls.pc ## install under $(DESTDIR)$(PREFIX)
+	@set -e; IFS=:; for item in $(INSTALLED:%='%'); do set -- $$item; dir='$(DESTDIR)'$$3; \
+	  mkdir -p "$$dir"; install -m "$$1" "$$2" "$$dir/$${4:-$${2##*/}}"; done
+	@ln -sf libdcls.so.$(VERSION) '$(DESTDIR)$(LIBDIR)/libdcls.so.$(SOVERSION)'
+	@ln -sf libdcls.so.$(SOVERSION) '$(DESTDIR)$(LIBDIR)/libdcls.so'
+
+uninstall: ## remove what install put there
+	@set -e; IFS=:; for item in $(INSTALLED:%='%'); do set -- $$item; rm -f '$(DESTDIR)'"$$3/$${4:-$${2##*/}}"; done
+	@rm -f '$(DESTDIR)$(LIBDIR)/libdcls.so.$(SOVERSION)' '$(DESTDIR)$(LIBDIR)/libdcls.so'
+	@rmdir '$(DESTDIR)$(DATADIR)/dcls' 2>/dev/null || true
+
+dist: ## source archive build/dcls-VERSION.tar.gz of the committed tree
+	@mkdir -p build && git archive --prefix=dcls-$(VERSION)/ -o build/dcls-$(VERSION).tar.gz HEAD
+	@echo build/dcls-$(VERSION).tar.gz
+
+clean: ## remove everything that was built
+	rm -rf build dcls
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
+	@echo 'Settings: CC CFLAGS LDFLAGS PREFIX DESTDIR  V=1 (commands)  SAN=1 (sanitizers)  COV=1 (gcov)  WEIGHTS=none'

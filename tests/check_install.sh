@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# make install into an empty directory, a program built against it through pkg-config, make uninstall.
+set -u
+cd "$(dirname "$0")/.." || exit 2
+build=${DCLS_BUILD:?set by tests/run.sh}
+cc=${CC:-gcc}
+[[ -e $build/libdcls.so.0 ]] || { echo "1..0 # SKIP not this configuration"; exit 0; }
+scratch=$(mktemp -d) || exit 2
+trap 'rm -rf "$scratch"' EXIT
+root=$scratch/root
+
+point() { # DESCRIPTION COMMAND...
+  local text=$1
+  shift
+  if "$@" >"$scratch/log" 2>&1; then echo "ok - $text"; else
+    echo "not ok - $text"
+    sed 's/^/# /' "$scratch/log"
+  fi
+}
+
+make_it() { make B="$build" CC="$cc" PREFIX=/opt/dcls DESTDIR="$root" "$@"; }
+installed() { (cd "$root/opt/dcls" && ls "$@"); }
+pc() { PKG_CONFIG_PATH=$root/opt/dcls/lib/pkgconfig pkg-config "$@"; }
+
+# The file is moved: its prefix must follow it.
+compile() { # SOURCE PROGRAM FLAGS...
+  # shellcheck disable=SC2046 # flags are words
+  "$cc" -std=c11 -Wall -Wextra -Werror -o "$2" "$1" $(pc --cflags --libs dcls) "${@:3}"
+}
+run_shared() { LD_LIBRARY_PATH=$root/opt/dcls/lib "$@"; }
+
+cat >"$scratch/version.c" <<'END'
+#include <dcls.h>
+#include <dcls_tools.h>
+#include <stdio.h>
+int main(void)
+{
+    return puts(dcls_version()) < 0;
+}
+END
+# shellcheck disable=SC2016 # back quotes are Markdown's
+sed -n '/^```c$/,/^```$/p' README.md 2>/dev/null | sed '/^```/d' >"$scratch/readme.c"
+
+point "install" make_it install
+point "files stand where they belong" installed bin/dcls include/dcls.h include/dcls_tools.h lib/libdcls.a \
+  lib/libdcls.so lib/libdcls.so.0 lib/pkgconfig/dcls.pc
+point "pkg-config knows the version" test "$(pc --modversion dcls)" = "$(sed -n 's/.*VERSION_STRING *"\(.*\)"/\1/p' include/dcls.h)"
+point "a program compiles against the shared library" compile "$scratch/version.c" "$scratch/version"
+point "and runs" run_shared "$scratch/version"
+point "C++ can include the headers" sh -c "echo '#include <dcls_tools.h>' | ${CXX:-g++} -x c++ -Wall -Werror -fsyntax-only -I'$root/opt/dcls/include' -"
+if [[ -s $scratch/readme.c ]]; then
+  point "the README's example compiles" compile "$scratch/readme.c" "$scratch/readme"
+else
+  echo "ok - the README's example compiles # SKIP no C example in README.md"
+fi
+point "uninstall" make_it uninstall
+point "leaves nothing" test -z "$(find "$root" ! -type d)"
+echo "1..9"
