@@ -297,7 +297,7 @@ static void emit_items(dcls_json_out *out, const dcls_json *value)
 {
     bool object = value->kind == DCLS_JSON_OBJECT;
     dcls_json_begin(out, object ? '{' : '[');
-    for (size_t i = 0; i < value->count; i++) {
+    for (size_t i = 0; i < dcls_json_count(value); i++) {
         if (object) dcls_json_key(out, value->as.items[i].name);
         dcls_json_emit(out, &value->as.items[i]);
     }

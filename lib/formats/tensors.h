@@ -5,6 +5,8 @@
 #include "base/file.h"
 #include "base/mem.h"
 
+#define DCLS_TENSOR_ALIGNMENT 8 /* what dcls_tensor promises of its data */
+
 struct dcls_tensors {
     const char *format; /* static string, see dcls_tensors_format */
     dcls_tensor *items;
@@ -12,6 +14,7 @@ struct dcls_tensors {
     dcls_map index; /* tensor name -> position in items */
     char **meta;    /* key, value, key, value, .. */
     size_t meta_count, meta_capacity;
+    dcls_map meta_index; /* metadata key -> number of its pair */
     dcls_arena strings;
     void **blocks; /* memory the set owns; tensors point into it */
     size_t block_count, block_capacity;

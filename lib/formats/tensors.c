@@ -1,0 +1,152 @@
+/* The set of named tensors. */
+#include "formats/tensors.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/tensor.h"
+
+dcls_status dcls_tensors_create(dcls_context *ctx, const char *format, dcls_tensors **out)
+{
+    *out = NULL;
+    dcls_tensors *set = dcls_alloc_zero(ctx, 1, sizeof *set);
+    if (set == NULL) return DCLS_ERR_MEMORY;
+    set->format = format;
+    *out = set;
+    return DCLS_OK;
+}
+
+void dcls_tensors_destroy(dcls_tensors *tensors)
+{
+    if (tensors == NULL) return;
+    for (size_t i = 0; i < tensors->block_count; i++)
+        free(tensors->blocks[i]);
+    free(tensors->blocks);
+    free(tensors->items);
+    free(tensors->meta);
+    dcls_map_free(&tensors->index);
+    dcls_map_free(&tensors->meta_index);
+    dcls_arena_free(&tensors->strings);
+    free(tensors);
+}
+
+/* ---- filling ---- */
+
+dcls_status dcls_tensors_own(dcls_context *ctx, dcls_tensors *set, void *block)
+{
+    dcls_status status =
+        dcls_grow(ctx, &set->blocks, &set->block_capacity, set->block_count + 1, sizeof *set->blocks);
+    if (status != DCLS_OK) {
+        free(block);
+        return status;
+    }
+    set->blocks[set->block_count++] = block;
+    return DCLS_OK;
+}
+
+static dcls_status check_tensor(dcls_context *ctx, const dcls_tensor *tensor, size_t *nbytes)
+{
+    if ((unsigned)tensor->dtype >= DCLS_DTYPE_COUNT)
+        return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "tensor '%s': no such dtype", tensor->name);
+    if (tensor->ndim < 0 || tensor->ndim > DCLS_MAX_DIMS)
+        return dcls_fail(ctx, DCLS_ERR_UNSUPPORTED, "tensor '%s': %d dimensions; at most %d are supported",
+                         tensor->name, tensor->ndim, DCLS_MAX_DIMS);
+    if (!dcls_shape_bytes(tensor->dtype, tensor->ndim, tensor->shape, nbytes)) {
+        char text[DCLS_SHAPE_TEXT];
+        return dcls_fail(ctx, DCLS_ERR_FORMAT, "tensor '%s': impossible shape %s", tensor->name,
+                         dcls_shape_text(text, sizeof text, tensor->ndim, tensor->shape));
+    }
+    return DCLS_OK;
+}
+
+dcls_status dcls_tensors_add(dcls_context *ctx, dcls_tensors *set, const dcls_tensor *tensor)
+{
+    size_t nbytes;
+    bool found;
+    DCLS_TRY(check_tensor(ctx, tensor, &nbytes));
+    DCLS_TRY(dcls_grow(ctx, &set->items, &set->capacity, set->count + 1, sizeof *set->items));
+    if (dcls_map_find(&set->index, tensor->name) >= 0)
+        return dcls_fail(ctx, DCLS_ERR_FORMAT, "tensor '%s' appears twice", tensor->name);
+    char *name = dcls_arena_strdup(ctx, &set->strings, tensor->name);
+    if (name == NULL) return DCLS_ERR_MEMORY;
+    DCLS_TRY(dcls_map_add(ctx, &set->index, name, (int64_t)set->count, &found, NULL));
+    dcls_tensor *item = &set->items[set->count++];
+    *item = *tensor;
+    item->name = name;
+    item->nbytes = nbytes;
+    return DCLS_OK;
+}
+
+dcls_status dcls_tensors_add_new(dcls_context *ctx, dcls_tensors *set, const char *name, dcls_dtype dtype,
+                                 int ndim, const int64_t *shape, void **data)
+{
+    dcls_tensor tensor = {.name = name, .dtype = dtype, .ndim = ndim};
+    size_t nbytes;
+    if (ndim > 0 && ndim <= DCLS_MAX_DIMS) memcpy(tensor.shape, shape, (size_t)ndim * sizeof *shape);
+    DCLS_TRY(check_tensor(ctx, &tensor, &nbytes));
+    void *block = dcls_alloc(ctx, nbytes, 1);
+    if (block == NULL) return DCLS_ERR_MEMORY;
+    DCLS_TRY(dcls_tensors_own(ctx, set, block));
+    tensor.data = block;
+    DCLS_TRY(dcls_tensors_add(ctx, set, &tensor));
+    *data = block;
+    return DCLS_OK;
+}
+
+dcls_status dcls_tensors_set_meta(dcls_context *ctx, dcls_tensors *set, const char *key, const char *value)
+{
+    char *kept = dcls_arena_strdup(ctx, &set->strings, value);
+    if (kept == NULL) return DCLS_ERR_MEMORY;
+    int64_t pair = dcls_map_find(&set->meta_index, key);
+    if (pair >= 0) {
+        set->meta[2 * pair + 1] = kept;
+        return DCLS_OK;
+    }
+    DCLS_TRY(dcls_grow(ctx, &set->meta, &set->meta_capacity, 2 * set->meta_count + 2, sizeof *set->meta));
+    char *kept_key = dcls_arena_strdup(ctx, &set->strings, key);
+    if (kept_key == NULL) return DCLS_ERR_MEMORY;
+    DCLS_TRY(dcls_map_add(ctx, &set->meta_index, kept_key, (int64_t)set->meta_count, NULL, NULL));
+    set->meta[2 * set->meta_count] = kept_key;
+    set->meta[2 * set->meta_count + 1] = kept;
+    set->meta_count++;
+    return DCLS_OK;
+}
+
+/* ---- asking ---- */
+
+const char *dcls_tensors_format(const dcls_tensors *tensors)
+{
+    return tensors->format;
+}
+
+size_t dcls_tensors_count(const dcls_tensors *tensors)
+{
+    return tensors->count;
+}
+
+const dcls_tensor *dcls_tensors_at(const dcls_tensors *tensors, size_t index)
+{
+    return &tensors->items[index];
+}
+
+const dcls_tensor *dcls_tensors_find(const dcls_tensors *tensors, const char *name)
+{
+    int64_t index = dcls_map_find(&tensors->index, name);
+    return index >= 0 ? &tensors->items[index] : NULL;
+}
+
+const char *dcls_tensors_meta_key(const dcls_tensors *tensors, size_t index)
+{
+    return index < tensors->meta_count ? tensors->meta[2 * index] : NULL;
+}
+
+const char *dcls_tensors_meta_value(const dcls_tensors *tensors, size_t index)
+{
+    return index < tensors->meta_count ? tensors->meta[2 * index + 1] : NULL;
+}
+
+const char *dcls_tensors_meta(const dcls_tensors *set, const char *key)
+{
+    int64_t pair = dcls_map_find(&set->meta_index, key);
+    return pair >= 0 ? set->meta[2 * pair + 1] : NULL;
+}
