@@ -99,7 +99,8 @@ typedef struct dcls_node_report {
 
 typedef struct dcls_report dcls_report;
 
-/* Analyses model for one input shape, whose open sizes must be given. */
+/* Analyses model for one input shape, whose open sizes must be given. A model that cannot take the input
+ * gives a report without shapes and costs (ndim 0), with the reason among the warnings. */
 DCLS_API dcls_status dcls_report_create(dcls_context *ctx, const dcls_model *model, int ndim,
                                         const int64_t *shape, dcls_report **out);
 DCLS_API void dcls_report_destroy(dcls_report *report);
@@ -151,8 +152,8 @@ DCLS_API dcls_status dcls_overlay_save(dcls_context *ctx, const char *path, cons
  * -------------------------------------------------------------------------------------------------------------
  */
 
-/* JSON as the commands print it. With indent 0 every value at depth 0 is one line without spaces between its parts. Invalid
- * UTF-8 becomes U+FFFD; NaN, infinities and integers beyond 2^53 are written as strings. */
+/* JSON as the commands print it. With indent 0 every value at depth 0 is one line without spaces between its
+ * parts. Invalid UTF-8 becomes U+FFFD; NaN, infinities and integers beyond 2^53 are written as strings. */
 typedef struct dcls_json_writer dcls_json_writer;
 DCLS_API dcls_status dcls_json_writer_create(dcls_context *ctx, int indent, dcls_json_writer **out);
 DCLS_API void dcls_json_writer_destroy(dcls_json_writer *writer);
@@ -169,8 +170,8 @@ DCLS_API void dcls_json_write_bool(dcls_json_writer *writer, const char *key_or_
 DCLS_API const char *dcls_json_writer_text(const dcls_json_writer *writer);
 DCLS_API void dcls_json_writer_reset(dcls_json_writer *writer);
 
-/* The whole content of a regular file, pipe or FIFO, followed by a NUL that *size does not count; path "-" is standard input. At
- * most DCLS_LIMIT_FILE_BYTES. *data is to be released with free(). */
+/* The whole content of a regular file, pipe or FIFO, followed by a NUL that *size does not count; path "-" is
+ * standard input. At most DCLS_LIMIT_FILE_BYTES. *data is to be released with free(). */
 DCLS_API dcls_status dcls_file_load(dcls_context *ctx, const char *path, void **data, size_t *size);
 
 /* Copies text with control characters and invalid UTF-8 as \xNN: safe on a terminal. Always terminates

@@ -75,6 +75,9 @@ typedef struct dcls_taps {
     size_t cell_capacity, value_capacity;
 } dcls_taps;
 
+/* Default cut-off for gauss, whose cells fall off but never reach zero. */
+#define DCLS_TAP_CUTOFF 1e-6
+
 /* cutoff is the share of a window's sum of |value| that may be lost: cells no larger than cutoff * sum /
  * cells are dropped. 0 keeps every non-zero cell. NaN is kept. */
 

@@ -1,0 +1,377 @@
+/* The figures `dcls inspect` prints: parameters, costs, receptive fields, and what DCLS layers learned. */
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "plan/plan_internal.h"
+
+#include "dcls_tools.h"
+
+/* Theoretical receptive field of a value along its spatial dimensions: `size` input pixels, `jump` input
+ * pixels between neighbours. A global operation sees the whole input: size is infinite. */
+typedef struct field {
+    double size[3], jump[3];
+} field;
+
+struct dcls_report {
+    dcls_node_report *nodes;
+    size_t count;
+    size_t peak_live, plan_memory;
+    char **warnings;
+    size_t warning_count, warning_capacity;
+    dcls_arena arena;
+};
+
+typedef struct reporter {
+    dcls_context *ctx;
+    const dcls_model *model;
+    dcls_report *report;
+    const dcls_plan *plan; /* NULL when the model cannot take the input */
+} reporter;
+
+static dcls_status warn(const reporter *r, const char *fmt, ...) DCLS_PRINTF(2, 3);
+
+static dcls_status warn(const reporter *r, const char *fmt, ...)
+{
+    char line[1024];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(line, sizeof line, fmt, args);
+    va_end(args);
+    dcls_report *report = r->report;
+    DCLS_TRY(dcls_grow(r->ctx, &report->warnings, &report->warning_capacity, report->warning_count + 1,
+                       sizeof *report->warnings));
+    char *copy = dcls_arena_strdup(r->ctx, &report->arena, line);
+    if (!copy) return DCLS_ERR_MEMORY;
+    report->warnings[report->warning_count++] = copy;
+    return DCLS_OK;
+}
+
+/* ---- parameters
+ * ------------------------------------------------------------------------------------------------ */
+
+static int64_t elements_of(const dcls_tensor *tensor)
+{
+    return (int64_t)(tensor->nbytes / dcls_dtype_size(tensor->dtype));
+}
+
+/* The first node that names the tensor as its P (or any other field at `offset` in the node), to count it
+ * once. */
+static const dcls_node *first_owner(const reporter *r, const dcls_tensor *tensor, size_t offset)
+{
+    for (size_t i = 0; i < r->model->node_count; i++) {
+        const dcls_node *node = &r->model->nodes[i];
+        const dcls_tensor *other;
+        memcpy(&other, (const char *)node + offset, sizeof(const dcls_tensor *));
+        if (other == tensor) return node;
+    }
+    return NULL;
+}
+
+static int64_t count_once(const reporter *r, const dcls_node *node, const dcls_tensor *tensor, size_t offset)
+{
+    if (!tensor || first_owner(r, tensor, offset) != node) return 0;
+    return elements_of(tensor);
+}
+
+static void count_parameters(const reporter *r, const dcls_node *node, dcls_node_report *out)
+{
+    out->weights = count_once(r, node, node->weight, offsetof(dcls_node, weight)) +
+                   count_once(r, node, node->bias, offsetof(dcls_node, bias));
+    out->positions = count_once(r, node, node->P, offsetof(dcls_node, P));
+    out->spreads = count_once(r, node, node->SIG, offsetof(dcls_node, SIG));
+}
+
+/* ---- DCLS layers
+ * -------------------------------------------------------------------------------------------------- */
+
+static dcls_status float_copy(const reporter *r, const dcls_tensor *tensor, const float **out)
+{
+    *out = NULL;
+    if (!tensor) return DCLS_OK;
+    float *floats = dcls_alloc(r->ctx, (size_t)elements_of(tensor), sizeof *floats);
+    if (!floats) return DCLS_ERR_MEMORY;
+    dcls_to_float(tensor->dtype, tensor->data, floats, (size_t)elements_of(tensor));
+    *out = floats;
+    return DCLS_OK;
+}
+
+static void free_floats(const float *floats)
+{
+    free((void *)(uintptr_t)floats);
+}
+
+static dcls_status measure_kernel(const reporter *r, const dcls_kernel *k, dcls_layer_report *layer)
+{
+    int64_t longest = 1;
+    for (int d = 0; d < k->ndim; d++)
+        if (k->size[d] > longest) longest = k->size[d];
+    double *scratch = dcls_alloc(r->ctx, (size_t)longest, sizeof *scratch);
+    if (!scratch) return DCLS_ERR_MEMORY;
+    dcls_kernel_stats stats = dcls_kernel_statistics(k, scratch);
+    free(scratch);
+    memcpy(layer->position_mean, stats.position_mean, sizeof stats.position_mean);
+    memcpy(layer->position_std, stats.position_std, sizeof stats.position_std);
+    memcpy(layer->position_min, stats.position_min, sizeof stats.position_min);
+    memcpy(layer->position_max, stats.position_max, sizeof stats.position_max);
+    layer->spread_mean = stats.spread_mean;
+    layer->spread_min = stats.spread_min;
+    layer->spread_max = stats.spread_max;
+    layer->clamped = stats.clamped;
+    layer->mass_lost = stats.mass_lost;
+    layer->not_finite = stats.not_finite;
+    dcls_taps taps;
+    double cutoff = k->version == DCLS_GAUSS ? DCLS_TAP_CUTOFF : 0;
+    DCLS_TRY(dcls_taps_from_kernel(r->ctx, k, cutoff, dcls_context_threads(r->ctx), &taps));
+    layer->taps = taps.start[taps.rows];
+    dcls_taps_free(&taps);
+    return DCLS_OK;
+}
+
+static const char *layer_name(dcls_layer_kind kind)
+{
+    switch (kind) {
+    case DCLS_LAYER_2_1D: return "2_1d";
+    case DCLS_LAYER_3_1D: return "3_1d";
+    case DCLS_LAYER_2DK1D: return "2dK1d";
+    default: return "dcls";
+    }
+}
+
+static dcls_status report_layer(const reporter *r, const dcls_node *node, dcls_node_report *out)
+{
+    dcls_layer_report *layer = &out->layer;
+    dcls_kernel k;
+    dcls_node_kernel(node, &k);
+    out->has_layer = true;
+    layer->layer = layer_name(node->layer);
+    layer->version = dcls_version_name(node->version);
+    layer->ndim = k.ndim;
+    layer->kernel_count = k.count;
+    layer->elements = k.rows * k.count;
+    layer->shared_positions = node->shared_positions;
+    const dcls_node *owner = first_owner(r, node->P, offsetof(dcls_node, P));
+    layer->shared_with = owner == node ? NULL : owner->name;
+    for (int d = 0; d < k.ndim; d++) {
+        layer->dilated_kernel_size[d] = k.size[d];
+        layer->even_window |= k.size[d] % 2 == 0;
+    }
+    dcls_status status = float_copy(r, node->weight, &k.weight);
+    if (!status) status = float_copy(r, node->P, &k.P);
+    if (!status) status = float_copy(r, node->SIG, &k.SIG);
+    if (!status) status = measure_kernel(r, &k, layer);
+    free_floats(k.weight);
+    free_floats(k.P);
+    free_floats(k.SIG);
+    return status;
+}
+
+static dcls_status warn_about_layer(const reporter *r, const dcls_node *node, const dcls_node_report *out)
+{
+    const dcls_layer_report *layer = &out->layer;
+    if (layer->not_finite > 0)
+        DCLS_TRY(warn(r, "layer '%s': %lld elements have a position or spread that is not finite", node->name,
+                      (long long)layer->not_finite));
+    if (layer->mass_lost > 0.01)
+        DCLS_TRY(warn(r, "layer '%s': %.1f %% of the kernel mass lies outside the window", node->name,
+                      100 * layer->mass_lost));
+    if (!layer->even_window || !r->plan) return DCLS_OK;
+    int in = node->inputs[0], value = (int)(node - r->model->nodes) + 1;
+    const dcls_shape *a = &r->plan->shapes[in], *b = &r->plan->shapes[value];
+    for (int d = 0; d < node->window.ndim; d++) {
+        if (node->window.stride[d] != 1 || a->size[2 + d] == b->size[2 + d]) continue;
+        return warn(r,
+                    "layer '%s': an even dilated_kernel_size %lld with padding %lld makes %lld cells of %lld",
+                    node->name, (long long)node->window.kernel[d], (long long)node->window.pad_before[d],
+                    (long long)b->size[2 + d], (long long)a->size[2 + d]);
+    }
+    return DCLS_OK;
+}
+
+/* ---- costs and receptive fields
+ * --------------------------------------------------------------------------------- */
+
+static int64_t output_pixels(const dcls_shape *shape)
+{
+    int64_t n = shape->size[0];
+    for (int d = 2; d < shape->ndim; d++)
+        n *= shape->size[d];
+    return n;
+}
+
+static void count_macs(const dcls_node *node, const dcls_shape *shape, dcls_node_report *out)
+{
+    if (node->op == DCLS_OP_LINEAR) {
+        out->macs_dense = shape->size[0] * node->in_channels * node->out_channels;
+    } else if (node->op == DCLS_OP_CONV || node->op == DCLS_OP_DCLS) {
+        int64_t window = node->in_channels / node->groups;
+        for (int d = 0; d < node->window.ndim; d++)
+            window *= node->window.kernel[d];
+        out->macs_dense = output_pixels(shape) * node->out_channels * window;
+    }
+    out->macs_sparse = out->has_layer ? output_pixels(shape) * out->layer.taps : out->macs_dense;
+}
+
+static void fields_join(const dcls_node *node, const field *fields, field *out)
+{
+    *out = fields[node->inputs[0]];
+    for (int k = 1; k < node->input_count; k++) {
+        for (int d = 0; d < 3; d++) {
+            out->size[d] = fmax(out->size[d], fields[node->inputs[k]].size[d]);
+            out->jump[d] = fmax(out->jump[d], fields[node->inputs[k]].jump[d]);
+        }
+    }
+}
+
+/* After Araujo, Norris, Sim, "Computing receptive fields of convolutional neural networks", Distill 2019. */
+static void follow_field(const reporter *r, const dcls_node *node, field *fields)
+{
+    int value = (int)(node - r->model->nodes) + 1;
+    field *out = &fields[value];
+    fields_join(node, fields, out);
+    switch (node->op) {
+    case DCLS_OP_CONV:
+    case DCLS_OP_DCLS:
+    case DCLS_OP_MAX_POOL:
+    case DCLS_OP_AVG_POOL:
+        for (int d = 0; d < node->window.ndim; d++) {
+            out->size[d] += (double)((node->window.kernel[d] - 1) * node->window.dilation[d]) * out->jump[d];
+            out->jump[d] *= (double)node->window.stride[d];
+        }
+        break;
+    case DCLS_OP_LINEAR:
+    case DCLS_OP_FLATTEN:
+    case DCLS_OP_GLOBAL_AVG_POOL:
+    case DCLS_OP_GLOBAL_MAX_POOL:
+        for (int d = 0; d < 3; d++)
+            out->size[d] = INFINITY;
+        break;
+    case DCLS_OP_RESIZE:
+        *out = fields[node->inputs[0]];
+        if (!r->plan) break;
+        for (int d = 0; d + 2 < r->plan->shapes[value].ndim && d < 3; d++) {
+            if (node->interpolation == DCLS_INTERP_LINEAR) out->size[d] += out->jump[d];
+            out->jump[d] *= (double)r->plan->shapes[node->inputs[0]].size[2 + d] /
+                            (double)r->plan->shapes[value].size[2 + d];
+        }
+        break;
+    default: break;
+    }
+}
+
+static void report_field(const field *f, int spatial, dcls_node_report *out)
+{
+    for (int d = 0; d < spatial && d < 3; d++)
+        out->receptive_field[d] = f->size[d] < 1e15 ? (int64_t)ceil(f->size[d]) : 0;
+}
+
+/* ---- the report
+ * -------------------------------------------------------------------------------------------------- */
+
+static void report_algorithms(const reporter *r)
+{
+    for (size_t i = 0; i < r->report->count; i++)
+        r->report->nodes[i].algorithm = "";
+    for (int s = 0; r->plan && s < r->plan->step_count; s++) {
+        const dcls_step *step = &r->plan->steps[s];
+        if (step->conv) r->report->nodes[step->head].algorithm = dcls_conv_algorithm(step->conv);
+    }
+}
+
+static dcls_status report_node(const reporter *r, size_t i, field *fields)
+{
+    const dcls_node *node = &r->model->nodes[i];
+    dcls_node_report *out = &r->report->nodes[i];
+    out->op = dcls_op_name(node->op);
+    out->name = node->name;
+    count_parameters(r, node, out);
+    if (node->op == DCLS_OP_DCLS) {
+        DCLS_TRY(report_layer(r, node, out));
+        DCLS_TRY(warn_about_layer(r, node, out));
+    }
+    follow_field(r, node, fields);
+    report_field(&fields[i + 1], r->model->input_ndim - 2, out);
+    if (!r->plan) return DCLS_OK;
+    const dcls_shape *shape = &r->plan->shapes[i + 1];
+    out->ndim = shape->ndim;
+    memcpy(out->shape, shape->size, sizeof out->shape);
+    count_macs(node, shape, out);
+    return DCLS_OK;
+}
+
+static dcls_status fill_report(reporter *r)
+{
+    dcls_report *report = r->report;
+    report->count = r->model->node_count;
+    report->nodes = dcls_arena_alloc(r->ctx, &report->arena, report->count, sizeof *report->nodes);
+    field *fields = dcls_arena_alloc(r->ctx, &report->arena, report->count + 1, sizeof *fields);
+    if (!report->nodes || !fields) return DCLS_ERR_MEMORY;
+    for (int d = 0; d < 3; d++)
+        fields[0].size[d] = fields[0].jump[d] = 1;
+    report_algorithms(r);
+    for (size_t i = 0; i < report->count; i++)
+        DCLS_TRY(report_node(r, i, fields));
+    if (r->plan) {
+        report->peak_live = r->plan->live_peak;
+        report->plan_memory = dcls_plan_memory(r->plan);
+    }
+    return DCLS_OK;
+}
+
+dcls_status dcls_report_create(dcls_context *ctx, const dcls_model *model, int ndim, const int64_t *shape,
+                               dcls_report **out)
+{
+    *out = NULL;
+    dcls_report *report = dcls_alloc_zero(ctx, 1, sizeof *report);
+    if (!report) return DCLS_ERR_MEMORY;
+    reporter r = {.ctx = ctx, .model = model, .report = report};
+    dcls_plan *plan = NULL;
+    /* A network that cannot take this input is still worth looking at: the reason becomes a warning. */
+    dcls_status status = dcls_plan_create(ctx, model, NULL, ndim, shape, &plan);
+    r.plan = plan;
+    if (status == DCLS_ERR_ARGUMENT || status == DCLS_ERR_LIMIT)
+        status = warn(&r, "%s", dcls_context_message(ctx));
+    if (!status) status = fill_report(&r);
+    dcls_plan_destroy(plan);
+    if (status) {
+        dcls_report_destroy(report);
+        return status;
+    }
+    *out = report;
+    return DCLS_OK;
+}
+
+void dcls_report_destroy(dcls_report *report)
+{
+    if (!report) return;
+    free(report->warnings);
+    dcls_arena_free(&report->arena);
+    free(report);
+}
+
+size_t dcls_report_count(const dcls_report *report)
+{
+    return report->count;
+}
+
+const dcls_node_report *dcls_report_node(const dcls_report *report, size_t index)
+{
+    return &report->nodes[index];
+}
+
+size_t dcls_report_peak_live(const dcls_report *report)
+{
+    return report->peak_live;
+}
+
+size_t dcls_report_plan_memory(const dcls_report *report)
+{
+    return report->plan_memory;
+}
+
+const char *dcls_report_warning(const dcls_report *report, size_t index)
+{
+    return index < report->warning_count ? report->warnings[index] : NULL;
+}

@@ -1,0 +1,346 @@
+/* Groups become steps. Every operation has one function that reads its node and says how it is run;
+ * convolutions have a file of their own. */
+#include <math.h>
+
+#include "plan/plan_internal.h"
+
+const float *dcls_plan_floats(dcls_context *ctx, dcls_plan *plan, const dcls_tensor *tensor)
+{
+    if (tensor->dtype == DCLS_F32) return tensor->data;
+    size_t count = tensor->nbytes / dcls_dtype_size(tensor->dtype);
+    float *floats = dcls_arena_alloc(ctx, &plan->arena, count ? count : 1, sizeof *floats);
+    if (floats) dcls_to_float(tensor->dtype, tensor->data, floats, count);
+    return floats;
+}
+
+/* NULL for a tensor that is absent; false when memory is short. */
+static bool optional_floats(dcls_context *ctx, dcls_plan *plan, const dcls_tensor *tensor, const float **out)
+{
+    *out = tensor ? dcls_plan_floats(ctx, plan, tensor) : NULL;
+    return !tensor || *out;
+}
+
+dcls_status dcls_plan_affine(dcls_context *ctx, dcls_plan *plan, const dcls_node *node, int64_t channels,
+                             float **scale, float **shift)
+{
+    const float *weight, *bias, *mean, *var;
+    *scale = dcls_arena_alloc(ctx, &plan->arena, (size_t)channels, sizeof **scale);
+    *shift = dcls_arena_alloc(ctx, &plan->arena, (size_t)channels, sizeof **shift);
+    if (!*scale || !*shift || !optional_floats(ctx, plan, node->weight, &weight) ||
+        !optional_floats(ctx, plan, node->bias, &bias) ||
+        !optional_floats(ctx, plan, node->running_mean, &mean) ||
+        !optional_floats(ctx, plan, node->running_var, &var))
+        return DCLS_ERR_MEMORY;
+    if (node->op == DCLS_OP_BATCH_NORM) {
+        dcls_batch_norm_fold(channels, weight, bias, mean, var, node->eps, *scale, *shift);
+        return DCLS_OK;
+    }
+    for (int64_t c = 0; c < channels; c++) {
+        (*scale)[c] = weight[c];
+        (*shift)[c] = 0;
+    }
+    return DCLS_OK;
+}
+
+dcls_extent dcls_plan_extent(const dcls_plan *plan, int value)
+{
+    const dcls_shape *shape = &plan->shapes[value];
+    dcls_extent e = {.batch = shape->size[0], .channels = shape->size[1], .pixels = 1};
+    for (int d = 2; d < shape->ndim; d++)
+        e.pixels *= shape->size[d];
+    return e;
+}
+
+void dcls_plan_spatial(const dcls_plan *plan, int value, int64_t size[3])
+{
+    const dcls_shape *shape = &plan->shapes[value];
+    for (int d = 0; d < 3; d++) {
+        int from = shape->ndim - 3 + d;
+        size[d] = from >= 2 ? shape->size[from] : 1;
+    }
+}
+
+dcls_geometry dcls_plan_geometry(const dcls_plan *plan, const dcls_node *node, int in, int out)
+{
+    const dcls_window *w = &node->window;
+    dcls_geometry g = {.batch = plan->shapes[in].size[0],
+                       .in_channels = plan->shapes[in].size[1],
+                       .out_channels = plan->shapes[out].size[1],
+                       .groups = node->groups};
+    dcls_plan_spatial(plan, in, g.in);
+    dcls_plan_spatial(plan, out, g.out);
+    for (int d = 0; d < 3; d++) {
+        int from = w->ndim - 3 + d;
+        bool real = from >= 0;
+        g.kernel[d] = real ? w->kernel[from] : 1;
+        g.stride[d] = real ? w->stride[from] : 1;
+        g.dilation[d] = real ? w->dilation[from] : 1;
+        g.pad[d] = real ? w->pad_before[from] : 0;
+    }
+    return g;
+}
+
+/* ---- run functions ----------------------------------------------------------------------------------------
+ */
+
+static void run_activation(const dcls_step *s, const dcls_operands *o)
+{
+    dcls_extent e = s->extent;
+    dcls_activation_forward(o->simd, s->activation, o->in[0], o->out, e.batch * e.channels * e.pixels,
+                            o->threads);
+}
+
+static void run_scale_shift(const dcls_step *s, const dcls_operands *o)
+{
+    dcls_scale_shift_forward(o->simd, s->extent, o->in[0], s->weight, s->bias, o->out, o->threads);
+}
+
+static void run_layer_norm(const dcls_step *s, const dcls_operands *o)
+{
+    dcls_layer_norm_forward(o->simd, s->extent, o->in[0], s->weight, s->bias, s->node->eps, o->out,
+                            o->threads);
+}
+
+static void run_softmax(const dcls_step *s, const dcls_operands *o)
+{
+    dcls_softmax_forward(o->simd, s->extent, o->in[0], o->out, o->threads);
+}
+
+static void run_pool(const dcls_step *s, const dcls_operands *o)
+{
+    if (s->node->op == DCLS_OP_MAX_POOL)
+        dcls_max_pool_forward(&s->geometry, o->in[0], o->out, o->threads);
+    else
+        dcls_avg_pool_forward(&s->geometry, s->pad_after, s->node->window.count_include_pad, o->in[0], o->out,
+                              o->threads);
+}
+
+static void run_global_pool(const dcls_step *s, const dcls_operands *o)
+{
+    if (s->node->op == DCLS_OP_GLOBAL_AVG_POOL)
+        dcls_global_avg_pool_forward(o->simd, s->extent, o->in[0], o->out, o->threads);
+    else
+        dcls_global_max_pool_forward(o->simd, s->extent, o->in[0], o->out, o->threads);
+}
+
+static void run_elementwise(const dcls_step *s, const dcls_operands *o)
+{
+    dcls_extent e = s->extent;
+    int64_t n = e.batch * e.channels * e.pixels;
+    if (s->node->op == DCLS_OP_ADD)
+        dcls_add_forward(o->simd, o->in[0], o->in[1], o->out, n, o->threads);
+    else
+        dcls_mul_forward(o->simd, o->in[0], o->in[1], o->out, n, o->threads);
+}
+
+static void run_broadcast(const dcls_step *s, const dcls_operands *o)
+{
+    if (s->node->op == DCLS_OP_ADD)
+        dcls_add_broadcast_forward(o->simd, s->extent, o->in[0], o->in[1], o->out, o->threads);
+    else
+        dcls_mul_broadcast_forward(o->simd, s->extent, o->in[0], o->in[1], o->out, o->threads);
+}
+
+static void run_concat(const dcls_step *s, const dcls_operands *o)
+{
+    dcls_concat_forward(s->input_count, o->in, s->channels, s->extent.batch, s->extent.pixels, o->out,
+                        o->threads);
+}
+
+static void run_resize(const dcls_step *s, const dcls_operands *o)
+{
+    dcls_resize_forward(&s->resize, o->in[0], o->out, o->threads);
+}
+
+static void run_linear(const dcls_step *s, const dcls_operands *o)
+{
+    dcls_linear_forward(o->simd, s->extent.batch, s->node->in_channels, s->node->out_channels, o->in[0],
+                        s->weight, s->bias, o->out, o->threads);
+}
+
+/* ---- one function per kind of operation -------------------------------------------------------------------
+ */
+
+static dcls_status lower_activation(dcls_context *ctx, dcls_plan *plan, const dcls_group *group,
+                                    dcls_step *step)
+{
+    (void)ctx, (void)plan, (void)group;
+    const dcls_node *node = step->node;
+    step->run = run_activation;
+    step->in_place = true;
+    step->activation = node->op == DCLS_OP_RELU      ? DCLS_ACT_RELU
+                       : node->op == DCLS_OP_SIGMOID ? DCLS_ACT_SIGMOID
+                       : node->approximate           ? DCLS_ACT_GELU_TANH
+                                                     : DCLS_ACT_GELU;
+    return DCLS_OK;
+}
+
+static dcls_status lower_affine(dcls_context *ctx, dcls_plan *plan, const dcls_group *group, dcls_step *step)
+{
+    (void)group;
+    float *scale, *shift;
+    DCLS_TRY(dcls_plan_affine(ctx, plan, step->node, step->extent.channels, &scale, &shift));
+    step->weight = scale;
+    step->bias = shift;
+    step->run = run_scale_shift;
+    step->in_place = true;
+    return DCLS_OK;
+}
+
+static dcls_status lower_layer_norm(dcls_context *ctx, dcls_plan *plan, const dcls_group *group,
+                                    dcls_step *step)
+{
+    (void)group;
+    if (!optional_floats(ctx, plan, step->node->weight, &step->weight) ||
+        !optional_floats(ctx, plan, step->node->bias, &step->bias))
+        return DCLS_ERR_MEMORY;
+    step->run = run_layer_norm;
+    step->in_place = true;
+    return DCLS_OK;
+}
+
+static dcls_status lower_softmax(dcls_context *ctx, dcls_plan *plan, const dcls_group *group, dcls_step *step)
+{
+    (void)ctx, (void)plan, (void)group;
+    step->run = run_softmax;
+    step->in_place = true;
+    return DCLS_OK;
+}
+
+static dcls_status lower_pool(dcls_context *ctx, dcls_plan *plan, const dcls_group *group, dcls_step *step)
+{
+    (void)ctx;
+    const dcls_window *w = &step->node->window;
+    step->geometry = dcls_plan_geometry(plan, step->node, step->node->inputs[0], group->tail + 1);
+    for (int d = 0; d < 3; d++)
+        step->pad_after[d] = w->ndim - 3 + d >= 0 ? w->pad_after[w->ndim - 3 + d] : 0;
+    step->run = run_pool;
+    return DCLS_OK;
+}
+
+static dcls_status lower_global_pool(dcls_context *ctx, dcls_plan *plan, const dcls_group *group,
+                                     dcls_step *step)
+{
+    (void)ctx, (void)plan, (void)group;
+    step->run = run_global_pool;
+    return DCLS_OK;
+}
+
+/* The larger operand comes first: only the second may repeat over pixels. */
+static dcls_status lower_elementwise(dcls_context *ctx, dcls_plan *plan, const dcls_group *group,
+                                     dcls_step *step)
+{
+    (void)group;
+    const int *in = step->node->inputs;
+    const dcls_shape *a = &plan->shapes[in[0]], *b = &plan->shapes[in[1]];
+    if (dcls_shape_equal(a->ndim, a->size, b->ndim, b->size)) {
+        step->run = run_elementwise;
+        step->in_place = true;
+        return DCLS_OK;
+    }
+    if (dcls_plan_extent(plan, in[1]).pixels != 1) {
+        int *swapped = dcls_arena_alloc(ctx, &plan->arena, 2, sizeof *swapped);
+        if (!swapped) return DCLS_ERR_MEMORY;
+        swapped[0] = step->inputs[1];
+        swapped[1] = step->inputs[0];
+        step->inputs = swapped;
+        step->extent = dcls_plan_extent(plan, in[1]);
+    }
+    step->run = run_broadcast;
+    return DCLS_OK;
+}
+
+static dcls_status lower_concat(dcls_context *ctx, dcls_plan *plan, const dcls_group *group, dcls_step *step)
+{
+    (void)group;
+    int64_t *channels = dcls_arena_alloc(ctx, &plan->arena, (size_t)step->input_count, sizeof *channels);
+    if (!channels) return DCLS_ERR_MEMORY;
+    for (int k = 0; k < step->input_count; k++)
+        channels[k] = plan->shapes[step->node->inputs[k]].size[1];
+    step->channels = channels;
+    step->run = run_concat;
+    return DCLS_OK;
+}
+
+static dcls_status lower_resize(dcls_context *ctx, dcls_plan *plan, const dcls_group *group, dcls_step *step)
+{
+    (void)ctx;
+    const dcls_node *node = step->node;
+    dcls_resize_shape *r = &step->resize;
+    r->planes = step->extent.batch * step->extent.channels;
+    r->linear = node->interpolation == DCLS_INTERP_LINEAR;
+    r->align_corners = node->align_corners;
+    dcls_plan_spatial(plan, node->inputs[0], r->in);
+    dcls_plan_spatial(plan, group->tail + 1, r->out);
+    int spatial = plan->shapes[node->inputs[0]].ndim - 2;
+    for (int d = 0; d < 3; d++) {
+        int from = spatial - 3 + d;
+        r->scale[d] = from >= 0 ? node->scale[from] : 0;
+    }
+    step->input_count = 1; /* a second input gives its size alone */
+    step->run = run_resize;
+    return DCLS_OK;
+}
+
+static dcls_status lower_linear(dcls_context *ctx, dcls_plan *plan, const dcls_group *group, dcls_step *step)
+{
+    (void)group;
+    step->weight = dcls_plan_floats(ctx, plan, step->node->weight);
+    if (!step->weight || !optional_floats(ctx, plan, step->node->bias, &step->bias)) return DCLS_ERR_MEMORY;
+    step->run = run_linear;
+    return DCLS_OK;
+}
+
+typedef dcls_status lower_fn(dcls_context *ctx, dcls_plan *plan, const dcls_group *group, dcls_step *step);
+
+static lower_fn *const lower_table[DCLS_OP_COUNT] = {
+    [DCLS_OP_CONV] = dcls_lower_conv,
+    [DCLS_OP_DCLS] = dcls_lower_conv,
+    [DCLS_OP_LINEAR] = lower_linear,
+    [DCLS_OP_BATCH_NORM] = lower_affine,
+    [DCLS_OP_LAYER_NORM] = lower_layer_norm,
+    [DCLS_OP_RELU] = lower_activation,
+    [DCLS_OP_GELU] = lower_activation,
+    [DCLS_OP_SIGMOID] = lower_activation,
+    [DCLS_OP_SOFTMAX] = lower_softmax,
+    [DCLS_OP_MAX_POOL] = lower_pool,
+    [DCLS_OP_AVG_POOL] = lower_pool,
+    [DCLS_OP_GLOBAL_AVG_POOL] = lower_global_pool,
+    [DCLS_OP_GLOBAL_MAX_POOL] = lower_global_pool,
+    [DCLS_OP_ADD] = lower_elementwise,
+    [DCLS_OP_MUL] = lower_elementwise,
+    [DCLS_OP_LAYER_SCALE] = lower_affine,
+    [DCLS_OP_CONCAT] = lower_concat,
+    [DCLS_OP_RESIZE] = lower_resize,
+};
+
+static dcls_status lower_group(dcls_context *ctx, dcls_plan *plan, const dcls_group *group, dcls_step *step)
+{
+    const dcls_node *node = &plan->model->nodes[group->head];
+    int *inputs = dcls_arena_alloc(ctx, &plan->arena, (size_t)node->input_count, sizeof *inputs);
+    if (!inputs) return DCLS_ERR_MEMORY;
+    for (int k = 0; k < node->input_count; k++)
+        inputs[k] = plan->root[node->inputs[k]];
+    *step = (dcls_step){.node = node,
+                        .head = group->head,
+                        .tail = group->tail,
+                        .input_count = node->input_count,
+                        .inputs = inputs,
+                        .residual = group->residual,
+                        .output = group->tail + 1,
+                        .extent = dcls_plan_extent(plan, node->inputs[0])};
+    dcls_status status = lower_table[node->op](ctx, plan, group, step);
+    if (status) return dcls_fail_within(ctx, status, "node '%s' (%s): ", node->name, dcls_op_name(node->op));
+    return DCLS_OK;
+}
+
+dcls_status dcls_plan_lower(dcls_context *ctx, dcls_plan *plan)
+{
+    plan->steps = dcls_arena_alloc(ctx, &plan->arena, (size_t)plan->group_count, sizeof *plan->steps);
+    if (!plan->steps) return DCLS_ERR_MEMORY;
+    for (int g = 0; g < plan->group_count; g++) {
+        plan->step_count = g + 1; /* so that destroy sees a half-made step's convolution */
+        DCLS_TRY(lower_group(ctx, plan, &plan->groups[g], &plan->steps[g]));
+    }
+    return DCLS_OK;
+}

@@ -1,0 +1,284 @@
+/* Convolutions: what follows is folded into weights and epilogue, DCLS layers get their algorithm, and
+ * padding modes other than zeros become a padded copy ahead of the convolution. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "plan/plan_internal.h"
+
+/* ---- weights and epilogue
+ * ----------------------------------------------------------------------------------- */
+
+/* bias is NULL until something needs it. */
+typedef struct folded {
+    float *weight; /* [out, per_output] */
+    float *bias;   /* [out] or NULL */
+    int64_t out, per_output;
+} folded;
+
+static dcls_status load_weights(dcls_context *ctx, dcls_plan *plan, const dcls_node *node, folded *f)
+{
+    size_t count = node->weight->nbytes / dcls_dtype_size(node->weight->dtype);
+    f->out = node->out_channels;
+    f->per_output = (int64_t)count / f->out;
+    f->weight = dcls_alloc(ctx, count, sizeof *f->weight);
+    if (!f->weight) return DCLS_ERR_MEMORY;
+    dcls_to_float(node->weight->dtype, node->weight->data, f->weight, count);
+    if (!node->bias) return DCLS_OK;
+    f->bias = dcls_arena_alloc(ctx, &plan->arena, (size_t)f->out, sizeof *f->bias);
+    if (!f->bias) return DCLS_ERR_MEMORY;
+    dcls_to_float(node->bias->dtype, node->bias->data, f->bias, (size_t)f->out);
+    return DCLS_OK;
+}
+
+/* scale (W x + b) + shift = (scale W) x + (scale b + shift) */
+static dcls_status fold_affine(dcls_context *ctx, dcls_plan *plan, int node, folded *f)
+{
+    float *scale, *shift;
+    DCLS_TRY(dcls_plan_affine(ctx, plan, &plan->model->nodes[node], f->out, &scale, &shift));
+    for (int64_t o = 0; o < f->out; o++) {
+        for (int64_t i = 0; i < f->per_output; i++)
+            f->weight[o * f->per_output + i] *= scale[o];
+        shift[o] += f->bias ? scale[o] * f->bias[o] : 0;
+    }
+    f->bias = shift;
+    return DCLS_OK;
+}
+
+/* Affine maps behind the activation are joined into one. */
+static dcls_status make_epilogue(dcls_context *ctx, dcls_plan *plan, const dcls_group *group, const folded *f,
+                                 dcls_epilogue *e)
+{
+    *e = (dcls_epilogue){.bias = f->bias,
+                         .activation = group->activation,
+                         .activation2 = group->activation2,
+                         .residual = group->residual >= 0};
+    float *scale = NULL, *shift = NULL;
+    for (int i = 0; i < group->affine_count; i++) {
+        float *next_scale, *next_shift;
+        DCLS_TRY(dcls_plan_affine(ctx, plan, &plan->model->nodes[group->affine[i]], f->out, &next_scale,
+                                  &next_shift));
+        for (int64_t c = 0; scale && c < f->out; c++) {
+            next_shift[c] += next_scale[c] * shift[c];
+            next_scale[c] *= scale[c];
+        }
+        scale = next_scale;
+        shift = next_shift;
+    }
+    e->scale = scale;
+    e->shift = shift;
+    return DCLS_OK;
+}
+
+/* ---- the algorithm of a DCLS layer
+ * --------------------------------------------------------------------------- */
+
+/* Cells one element spreads over, roughly: 2 per dimension for v0 and v1; max reaches S to both sides, and
+ * gauss about 5.5 S before the cut-off. */
+static double element_support(const dcls_kernel *k)
+{
+    double spread = 0, cells = 1;
+    int64_t count = k->position_rows * k->count * k->ndim;
+    for (int64_t i = 0; k->SIG && i < count; i++)
+        spread += fabs((double)k->SIG[i]) / (double)count;
+    spread += (double)k->spread_offset;
+    double width = k->version == DCLS_MAX ? 2 * spread : k->version == DCLS_GAUSS ? 11 * spread + 1 : 2;
+    for (int d = 0; d < k->ndim; d++)
+        cells *= fmin(width, (double)k->size[d]);
+    return cells;
+}
+
+/* Interpolated columns serve every output of a group only if all its kernels have the same positions. */
+static bool can_interpolate(const dcls_node *node)
+{
+    bool one_row_per_window = node->layer == DCLS_LAYER_FULL || node->layer == DCLS_LAYER_2DK1D;
+    return one_row_per_window && (node->shared_positions || node->groups == node->out_channels);
+}
+
+/* Cost per output pixel in multiply-adds at full speed; the divisors are the share of it each kind of work
+ * reaches. */
+static dcls_algo choose_algorithm(const dcls_node *node, const dcls_kernel *k)
+{
+    double windows = (double)(node->out_channels * (node->in_channels / node->groups));
+    double cells = (double)(k->rows * dcls_kernel_cells(k)) / windows;
+    double elements = (double)(k->rows * k->count) / windows;
+    double taps = fmin(cells, elements * element_support(k));
+    bool depthwise = node->in_channels == node->groups;
+    double sparse = windows * taps / 0.4;
+    double dense = windows * cells / (depthwise ? 0.4 : 0.8);
+    dcls_algo best = sparse < dense || depthwise ? DCLS_ALGO_SPARSE : DCLS_ALGO_CONSTRUCT;
+    if (!can_interpolate(node) || depthwise) return best;
+    double columns = (double)node->in_channels * elements;
+    double interpolated = columns * element_support(k) / 0.2 + windows * elements / 0.8;
+    return interpolated < fmin(sparse, dense) ? DCLS_ALGO_IM2COL : best;
+}
+
+static dcls_status create_constructed(dcls_context *ctx, const dcls_plan *plan, const dcls_kernel *k,
+                                      const dcls_geometry *g, const dcls_epilogue *e, dcls_conv **out)
+{
+    size_t cells;
+    if (!dcls_mul_size((size_t)k->rows, (size_t)dcls_kernel_cells(k), &cells))
+        return dcls_fail(ctx, DCLS_ERR_LIMIT, "the dense kernel is too large");
+    float *dense = dcls_alloc(ctx, cells, sizeof *dense);
+    if (!dense) return DCLS_ERR_MEMORY;
+    dcls_status status = dcls_kernel_construct(ctx, k, plan->threads, dense);
+    if (!status) status = dcls_conv_create_dense(ctx, g, dense, e, out);
+    free(dense);
+    return status;
+}
+
+/* Layers with positions along some dimensions have several rows per window: their windows are put together
+ * densely first. */
+static dcls_status window_taps(dcls_context *ctx, const dcls_plan *plan, const dcls_kernel *k,
+                               int64_t windows, double cutoff, dcls_taps *taps)
+{
+    if (k->rows == windows) return dcls_taps_from_kernel(ctx, k, cutoff, plan->threads, taps);
+    int64_t cells = k->rows / windows * dcls_kernel_cells(k);
+    float *dense = dcls_alloc(ctx, (size_t)windows * (size_t)cells, sizeof *dense);
+    if (!dense) return DCLS_ERR_MEMORY;
+    dcls_status status = dcls_kernel_construct(ctx, k, plan->threads, dense);
+    if (!status) status = dcls_taps_from_dense(ctx, dense, windows, cells, cutoff, taps);
+    free(dense);
+    return status;
+}
+
+static dcls_status create_sparse(dcls_context *ctx, const dcls_plan *plan, const dcls_kernel *k,
+                                 const dcls_geometry *g, double cutoff, const dcls_epilogue *e,
+                                 dcls_conv **out)
+{
+    dcls_taps taps;
+    DCLS_TRY(window_taps(ctx, plan, k, g->out_channels * (g->in_channels / g->groups), cutoff, &taps));
+    dcls_status status = dcls_conv_create_sparse(ctx, g, &taps, e, out);
+    dcls_taps_free(&taps);
+    return status;
+}
+
+/* Every element becomes a window of its own with weight 1. */
+static dcls_status create_interpolated(dcls_context *ctx, const dcls_plan *plan, const dcls_kernel *k,
+                                       const dcls_geometry *g, double cutoff, const dcls_epilogue *e,
+                                       dcls_conv **out)
+{
+    dcls_kernel elements = *k;
+    elements.rows = elements.position_rows = k->position_rows * k->count;
+    elements.count = 1;
+    float *ones = dcls_alloc(ctx, (size_t)elements.rows, sizeof *ones);
+    if (!ones) return DCLS_ERR_MEMORY;
+    for (int64_t i = 0; i < elements.rows; i++)
+        ones[i] = 1;
+    elements.weight = ones;
+    dcls_taps taps;
+    dcls_status status = dcls_taps_from_kernel(ctx, &elements, cutoff, plan->threads, &taps);
+    free(ones);
+    if (status) return status;
+    status = dcls_conv_create_interpolated(ctx, g, &taps, k->count, k->weight, e, out);
+    dcls_taps_free(&taps);
+    return status;
+}
+
+static dcls_status create_dcls(dcls_context *ctx, dcls_plan *plan, const dcls_node *node, const float *weight,
+                               const dcls_geometry *g, const dcls_epilogue *e, dcls_conv **out)
+{
+    dcls_kernel k;
+    dcls_node_kernel(node, &k);
+    k.weight = weight;
+    k.P = dcls_plan_floats(ctx, plan, node->P);
+    k.SIG = node->SIG ? dcls_plan_floats(ctx, plan, node->SIG) : NULL;
+    if (!k.P || (node->SIG && !k.SIG)) return DCLS_ERR_MEMORY;
+    double cutoff = plan->options.tap_cutoff;
+    if (cutoff < 0) cutoff = DCLS_TAP_CUTOFF;
+    if (node->version != DCLS_GAUSS) cutoff = 0;
+
+    dcls_algo algo = plan->options.algo;
+    if (algo == DCLS_ALGO_AUTO) algo = choose_algorithm(node, &k);
+    if (algo == DCLS_ALGO_IM2COL && can_interpolate(node))
+        return create_interpolated(ctx, plan, &k, g, cutoff, e, out);
+    if (algo == DCLS_ALGO_SPARSE) return create_sparse(ctx, plan, &k, g, cutoff, e, out);
+    return create_constructed(ctx, plan, &k, g, e, out);
+}
+
+/* ---- the step
+ * --------------------------------------------------------------------------------------------------- */
+
+static void run_conv(const dcls_step *s, const dcls_operands *o)
+{
+    dcls_conv_run(s->conv, o->simd, o->in[0], o->residual, o->out, o->workspace, o->threads);
+}
+
+static size_t padded_bytes(const dcls_step *s)
+{
+    size_t bytes = (size_t)(s->extent.batch * s->extent.channels * dcls_volume(s->padded)) * sizeof(float);
+    return (bytes + 63) / 64 * 64;
+}
+
+static void run_padded_conv(const dcls_step *s, const dcls_operands *o)
+{
+    float *padded = o->workspace;
+    int64_t in[3];
+    for (int d = 0; d < 3; d++)
+        in[d] = s->padded[d] - s->pad_before[d] - s->pad_after[d];
+    dcls_pad_forward(s->border, s->extent.batch * s->extent.channels, in, s->pad_before, s->pad_after,
+                     o->in[0], padded, o->threads);
+    dcls_conv_run(s->conv, o->simd, padded, o->residual, o->out,
+                  (unsigned char *)o->workspace + padded_bytes(s), o->threads);
+}
+
+static dcls_border border_of(dcls_pad_mode mode)
+{
+    switch (mode) {
+    case DCLS_PAD_REFLECT: return DCLS_BORDER_REFLECT;
+    case DCLS_PAD_REPLICATE: return DCLS_BORDER_REPLICATE;
+    case DCLS_PAD_CIRCULAR: return DCLS_BORDER_CIRCULAR;
+    default: return DCLS_BORDER_ZEROS;
+    }
+}
+
+/* The convolution then sees the padded planes and no padding of its own. */
+static dcls_status pad_ahead(dcls_context *ctx, const dcls_node *node, dcls_step *step, dcls_geometry *g)
+{
+    const dcls_window *w = &node->window;
+    int64_t total = step->extent.batch * step->extent.channels;
+    step->run = run_padded_conv;
+    step->border = border_of(w->pad_mode);
+    for (int d = 0; d < 3; d++) {
+        int from = w->ndim - 3 + d;
+        step->pad_before[d] = from >= 0 ? w->pad_before[from] : 0;
+        step->pad_after[d] = from >= 0 ? w->pad_after[from] : 0;
+        g->in[d] = step->padded[d] = g->in[d] + step->pad_before[d] + step->pad_after[d];
+        g->pad[d] = 0;
+        if (!dcls_mul_i64(total, step->padded[d], &total) || total > INT64_MAX / 16)
+            return dcls_fail(ctx, DCLS_ERR_LIMIT, "the padded input is too large");
+    }
+    return DCLS_OK;
+}
+
+static dcls_status make_conv(dcls_context *ctx, dcls_plan *plan, const dcls_group *group, dcls_step *step,
+                             folded *f)
+{
+    const dcls_node *node = step->node;
+    dcls_epilogue epilogue;
+    DCLS_TRY(load_weights(ctx, plan, node, f));
+    for (int i = 0; i < group->fold_count; i++)
+        DCLS_TRY(fold_affine(ctx, plan, group->fold[i], f));
+    DCLS_TRY(make_epilogue(ctx, plan, group, f, &epilogue));
+    dcls_geometry g = dcls_plan_geometry(plan, node, node->inputs[0], group->tail + 1);
+    step->run = run_conv;
+    step->in_place = group->residual >= 0;
+    if (node->window.pad_mode != DCLS_PAD_ZEROS) DCLS_TRY(pad_ahead(ctx, node, step, &g));
+    if (node->op == DCLS_OP_CONV)
+        DCLS_TRY(dcls_conv_create_dense(ctx, &g, f->weight, &epilogue, &step->conv));
+    else
+        DCLS_TRY(create_dcls(ctx, plan, node, f->weight, &g, &epilogue, &step->conv));
+    step->workspace = dcls_conv_workspace(step->conv, plan->threads);
+    if (node->window.pad_mode != DCLS_PAD_ZEROS &&
+        !dcls_add_size(step->workspace, padded_bytes(step), &step->workspace))
+        return dcls_fail(ctx, DCLS_ERR_LIMIT, "the padded input is too large");
+    return DCLS_OK;
+}
+
+dcls_status dcls_lower_conv(dcls_context *ctx, dcls_plan *plan, const dcls_group *group, dcls_step *step)
+{
+    folded f = {0};
+    dcls_status status = make_conv(ctx, plan, group, step, &f);
+    free(f.weight);
+    return status;
+}

@@ -1,0 +1,166 @@
+/* Bytes for values. Two values share memory when one is dead before the other is born, and a step that works
+ * in place hands its operand's memory on. Sizes go first to last by descending size, each at the lowest free
+ * offset: within a few per cent of the liveness limit on the networks this is for. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "plan/plan_internal.h"
+
+#define ALIGNMENT 64
+
+static size_t align_up(size_t bytes)
+{
+    return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+}
+
+static void find_lifetimes(dcls_plan *plan)
+{
+    for (int v = 0; v < plan->value_count; v++)
+        plan->slots[v] = (dcls_storage){.place = DCLS_UNUSED, .first = -1, .last = -1};
+    plan->slots[0].place = DCLS_IN_INPUT;
+    for (int s = 0; s < plan->step_count; s++) {
+        const dcls_step *step = &plan->steps[s];
+        plan->slots[step->output].place = DCLS_IN_ARENA;
+        plan->slots[step->output].first = plan->slots[step->output].last = s;
+        for (int k = 0; k < step->input_count; k++)
+            plan->slots[step->inputs[k]].last = s;
+        if (step->residual >= 0) plan->slots[step->residual].last = s;
+    }
+    int output = plan->root[plan->model->output];
+    if (output != 0) plan->slots[output].place = DCLS_IN_OUTPUT;
+}
+
+static bool size_slots(dcls_plan *plan)
+{
+    for (int v = 0; v < plan->value_count; v++) {
+        if (!dcls_shape_bytes(DCLS_F32, plan->shapes[v].ndim, plan->shapes[v].size, &plan->slots[v].bytes) ||
+            plan->slots[v].bytes > SIZE_MAX / 2)
+            return false;
+        plan->slots[v].bytes = align_up(plan->slots[v].bytes);
+    }
+    return true;
+}
+
+/* The value whose memory step may overwrite with its result, or -1: it must be the plan's own and die here.
+ */
+static int donor_of(const dcls_plan *plan, int s)
+{
+    const dcls_step *step = &plan->steps[s];
+    if (!step->in_place || plan->slots[step->output].place != DCLS_IN_ARENA) return -1;
+    int donor = step->residual >= 0 ? step->residual : step->inputs[0];
+    const dcls_storage *slot = &plan->slots[donor];
+    bool fits =
+        slot->place == DCLS_IN_ARENA && slot->last == s && slot->bytes == plan->slots[step->output].bytes;
+    if (step->residual >= 0) return fits && donor != step->inputs[0] ? donor : -1;
+    for (int k = 1; k < step->input_count; k++)
+        if (step->inputs[k] == donor) return fits && step->node->op == DCLS_OP_ADD ? donor : -1;
+    return fits ? donor : -1;
+}
+
+/* Joins donors and heirs: owner[v] is the first value of a chain, whose slot lives as long as the chain. */
+static void join_in_place(dcls_plan *plan, int *owner)
+{
+    for (int v = 0; v < plan->value_count; v++)
+        owner[v] = v;
+    for (int s = 0; s < plan->step_count; s++) {
+        int donor = donor_of(plan, s), heir = plan->steps[s].output;
+        if (donor < 0) continue;
+        owner[heir] = owner[donor];
+        plan->slots[owner[donor]].last = plan->slots[heir].last;
+    }
+}
+
+static bool overlap_in_time(const dcls_storage *a, const dcls_storage *b)
+{
+    return a->first <= b->last && b->first <= a->last;
+}
+
+/* The lowest offset at which slot meets none of the placed ones it lives together with; placed is in order of
+ * offsets. */
+static size_t lowest_free(const dcls_plan *plan, const int *placed, int placed_count,
+                          const dcls_storage *slot)
+{
+    size_t offset = 0;
+    for (int i = 0; i < placed_count; i++) {
+        const dcls_storage *other = &plan->slots[placed[i]];
+        if (!overlap_in_time(slot, other)) continue;
+        if (other->offset >= offset + slot->bytes) break;
+        if (other->offset + other->bytes > offset) offset = other->offset + other->bytes;
+    }
+    return offset;
+}
+
+static void insert_by_offset(const dcls_plan *plan, int *placed, int placed_count, int value)
+{
+    int at = placed_count;
+    for (; at > 0 && plan->slots[placed[at - 1]].offset > plan->slots[value].offset; at--)
+        placed[at] = placed[at - 1];
+    placed[at] = value;
+}
+
+static int by_size(const void *a, const void *b)
+{
+    const dcls_storage *x = *(const dcls_storage *const *)a, *y = *(const dcls_storage *const *)b;
+    if (x->bytes != y->bytes) return x->bytes < y->bytes ? 1 : -1;
+    return (x > y) - (x < y);
+}
+
+static bool place_slots(dcls_plan *plan, const int *owner, dcls_storage **order, int *placed)
+{
+    int count = 0;
+    for (int v = 0; v < plan->value_count; v++)
+        if (plan->slots[v].place == DCLS_IN_ARENA && owner[v] == v) order[count++] = &plan->slots[v];
+    qsort(order, (size_t)count, sizeof(dcls_storage *), by_size);
+    for (int i = 0; i < count; i++) {
+        order[i]->offset = lowest_free(plan, placed, i, order[i]);
+        insert_by_offset(plan, placed, i, (int)(order[i] - plan->slots));
+        size_t end;
+        if (!dcls_add_size(order[i]->offset, order[i]->bytes, &end) || end > SIZE_MAX / 2) return false;
+        if (end > plan->arena_bytes) plan->arena_bytes = end;
+    }
+    for (int v = 0; v < plan->value_count; v++)
+        plan->slots[v].offset = plan->slots[owner[v]].offset;
+    return true;
+}
+
+/* The largest sum of slots alive at one step: change[s] is what is born at s less what died before. */
+static bool measure_peak(dcls_context *ctx, dcls_plan *plan, const int *owner)
+{
+    int64_t *change = dcls_arena_alloc(ctx, &plan->arena, (size_t)plan->step_count + 1, sizeof *change);
+    if (!change) return false;
+    for (int v = 0; v < plan->value_count; v++) {
+        const dcls_storage *slot = &plan->slots[v];
+        if (slot->place != DCLS_IN_ARENA || owner[v] != v) continue;
+        change[slot->first] += (int64_t)slot->bytes;
+        change[slot->last + 1] -= (int64_t)slot->bytes;
+    }
+    int64_t live = 0;
+    for (int s = 0; s < plan->step_count; s++) {
+        live += change[s];
+        if ((size_t)live > plan->live_peak) plan->live_peak = (size_t)live;
+    }
+    return true;
+}
+
+dcls_status dcls_plan_place(dcls_context *ctx, dcls_plan *plan)
+{
+    size_t n = (size_t)plan->value_count;
+    plan->slots = dcls_arena_alloc(ctx, &plan->arena, n, sizeof *plan->slots);
+    int *owner = dcls_arena_alloc(ctx, &plan->arena, n, sizeof *owner);
+    int *placed = dcls_arena_alloc(ctx, &plan->arena, n, sizeof *placed);
+    dcls_storage **order = dcls_arena_alloc(ctx, &plan->arena, n, sizeof(dcls_storage *));
+    if (!plan->slots || !owner || !placed || !order) return DCLS_ERR_MEMORY;
+    find_lifetimes(plan);
+    bool fits = size_slots(plan);
+    if (fits) {
+        join_in_place(plan, owner);
+        fits = place_slots(plan, owner, order, placed);
+    }
+    if (!fits)
+        return dcls_fail(ctx, DCLS_ERR_LIMIT, "the network's activations are too large for this machine");
+    if (!measure_peak(ctx, plan, owner)) return DCLS_ERR_MEMORY;
+    for (int s = 0; s < plan->step_count; s++)
+        if (plan->steps[s].workspace > plan->workspace_bytes)
+            plan->workspace_bytes = plan->steps[s].workspace;
+    return DCLS_OK;
+}

@@ -1,0 +1,116 @@
+/* Public functions of plans. */
+#include <stdlib.h>
+
+#include "plan/plan_internal.h"
+
+dcls_plan_options dcls_plan_options_default(void)
+{
+    return (dcls_plan_options){.algo = DCLS_ALGO_AUTO, .tap_cutoff = -1};
+}
+
+static dcls_status allocate_memory(dcls_context *ctx, dcls_plan *plan)
+{
+    size_t total;
+    uint64_t limit = dcls_context_limit(ctx, DCLS_LIMIT_MEMORY_BYTES);
+    if (!dcls_add_size(plan->arena_bytes, plan->workspace_bytes, &total) || total > limit)
+        return dcls_fail(
+            ctx, DCLS_ERR_LIMIT, "running this input takes %.1f MB of activations, over the limit of %.1f MB",
+            ((double)plan->arena_bytes + (double)plan->workspace_bytes) / 1e6, (double)limit / 1e6);
+    plan->memory = dcls_alloc(ctx, total, 1);
+    return plan->memory ? DCLS_OK : DCLS_ERR_MEMORY;
+}
+
+static dcls_status make_plan(dcls_context *ctx, dcls_plan *plan, int ndim, const int64_t *shape)
+{
+    const dcls_model *model = plan->model;
+    plan->shapes = dcls_arena_alloc(ctx, &plan->arena, model->node_count + 1, sizeof *plan->shapes);
+    if (!plan->shapes) return DCLS_ERR_MEMORY;
+    plan->value_count = (int)model->node_count + 1;
+    DCLS_TRY(dcls_model_infer(ctx, model, ndim, shape, plan->shapes));
+    DCLS_TRY(dcls_plan_fuse(ctx, plan));
+    DCLS_TRY(dcls_plan_lower(ctx, plan));
+    DCLS_TRY(dcls_plan_place(ctx, plan));
+    int most_inputs = 1;
+    for (int s = 0; s < plan->step_count; s++)
+        if (plan->steps[s].input_count > most_inputs) most_inputs = plan->steps[s].input_count;
+    plan->operand = dcls_arena_alloc(ctx, &plan->arena, (size_t)most_inputs, sizeof *plan->operand);
+    if (!plan->operand) return DCLS_ERR_MEMORY;
+    return allocate_memory(ctx, plan);
+}
+
+dcls_status dcls_plan_create(dcls_context *ctx, const dcls_model *model, const dcls_plan_options *options,
+                             int ndim, const int64_t *shape, dcls_plan **out)
+{
+    *out = NULL;
+    dcls_plan *plan = dcls_alloc_zero(ctx, 1, sizeof *plan);
+    if (!plan) return DCLS_ERR_MEMORY;
+    plan->model = model;
+    plan->simd = dcls_simd_get(dcls_cpu_detect());
+    plan->threads = dcls_context_threads(ctx);
+    plan->options = options ? *options : dcls_plan_options_default();
+    dcls_status status = make_plan(ctx, plan, ndim, shape);
+    if (status) {
+        dcls_plan_destroy(plan);
+        return status;
+    }
+    *out = plan;
+    return DCLS_OK;
+}
+
+void dcls_plan_destroy(dcls_plan *plan)
+{
+    if (!plan) return;
+    for (int s = 0; s < plan->step_count; s++)
+        dcls_conv_destroy(plan->steps[s].conv);
+    free(plan->memory);
+    dcls_arena_free(&plan->arena);
+    free(plan);
+}
+
+int dcls_plan_output_shape(const dcls_plan *plan, int64_t shape[DCLS_MAX_DIMS])
+{
+    const dcls_shape *output = &plan->shapes[plan->model->output];
+    for (int d = 0; d < output->ndim; d++)
+        shape[d] = output->size[d];
+    return output->ndim;
+}
+
+size_t dcls_plan_memory(const dcls_plan *plan)
+{
+    return plan->arena_bytes + plan->workspace_bytes;
+}
+
+static float *storage(const dcls_plan *plan, int value, float *output)
+{
+    const dcls_storage *slot = &plan->slots[value];
+    return slot->place == DCLS_IN_OUTPUT ? output : (float *)(void *)(plan->memory + slot->offset);
+}
+
+static const float *readable(const dcls_plan *plan, int value, const float *input, float *output)
+{
+    return plan->slots[value].place == DCLS_IN_INPUT ? input : storage(plan, value, output);
+}
+
+dcls_status dcls_plan_run(dcls_context *ctx, dcls_plan *plan, const float *input, float *output)
+{
+    (void)ctx;
+    dcls_operands o = {.simd = plan->simd,
+                       .threads = plan->threads,
+                       .in = plan->operand,
+                       .workspace = plan->memory + plan->arena_bytes};
+    for (int s = 0; s < plan->step_count; s++) {
+        const dcls_step *step = &plan->steps[s];
+        for (int k = 0; k < step->input_count; k++)
+            plan->operand[k] = readable(plan, step->inputs[k], input, output);
+        o.residual = step->residual >= 0 ? readable(plan, step->residual, input, output) : NULL;
+        o.out = storage(plan, step->output, output);
+        step->run(step, &o);
+    }
+    int root = plan->root[plan->model->output];
+    if (root == 0) {
+        dcls_extent e = dcls_plan_extent(plan, plan->model->output);
+        for (int64_t i = 0; i < e.batch * e.channels * e.pixels; i++)
+            output[i] = input[i];
+    }
+    return DCLS_OK;
+}

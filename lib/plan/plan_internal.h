@@ -1,0 +1,116 @@
+/*
+ * Inside a plan. Making one goes through four stages, each in a file of its own:
+ *
+ *   fuse.c    which nodes are computed together (a convolution with what follows it)
+ *   lower*.c  every group becomes a step: algorithm chosen, weights packed
+ *   memory.c  which bytes of one arena each value occupies, from when it lives
+ *   plan.c    the public functions; run walks the steps
+ */
+#ifndef DCLS_PLAN_INTERNAL_H
+#define DCLS_PLAN_INTERNAL_H
+
+#include "base/tensor.h"
+#include "base/threads.h"
+#include "model/model.h"
+#include "ops/conv.h"
+#include "ops/ops.h"
+
+#define DCLS_MAX_FOLDS 4
+
+/* Nodes computed by one step: a head and the nodes absorbed behind it, in this order:
+ * head, folded affine nodes, activation, affine nodes, residual, activation2. */
+typedef struct dcls_group {
+    int head, tail;                           /* nodes; the step produces tail's value */
+    int fold[DCLS_MAX_FOLDS], fold_count;     /* batch norms and layer scales that go into the weights */
+    int affine[DCLS_MAX_FOLDS], affine_count; /* the same behind the activation */
+    int residual;                             /* value that is added, or -1 */
+    dcls_activation activation, activation2;
+} dcls_group;
+
+typedef struct dcls_step dcls_step;
+
+/* Where a step's operands are in one run. */
+typedef struct dcls_operands {
+    const dcls_simd *simd;
+    int threads;
+    const float *const *in; /* [step->input_count] */
+    const float *residual;
+    float *out;
+    void *workspace;
+} dcls_operands;
+
+struct dcls_step {
+    void (*run)(const dcls_step *step, const dcls_operands *o);
+    const dcls_node *node; /* the group's head */
+    int head, tail;        /* nodes */
+    int input_count;
+    const int *inputs; /* values with storage of their own */
+    int residual;      /* value, or -1 */
+    int output;        /* value */
+    bool in_place;     /* out may be the memory of inputs[0] (or of residual, for a convolution) */
+    size_t workspace;  /* bytes */
+
+    /* What the operation needs; which fields are set depends on run. */
+    dcls_conv *conv; /* owned */
+    dcls_geometry geometry;
+    dcls_extent extent;
+    dcls_resize_shape resize;
+    dcls_activation activation;
+    int64_t pad_before[3], pad_after[3], padded[3]; /* non-zero padding modes, and pools */
+    dcls_border border;
+    const float *weight, *bias; /* or scale and shift */
+    const int64_t *channels;    /* concat */
+    int64_t count;
+};
+
+/* Where a value lives. */
+typedef enum dcls_place { DCLS_IN_ARENA, DCLS_IN_INPUT, DCLS_IN_OUTPUT, DCLS_UNUSED } dcls_place;
+typedef struct dcls_storage {
+    dcls_place place;
+    size_t offset, bytes;
+    int first, last; /* steps between which it must keep its content */
+} dcls_storage;
+
+struct dcls_plan {
+    const dcls_model *model;
+    const dcls_simd *simd;
+    int threads;
+    dcls_plan_options options;
+    int value_count;
+    dcls_shape *shapes; /* [value_count] */
+    int *root;          /* value -> the value whose storage it shares */
+    dcls_group *groups;
+    int group_count;
+    int *group_of; /* node -> group, -1 for a node that only renames its input */
+    dcls_step *steps;
+    int step_count;
+    dcls_storage *slots; /* per value; only roots are used */
+    size_t arena_bytes, workspace_bytes, live_peak;
+    unsigned char *memory; /* arena, then workspace */
+    const float **operand; /* scratch of run: pointers to a step's inputs */
+    dcls_arena arena;      /* everything small, and folded weights */
+};
+
+/* fuse.c: fills root, groups, group_of. */
+dcls_status dcls_plan_fuse(dcls_context *ctx, dcls_plan *plan);
+/* lower.c: fills steps. */
+dcls_status dcls_plan_lower(dcls_context *ctx, dcls_plan *plan);
+/* lower_conv.c: convolutions, DCLS or not. */
+dcls_status dcls_lower_conv(dcls_context *ctx, dcls_plan *plan, const dcls_group *group, dcls_step *step);
+/* memory.c: fills slots and sizes. */
+dcls_status dcls_plan_place(dcls_context *ctx, dcls_plan *plan);
+
+/* lower.c: a tensor's values as floats, in the model's memory or the plan's. NULL with the failure recorded.
+ */
+const float *dcls_plan_floats(dcls_context *ctx, dcls_plan *plan, const dcls_tensor *tensor);
+/* lower.c: a batch norm or layer scale as y = scale x + shift; arrays of the plan. */
+dcls_status dcls_plan_affine(dcls_context *ctx, dcls_plan *plan, const dcls_node *node, int64_t channels,
+                             float **scale, float **shift);
+/* lower.c: batch, channels and pixels of a value. */
+dcls_extent dcls_plan_extent(const dcls_plan *plan, int value);
+/* lower.c: spatial sizes of a value with leading ones. */
+void dcls_plan_spatial(const dcls_plan *plan, int value, int64_t size[3]);
+/* lower.c: a window's attributes for a step from value in to value out. */
+dcls_geometry dcls_plan_geometry(const dcls_plan *plan, const dcls_node *node, int in, int out);
+
+#endif
