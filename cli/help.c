@@ -1,0 +1,71 @@
+/* --help: printed from the tables the options are parsed with. */
+#include <string.h>
+
+#include "options.h"
+#include "output.h"
+
+#define LINE_WIDTH  79
+#define HELP_COLUMN 26
+
+static void spaces(FILE *to, int count)
+{
+    fprintf(to, "%*s", count > 0 ? count : 0, "");
+}
+
+void cli_print_wrapped(FILE *to, const char *text, int at, int indent)
+{
+    int column = at;
+    for (bool first = true; *text != '\0'; first = false) {
+        int length = (int)strcspn(text, " \n");
+        if (!first && column + 1 + length > LINE_WIDTH) {
+            fputc('\n', to);
+            spaces(to, indent);
+            column = indent;
+        } else if (!first) {
+            fputc(' ', to);
+            column++;
+        }
+        fprintf(to, "%.*s", length, text);
+        column += length;
+        text += length;
+        text += strspn(text, " ");
+        if (*text == '\n') {
+            fputc('\n', to);
+            spaces(to, indent);
+            column = indent;
+            text++;
+            first = true;
+        }
+    }
+    fputc('\n', to);
+}
+
+static void print_option(FILE *to, const cli_option *option)
+{
+    int column = option->letter != 0 ? fprintf(to, "  -%c, --%s", option->letter, option->name)
+                                     : fprintf(to, "      --%s", option->name);
+    if (option->argument != NULL) column += fprintf(to, " %s", option->argument);
+    if (column + 2 > HELP_COLUMN) {
+        fputc('\n', to);
+        column = 0;
+    }
+    spaces(to, HELP_COLUMN - column);
+    cli_print_wrapped(to, option->help, HELP_COLUMN, HELP_COLUMN);
+}
+
+static void print_options(FILE *to, const char *title, const cli_option *options)
+{
+    fprintf(to, "\n%s%s%s\n", cli_bold(to), title, cli_plain(to));
+    for (; options->name != NULL; options++)
+        print_option(to, options);
+}
+
+void cli_help_print(FILE *to, const cli_command *command)
+{
+    fprintf(to, "%sUsage:%s dcls %s [OPTION].. %s\n\n", cli_bold(to), cli_plain(to), command->name, command->operands);
+    cli_print_wrapped(to, command->about, 0, 0);
+    if (command->options != NULL) print_options(to, "Options:", command->options);
+    print_options(to, "Common options:", cli_common_options);
+    if (command->examples != NULL)
+        fprintf(to, "\n%sExamples:%s\n%s", cli_bold(to), cli_plain(to), command->examples);
+}

@@ -1,0 +1,88 @@
+/* The dcls program: finds the command, parses its options and runs it. */
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd_help.h"
+#include "memory.h"
+#include "options.h"
+#include "output.h"
+#include "suggest.h"
+
+#define MAX_COMMANDS 32
+
+const cli_command *const cli_commands[] = {&cli_cmd_infer, &cli_cmd_inspect, &cli_cmd_convert, &cli_cmd_help, NULL};
+
+const cli_command *cli_find_command(const char *name, const char **nearest)
+{
+    const char *names[MAX_COMMANDS + 1] = {0};
+    for (int i = 0; cli_commands[i] != NULL && i < MAX_COMMANDS; i++) {
+        if (strcmp(cli_commands[i]->name, name) == 0) return cli_commands[i];
+        names[i] = cli_commands[i]->name;
+    }
+    *nearest = cli_nearest(name, names);
+    return NULL;
+}
+
+static int print_version(void)
+{
+    printf("dcls %s\n", dcls_version());
+    for (size_t i = 0; dcls_builtin_name(i) != NULL; i++)
+        printf("%s%s", i == 0 ? "built-in models: " : ", ", dcls_builtin_name(i));
+    if (dcls_builtin_name(0) != NULL) putchar('\n');
+    return CLI_OK;
+}
+
+static int run_with_values(cli *run, void *values, int argc, char **argv)
+{
+    const cli_command *command = run->command;
+    cli_operands operands;
+    if (command->defaults != NULL) memcpy(values, command->defaults, command->values_size);
+    if (!cli_options_parse(run, values, argc, argv, &operands)) return CLI_USAGE;
+    if (run->common.help) {
+        cli_help_print(stdout, command);
+        return CLI_OK;
+    }
+    dcls_status status = dcls_context_set_threads(run->ctx, (int)run->common.threads);
+    return status == DCLS_OK ? command->run(run, values, operands) : cli_fail(NULL, status, run->ctx);
+}
+
+static int run_command(const cli_command *command, int argc, char **argv)
+{
+    cli run = {.command = command};
+    void *values = cli_alloc(1, command->values_size + 1);
+    (void)dcls_context_create(&run.ctx);
+    cli_checked(run.ctx);
+    int status = run_with_values(&run, values, argc, argv);
+    cli_options_free(command, values);
+    dcls_context_destroy(run.ctx);
+    free(values);
+    return status;
+}
+
+static int dispatch(int argc, char **argv)
+{
+    if (argc < 2) {
+        cli_help_overview(stderr);
+        return CLI_USAGE;
+    }
+    const char *name = argv[1], *nearest;
+    if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) return print_version();
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
+        cli_help_overview(stdout);
+        return CLI_OK;
+    }
+    if (name[0] == '-') {
+        cli_error(NULL, "unknown option '%s' before the command; 'dcls help' shows the usage", name);
+        return CLI_USAGE;
+    }
+    const cli_command *command = cli_find_command(name, &nearest);
+    if (command == NULL) return cli_unknown_command(name, nearest);
+    return run_command(command, argc - 1, argv + 1);
+}
+
+int main(int argc, char **argv)
+{
+    cli_streams_init();
+    return cli_finish(dispatch(argc, argv));
+}

@@ -1,0 +1,231 @@
+#include "options.h"
+
+#include <getopt.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "memory.h"
+#include "numbers.h"
+#include "output.h"
+#include "suggest.h"
+
+#define MAX_OPTIONS 48
+#define FIRST_VALUE 256 /* what getopt_long returns for entry 0; letters come before */
+
+const cli_option cli_common_options[] = {
+    {"threads", 0, CLI_INT, "N", offsetof(cli_common, threads),
+     "threads to compute with; the results are the same bits for any number (default: the processors this process may "
+     "use)",
+     1, 1024},
+    {"quiet", 'q', CLI_FLAG, NULL, offsetof(cli_common, quiet), "no notes and warnings on stderr, only errors", 0, 0},
+    {"verbose", 'v', CLI_FLAG, NULL, offsetof(cli_common, verbose), "say on stderr what is done and how long it takes",
+     0, 0},
+    {"help", 'h', CLI_FLAG, NULL, offsetof(cli_common, help), "print this help", 0, 0},
+    {0}};
+
+/* ---- the tables of a command as getopt wants them ------------------------------------------------------------- */
+
+struct entry {
+    const cli_option *option;
+    char *base; /* struct its offset belongs to */
+};
+
+struct parser {
+    cli *run;
+    struct entry entries[MAX_OPTIONS];
+    struct option longs[MAX_OPTIONS + 1];
+    const char *names[MAX_OPTIONS + 1];
+    char letters[2 * MAX_OPTIONS + 2];
+    int count;
+};
+
+static void add_table(struct parser *parser, const cli_option *options, void *base)
+{
+    for (; options != NULL && options->name != NULL && parser->count < MAX_OPTIONS; options++) {
+        int i = parser->count++;
+        int takes = options->kind == CLI_FLAG ? no_argument : required_argument;
+        parser->entries[i] = (struct entry){options, base};
+        parser->longs[i] = (struct option){options->name, takes, NULL, FIRST_VALUE + i};
+        parser->names[i] = options->name;
+        size_t used = strlen(parser->letters);
+        if (options->letter != 0) parser->letters[used++] = options->letter;
+        if (options->letter != 0 && takes == required_argument) parser->letters[used] = ':';
+    }
+}
+
+/* The entry a value returned by getopt_long belongs to; NULL for an unknown letter. */
+static const struct entry *find_entry(const struct parser *parser, int value)
+{
+    if (value >= FIRST_VALUE) return &parser->entries[value - FIRST_VALUE];
+    for (int i = 0; i < parser->count; i++)
+        if (parser->entries[i].option->letter == value) return &parser->entries[i];
+    return NULL;
+}
+
+/* ---- one option's value ---------------------------------------------------------------------------------------- */
+
+static int word_count(const char *words)
+{
+    int count = 1;
+    for (; *words != '\0'; words++)
+        count += *words == '|';
+    return count;
+}
+
+/* Splits "a|b|c"; the list ends with NULL and points into *copy. Both are to be freed. */
+static const char **split_words(const char *words, char **copy)
+{
+    const char **items = cli_alloc((size_t)word_count(words) + 1, sizeof *items);
+    char *rest = *copy = cli_copy(words);
+    for (int i = 0; rest != NULL; i++)
+        items[i] = strsep(&rest, "|");
+    return items;
+}
+
+static bool bad_value(const struct parser *parser, const cli_option *option, const char *text, const char *wanted)
+{
+    cli_error(parser->run->command->name, "--%s: '%s' is not %s", option->name, text, wanted);
+    return false;
+}
+
+static bool set_choice(const struct parser *parser, const cli_option *option, const char *text, int *value)
+{
+    char *copy;
+    const char **words = split_words(option->argument, &copy);
+    int found = 0;
+    while (words[found] != NULL && strcmp(words[found], text) != 0)
+        found++;
+    bool known = words[found] != NULL;
+    const char *nearest = cli_nearest(text, words);
+    if (known)
+        *value = found;
+    else if (nearest != NULL)
+        cli_error(parser->run->command->name, "--%s: '%s' is not one of %s; did you mean '%s'?", option->name, text,
+                  option->argument, nearest);
+    else
+        cli_error(parser->run->command->name, "--%s: '%s' is not one of %s", option->name, text, option->argument);
+    free(words);
+    free(copy);
+    return known;
+}
+
+static bool set_int(const struct parser *parser, const cli_option *option, const char *text, int64_t *value)
+{
+    char wanted[96];
+    int64_t number;
+    if (cli_parse_int(text, &number) && (double)number >= option->min && (double)number <= option->max) {
+        *value = number;
+        return true;
+    }
+    snprintf(wanted, sizeof wanted, "a whole number from %.0f to %.0f", option->min, option->max);
+    return bad_value(parser, option, text, wanted);
+}
+
+static bool set_real(const struct parser *parser, const cli_option *option, const char *text, double *value)
+{
+    char wanted[96];
+    double number;
+    if (cli_parse_real(text, &number) && number >= option->min && number <= option->max) {
+        *value = number;
+        return true;
+    }
+    snprintf(wanted, sizeof wanted, "a number from %g to %g", option->min, option->max);
+    return bad_value(parser, option, text, wanted);
+}
+
+static bool add_item(const char *text, cli_list *list)
+{
+    list->items = cli_resize(list->items, list->count + 1, sizeof *list->items);
+    list->items[list->count++] = text;
+    return true;
+}
+
+static bool set_value(const struct parser *parser, const struct entry *entry, const char *text)
+{
+    const cli_option *option = entry->option;
+    void *value = entry->base + option->offset;
+    switch (option->kind) {
+    case CLI_FLAG: *(bool *)value = true; return true;
+    case CLI_TEXT: *(const char **)value = text; return true;
+    case CLI_INT: return set_int(parser, option, text, value);
+    case CLI_REAL: return set_real(parser, option, text, value);
+    case CLI_CHOICE: return set_choice(parser, option, text, value);
+    case CLI_LIST: return add_item(text, value);
+    case CLI_SIZE:
+        return cli_parse_size(text, value) ||
+               bad_value(parser, option, text, "a number of bytes such as 500M or 2G (K, M, G, T)");
+    }
+    return false;
+}
+
+/* ---- what getopt does not understand ---------------------------------------------------------------------------- */
+
+static bool fail_long(const struct parser *parser, const char *typed)
+{
+    const char *command = parser->run->command->name;
+    char name[64];
+    int matches = 0;
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(typed + 2, "="), typed + 2);
+    for (int i = 0; i < parser->count; i++)
+        matches += strncmp(parser->names[i], name, strlen(name)) == 0;
+    const char *nearest = cli_nearest(name, parser->names);
+    if (matches > 1)
+        cli_error(command, "option '--%s' is ambiguous; see 'dcls %s --help'", name, command);
+    else if (nearest != NULL)
+        cli_error(command, "unknown option '--%s'; did you mean '--%s'?", name, nearest);
+    else
+        cli_error(command, "unknown option '--%s'; see 'dcls %s --help'", name, command);
+    return false;
+}
+
+static bool fail_option(const struct parser *parser, int returned, const char *typed)
+{
+    const char *command = parser->run->command->name;
+    if (optopt == 0) return fail_long(parser, typed);
+    const struct entry *entry = find_entry(parser, optopt);
+    if (entry == NULL)
+        cli_error(command, "unknown option '-%c'; see 'dcls %s --help'", optopt, command);
+    else if (returned == ':')
+        cli_error(command, "--%s needs a value: %s", entry->option->name, entry->option->argument);
+    else
+        cli_error(command, "--%s takes no value", entry->option->name);
+    return false;
+}
+
+static bool check_operands(const cli_command *command, const cli_operands *operands)
+{
+    if (operands->count < command->min_operands) {
+        cli_error(command->name, "nothing to work on is given: needs %s; see 'dcls %s --help'", command->operands,
+                  command->name);
+        return false;
+    }
+    if (command->max_operands >= 0 && operands->count > command->max_operands) {
+        cli_error(command->name, "'%s' is one argument too many: takes %s; see 'dcls %s --help'",
+                  operands->items[command->max_operands], command->operands, command->name);
+        return false;
+    }
+    return true;
+}
+
+bool cli_options_parse(cli *run, void *values, int argc, char **argv, cli_operands *operands)
+{
+    struct parser parser = {.run = run, .letters = ":"};
+    add_table(&parser, run->command->options, values);
+    add_table(&parser, cli_common_options, &run->common);
+    opterr = 0;
+    for (;;) {
+        int returned = getopt_long(argc, argv, parser.letters, parser.longs, NULL);
+        if (returned == -1) break;
+        if (returned == '?' || returned == ':') return fail_option(&parser, returned, argv[optind - 1]);
+        if (!set_value(&parser, find_entry(&parser, returned), optarg)) return false;
+    }
+    *operands = (cli_operands){argc - optind, argv + optind};
+    return run->common.help || check_operands(run->command, operands);
+}
+
+void cli_options_free(const cli_command *command, void *values)
+{
+    for (const cli_option *option = command->options; option != NULL && option->name != NULL; option++)
+        if (option->kind == CLI_LIST) free(((cli_list *)((char *)values + option->offset))->items);
+}

@@ -1,0 +1,168 @@
+#include "output.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "memory.h"
+
+/* ---- streams ------------------------------------------------------------------------------------------------- */
+
+static bool stdin_closed;
+static int stdout_error; /* errno of the first failed write */
+
+/* A closed descriptor is filled with one of the wrong direction, so that its use fails as it would have. */
+static bool fill_if_closed(int fd, int wrong_direction)
+{
+    if (fcntl(fd, F_GETFD) >= 0 || errno != EBADF) return false;
+    (void)!open("/dev/null", wrong_direction); /* gives the lowest free descriptor: fd */
+    return true;
+}
+
+void cli_streams_init(void)
+{
+    stdin_closed = fill_if_closed(STDIN_FILENO, O_WRONLY);
+    fill_if_closed(STDOUT_FILENO, O_RDONLY);
+    fill_if_closed(STDERR_FILENO, O_RDONLY);
+}
+
+bool cli_stdin_is_closed(void)
+{
+    return stdin_closed;
+}
+
+bool cli_flush(void)
+{
+    if (stdout_error == 0 && fflush(stdout) != 0) stdout_error = errno;
+    if (stdout_error == 0 && ferror(stdout)) stdout_error = EIO;
+    return stdout_error == 0;
+}
+
+int cli_finish(int status)
+{
+    cli_flush();
+    if (fclose(stdout) != 0 && stdout_error == 0) stdout_error = errno;
+    if (stdout_error == 0) return status;
+    /* Who reads no further (`| head`) knows; SIGPIPE ends the program before this unless the caller ignored it. */
+    if (stdout_error != EPIPE) cli_error("standard output", "cannot write: %s", strerror(stdout_error));
+    return CLI_IO;
+}
+
+/* ---- colours ------------------------------------------------------------------------------------------------- */
+
+bool cli_has_color(FILE *stream)
+{
+    const char *none = getenv("NO_COLOR"), *term = getenv("TERM");
+    if (none != NULL && none[0] != '\0') return false;
+    if (term == NULL || term[0] == '\0' || strcmp(term, "dumb") == 0) return false;
+    return isatty(fileno(stream)) == 1;
+}
+
+const char *cli_bold(FILE *stream)
+{
+    return cli_has_color(stream) ? "\033[1m" : "";
+}
+
+const char *cli_plain(FILE *stream)
+{
+    return cli_has_color(stream) ? "\033[0m" : "";
+}
+
+int cli_width(void)
+{
+    struct winsize size;
+    if (isatty(STDOUT_FILENO) != 1 || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0) return 0;
+    return size.ws_col;
+}
+
+/* ---- messages ------------------------------------------------------------------------------------------------ */
+
+char *cli_printable(const char *text)
+{
+    size_t size = 4 * strlen(text) + 1; /* each byte may become \xNN */
+    char *buffer = cli_alloc(size, 1);
+    dcls_printable(buffer, size, text);
+    return buffer;
+}
+
+struct line_style {
+    const char *subject;
+    const char *kind; /* "", "warning: " */
+    bool red;
+};
+
+/* Formats the whole line first: stderr has no buffer, and lines of programs that share it must not mix. */
+CLI_PRINTF(2, 0) static void put_line(const struct line_style *style, const char *fmt, va_list args)
+{
+    char *message = NULL;
+    if (vasprintf(&message, fmt, args) < 0) message = NULL;
+    char *shown = cli_printable(cli_checked(message));
+    char *subject = cli_printable(style->subject != NULL ? style->subject : "");
+    bool color = style->red && cli_has_color(stderr);
+    char *line = cli_format("%sdcls:%s %s%s%s%s\n", color ? "\033[1;31m" : "", color ? "\033[0m" : "", subject,
+                            style->subject != NULL ? ": " : "", style->kind, shown);
+    fputs(line, stderr);
+    free(line);
+    free(subject);
+    free(shown);
+    free(message);
+}
+
+void cli_error(const char *subject, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    put_line(&(struct line_style){subject, "", true}, fmt, args);
+    va_end(args);
+}
+
+void cli_warn(const cli *run, const char *subject, const char *fmt, ...)
+{
+    if (run->common.quiet) return;
+    va_list args;
+    va_start(args, fmt);
+    put_line(&(struct line_style){subject, "warning: ", false}, fmt, args);
+    va_end(args);
+}
+
+void cli_note(const cli *run, const char *fmt, ...)
+{
+    if (run->common.quiet) return;
+    va_list args;
+    va_start(args, fmt);
+    put_line(&(struct line_style){NULL, "", false}, fmt, args);
+    va_end(args);
+}
+
+void cli_verbose(const cli *run, const char *fmt, ...)
+{
+    if (!run->common.verbose) return;
+    va_list args;
+    va_start(args, fmt);
+    put_line(&(struct line_style){NULL, "", false}, fmt, args);
+    va_end(args);
+}
+
+int cli_exit_of(dcls_status status)
+{
+    switch (status) {
+    case DCLS_OK: return CLI_OK;
+    case DCLS_ERR_ARGUMENT: return CLI_USAGE;
+    case DCLS_ERR_FORMAT:
+    case DCLS_ERR_UNSUPPORTED: return CLI_BAD_INPUT;
+    case DCLS_ERR_IO: return CLI_IO;
+    case DCLS_ERR_LIMIT:
+    case DCLS_ERR_MEMORY: return CLI_LIMIT;
+    }
+    return CLI_BAD_INPUT;
+}
+
+int cli_fail(const char *subject, dcls_status status, const dcls_context *ctx)
+{
+    cli_error(subject, "%s", dcls_context_message(ctx));
+    return cli_exit_of(status);
+}
