@@ -1,0 +1,283 @@
+/* A vector of VEC_WIDTH floats, for vec_template.inc. The including file chooses the instruction set: VEC_AVX512, VEC_AVX2,
+ * or neither for four floats that the compiler maps onto what the baseline has (SSE2, NEON, plain scalars). Arithmetic and
+ * comparisons are the operators of the compiler's vector extension; a comparison gives a veci of 0 and -1. */
+#ifndef DCLS_SIMD_VEC_H
+#define DCLS_SIMD_VEC_H
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(VEC_AVX512) || defined(VEC_AVX2)
+#include <immintrin.h>
+#endif
+
+#define VEC_INLINE static inline __attribute__((always_inline, unused))
+
+#if defined(__clang__)
+#define VEC_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define VEC_UNROLL _Pragma("GCC unroll 16")
+#endif
+
+#if defined(VEC_AVX512)
+#define VEC_WIDTH 16
+#define VEC_EVEN  0, 2, 4, 6, 8, 10, 12, 14, 17, 19, 21, 23, 25, 27, 29, 31
+typedef __m512 vec;
+#elif defined(VEC_AVX2)
+#define VEC_WIDTH 8
+#define VEC_EVEN  0, 2, 4, 6, 9, 11, 13, 15
+typedef __m256 vec;
+#else
+#define VEC_WIDTH 4
+#define VEC_EVEN  0, 2, 5, 7
+typedef float vec __attribute__((vector_size(16)));
+#endif
+
+/* Known at compile time to be a whole vector: spares the mask. */
+#define VEC_IS_WHOLE(n) (__builtin_constant_p(n) && (n) == VEC_WIDTH)
+
+typedef int32_t veci __attribute__((vector_size(4 * VEC_WIDTH)));
+typedef uint32_t vecu __attribute__((vector_size(4 * VEC_WIDTH)));
+
+/* vec_load_n, vec_store_n: the first n lanes (0 <= n <= VEC_WIDTH), zeros behind; memory behind them is not touched. */
+
+#if defined(VEC_AVX512)
+
+VEC_INLINE vec vec_set1(float x)
+{
+    return _mm512_set1_ps(x);
+}
+
+VEC_INLINE vec vec_load(const float *p)
+{
+    return _mm512_loadu_ps(p);
+}
+
+VEC_INLINE void vec_store(float *p, vec v)
+{
+    _mm512_storeu_ps(p, v);
+}
+
+VEC_INLINE vec vec_load_n(const float *p, int n)
+{
+    if (VEC_IS_WHOLE(n)) return vec_load(p);
+    return _mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);
+}
+
+VEC_INLINE void vec_store_n(float *p, vec v, int n)
+{
+    if (VEC_IS_WHOLE(n))
+        vec_store(p, v);
+    else
+        _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), v);
+}
+
+VEC_INLINE vec vec_fma(vec a, vec b, vec c)
+{
+    return _mm512_fmadd_ps(a, b, c);
+}
+
+/* a * b - round(a * b) */
+VEC_INLINE vec vec_mul_error(vec a, vec b, vec product)
+{
+    return _mm512_fmsub_ps(a, b, product);
+}
+
+/* The larger and the smaller; b where either is NaN. */
+VEC_INLINE vec vec_max(vec a, vec b)
+{
+    return _mm512_max_ps(a, b);
+}
+
+VEC_INLINE vec vec_min(vec a, vec b)
+{
+    return _mm512_min_ps(a, b);
+}
+
+VEC_INLINE vec vec_sqrt(vec v)
+{
+    return _mm512_sqrt_ps(v);
+}
+
+#elif defined(VEC_AVX2)
+
+VEC_INLINE vec vec_set1(float x)
+{
+    return _mm256_set1_ps(x);
+}
+
+VEC_INLINE vec vec_load(const float *p)
+{
+    return _mm256_loadu_ps(p);
+}
+
+VEC_INLINE void vec_store(float *p, vec v)
+{
+    _mm256_storeu_ps(p, v);
+}
+
+VEC_INLINE __m256i vec_lanes(int n)
+{
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+
+VEC_INLINE vec vec_load_n(const float *p, int n)
+{
+    if (VEC_IS_WHOLE(n)) return vec_load(p);
+    return _mm256_maskload_ps(p, vec_lanes(n));
+}
+
+VEC_INLINE void vec_store_n(float *p, vec v, int n)
+{
+    if (VEC_IS_WHOLE(n))
+        vec_store(p, v);
+    else
+        _mm256_maskstore_ps(p, vec_lanes(n), v);
+}
+
+VEC_INLINE vec vec_fma(vec a, vec b, vec c)
+{
+    return _mm256_fmadd_ps(a, b, c);
+}
+
+VEC_INLINE vec vec_mul_error(vec a, vec b, vec product)
+{
+    return _mm256_fmsub_ps(a, b, product);
+}
+
+VEC_INLINE vec vec_max(vec a, vec b)
+{
+    return _mm256_max_ps(a, b);
+}
+
+VEC_INLINE vec vec_min(vec a, vec b)
+{
+    return _mm256_min_ps(a, b);
+}
+
+VEC_INLINE vec vec_sqrt(vec v)
+{
+    return _mm256_sqrt_ps(v);
+}
+
+#else
+
+VEC_INLINE vec vec_set1(float x)
+{
+    return (vec){x, x, x, x};
+}
+
+VEC_INLINE vec vec_load(const float *p)
+{
+    vec v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+VEC_INLINE void vec_store(float *p, vec v)
+{
+    memcpy(p, &v, sizeof v);
+}
+
+VEC_INLINE vec vec_load_n(const float *p, int n)
+{
+    if (n == VEC_WIDTH) return vec_load(p);
+    vec v = vec_set1(0.0f);
+    for (int i = 0; i < n; i++)
+        v[i] = p[i];
+    return v;
+}
+
+VEC_INLINE void vec_store_n(float *p, vec v, int n)
+{
+    if (n == VEC_WIDTH) {
+        vec_store(p, v);
+        return;
+    }
+    for (int i = 0; i < n; i++)
+        p[i] = v[i];
+}
+
+VEC_INLINE vec vec_fma(vec a, vec b, vec c)
+{
+    return a * b + c;
+}
+
+/* Dekker's product: halves of 12 bits multiply exactly. Assumes |a|, |b| far from overflow. */
+VEC_INLINE vec vec_mul_error(vec a, vec b, vec product)
+{
+    const veci upper = (veci)(vecu){0xfffff000u, 0xfffff000u, 0xfffff000u, 0xfffff000u};
+    vec a1 = (vec)((veci)a & upper), a2 = a - a1;
+    vec b1 = (vec)((veci)b & upper), b2 = b - b1;
+    return ((a1 * b1 - product) + a1 * b2 + a2 * b1) + a2 * b2;
+}
+
+VEC_INLINE vec vec_max(vec a, vec b)
+{
+    veci larger = a > b;
+    return (vec)(((veci)a & larger) | ((veci)b & ~larger));
+}
+
+VEC_INLINE vec vec_min(vec a, vec b)
+{
+    veci smaller = a < b;
+    return (vec)(((veci)a & smaller) | ((veci)b & ~smaller));
+}
+
+VEC_INLINE vec vec_sqrt(vec v)
+{
+    for (int i = 0; i < VEC_WIDTH; i++)
+        v[i] = sqrtf(v[i]);
+    return v;
+}
+
+#endif
+
+VEC_INLINE vec vec_select(veci mask, vec yes, vec no)
+{
+    return (vec)(((veci)yes & mask) | ((veci)no & ~mask));
+}
+
+VEC_INLINE vec vec_abs(vec v)
+{
+    return (vec)((vecu)v & ~(vecu)vec_set1(-0.0f));
+}
+
+VEC_INLINE int vec_lanes_left(int64_t n)
+{
+    return n < VEC_WIDTH ? (int)n : VEC_WIDTH;
+}
+
+/* p[0], p[2], .. for the first n >= 1 lanes; nothing behind p[2 * (n - 1)] is touched. The second load overlaps the first by one
+ * float so that 2 * VEC_WIDTH - 1 of them suffice for a whole vector. */
+VEC_INLINE vec vec_load_even(const float *p, int n)
+{
+    int count = 2 * n - 1;
+    vec low = vec_load_n(p, count < VEC_WIDTH ? count : VEC_WIDTH);
+    vec high = vec_load_n(p + VEC_WIDTH - 1, count < VEC_WIDTH ? 0 : count - (VEC_WIDTH - 1));
+    return __builtin_shufflevector(low, high, VEC_EVEN);
+}
+
+/* p[0], p[step], .. for the first n lanes. */
+VEC_INLINE vec vec_load_step(const float *p, int64_t step, int n)
+{
+    float lane[VEC_WIDTH] = {0};
+    for (int i = 0; i < n; i++)
+        lane[i] = p[i * step];
+    return vec_load(lane);
+}
+
+/* Lanes in a fixed tree: halves are added until one is left. */
+VEC_INLINE float vec_reduce_add(vec v)
+{
+    float lane[VEC_WIDTH];
+    vec_store(lane, v);
+    for (int half = VEC_WIDTH / 2; half > 0; half /= 2)
+        for (int i = 0; i < half; i++)
+            lane[i] += lane[i + half];
+    return lane[0];
+}
+
+#endif
