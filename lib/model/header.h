@@ -1,0 +1,18 @@
+/* What a model says besides its nodes: task, input, preprocessing, labels, palette. */
+#ifndef DCLS_MODEL_HEADER_H
+#define DCLS_MODEL_HEADER_H
+
+#include "model/draft.h"
+
+/* Refuses unknown members of the model object and reads all but "nodes" and "output". */
+dcls_status dcls_header_read(dcls_context *ctx, dcls_draft *draft, const dcls_json *model);
+/* Members of the model object in front of its nodes. */
+void dcls_header_write(dcls_json_out *out, const dcls_model *model);
+/* What members say of each other: crop and input size, channels and mean, task and rank. */
+dcls_status dcls_header_check(dcls_context *ctx, const dcls_model *model);
+
+/* Copies labels into the model's arena, in place of those it has. */
+dcls_status dcls_model_set_labels(dcls_context *ctx, dcls_model *model, const char *const *labels,
+                                  size_t count);
+
+#endif
