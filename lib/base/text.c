@@ -149,15 +149,31 @@ static bool is_real(const char *text)
     return *p == '\0';
 }
 
-bool dcls_parse_double(const char *text, double *out)
+/* Converts to the one of both that is asked for. */
+static bool parse_real(const char *text, double *wide, float *narrow)
 {
     if (!is_real(text)) return false;
     locale_t c_locale =
         newlocale(LC_ALL_MASK, "C", (locale_t)0); /* a constant of the C library: no allocation */
     if (c_locale == (locale_t)0) return false;
-    double value = strtod_l(text, NULL, c_locale);
+    if (wide != NULL) *wide = strtod_l(text, NULL, c_locale);
+    if (narrow != NULL) *narrow = strtof_l(text, NULL, c_locale);
     freelocale(c_locale);
-    if (value - value != 0) return false;
+    return true;
+}
+
+bool dcls_parse_double(const char *text, double *out)
+{
+    double value;
+    if (!parse_real(text, &value, NULL) || value - value != 0) return false;
+    *out = value;
+    return true;
+}
+
+bool dcls_parse_float(const char *text, float *out)
+{
+    float value;
+    if (!parse_real(text, NULL, &value) || value - value != 0) return false;
     *out = value;
     return true;
 }

@@ -13,6 +13,8 @@ void dcls_format_double(char *buffer, size_t size, double value);
  * too large; reals too small for a double become 0. */
 bool dcls_parse_int(const char *text, int64_t *out);
 bool dcls_parse_double(const char *text, double *out);
+/* The nearest float, rounded once: going through double can round twice. */
+bool dcls_parse_float(const char *text, float *out);
 
 bool dcls_utf8_valid(const char *text, size_t length);
 /* Bytes of the well-formed UTF-8 character at text, of which `left` bytes remain; 0 if there is none. */

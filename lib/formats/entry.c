@@ -75,3 +75,64 @@ dcls_status dcls_entry_fail_dtype(dcls_context *ctx, const dcls_entry *entry)
 {
     return dcls_fail(ctx, DCLS_ERR_UNSUPPORTED, "dtype '%s' is not supported", entry->dtype_name);
 }
+
+dcls_status dcls_entry_read_metadata(dcls_context *ctx, const dcls_json *value, dcls_tensors *set)
+{
+    if (dcls_json_kind_of(value) != DCLS_JSON_OBJECT)
+        return dcls_fail(ctx, DCLS_ERR_FORMAT, "'%s' is %s, not an object", dcls_json_name(value),
+                         dcls_json_kind_text(value));
+    for (size_t i = 0; i < dcls_json_count(value); i++) {
+        const dcls_json *item = dcls_json_at(value, i);
+        const char *text = dcls_json_as_string(item);
+        if (text == NULL)
+            return dcls_fail(ctx, DCLS_ERR_FORMAT, "metadata '%s' is %s, not a string", dcls_json_name(item),
+                             dcls_json_kind_text(item));
+        DCLS_TRY(dcls_tensors_set_meta(ctx, set, dcls_json_name(item), text));
+    }
+    return DCLS_OK;
+}
+
+/* ---- writing ---- */
+
+/* JSON has to be UTF-8, and replacing what is not could make two names equal. */
+static dcls_status check_text(dcls_context *ctx, const char *what, const char *text)
+{
+    if (dcls_utf8_valid(text, strlen(text))) return DCLS_OK;
+    return dcls_fail(ctx, DCLS_ERR_FORMAT, "%s '%s' is not valid UTF-8", what, text);
+}
+
+dcls_status dcls_entry_begin(dcls_context *ctx, const dcls_tensor *tensor, dcls_json_out *j)
+{
+    DCLS_TRY(check_text(ctx, "tensor name", tensor->name));
+    dcls_json_key(j, tensor->name);
+    dcls_json_begin(j, '{');
+    dcls_json_key(j, DCLS_ENTRY_DTYPE);
+    dcls_json_string(j, dcls_dtype_name(tensor->dtype));
+    dcls_json_key(j, DCLS_ENTRY_SHAPE);
+    dcls_json_begin(j, '[');
+    for (int d = 0; d < tensor->ndim; d++)
+        dcls_json_int(j, tensor->shape[d]);
+    dcls_json_end(j, ']');
+    return DCLS_OK;
+}
+
+dcls_status dcls_entry_put_metadata(dcls_context *ctx, const dcls_tensors *set, const char *name,
+                                    const char *except, dcls_json_out *j)
+{
+    bool open = false;
+    for (size_t i = 0; i < set->meta_count; i++) {
+        const char *key = set->meta[2 * i], *value = set->meta[2 * i + 1];
+        if (except != NULL && strcmp(key, except) == 0) continue;
+        DCLS_TRY(check_text(ctx, "metadata key", key));
+        DCLS_TRY(check_text(ctx, "metadata value", value));
+        if (!open) {
+            dcls_json_key(j, name);
+            dcls_json_begin(j, '{');
+            open = true;
+        }
+        dcls_json_key(j, key);
+        dcls_json_string(j, value);
+    }
+    if (open) dcls_json_end(j, '}');
+    return DCLS_OK;
+}

@@ -4,6 +4,7 @@
 #define DCLS_FORMATS_ENTRY_H
 
 #include "formats/json.h"
+#include "formats/tensors.h"
 
 #define DCLS_ENTRY_DTYPE "dtype"
 #define DCLS_ENTRY_SHAPE "shape"
@@ -26,5 +27,17 @@ dcls_status dcls_entry_sizes(dcls_context *ctx, const dcls_json *array, const ch
                              int64_t *out, int *count);
 
 dcls_status dcls_entry_fail_dtype(dcls_context *ctx, const dcls_entry *entry);
+
+/* Puts the members of an object, which must be strings, into the metadata of set. */
+dcls_status dcls_entry_read_metadata(dcls_context *ctx, const dcls_json *value, dcls_tensors *set);
+
+/* Writes the tensor's name as a key and its entry up to where the third member belongs; the object stays
+ * open. */
+dcls_status dcls_entry_begin(dcls_context *ctx, const dcls_tensor *tensor, dcls_json_out *j);
+
+/* Writes all metadata but the one with the key `except` (may be NULL) as a member called name; nothing if
+ * there is none. */
+dcls_status dcls_entry_put_metadata(dcls_context *ctx, const dcls_tensors *set, const char *name,
+                                    const char *except, dcls_json_out *j);
 
 #endif

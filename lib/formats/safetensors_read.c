@@ -44,22 +44,6 @@ static dcls_status check_header_size(dcls_context *ctx, const dcls_bytes *bytes,
     return DCLS_OK;
 }
 
-static dcls_status read_metadata(reader *r, const dcls_json *metadata)
-{
-    if (dcls_json_kind_of(metadata) != DCLS_JSON_OBJECT)
-        return dcls_fail(r->ctx, DCLS_ERR_FORMAT, "'" DCLS_SAFETENSORS_METADATA "' is %s, not an object",
-                         dcls_json_kind_text(metadata));
-    for (size_t i = 0; i < dcls_json_count(metadata); i++) {
-        const dcls_json *item = dcls_json_at(metadata, i);
-        const char *value = dcls_json_as_string(item);
-        if (value == NULL)
-            return dcls_fail(r->ctx, DCLS_ERR_FORMAT, "metadata '%s' is %s, not a string",
-                             dcls_json_name(item), dcls_json_kind_text(item));
-        DCLS_TRY(dcls_tensors_set_meta(r->ctx, r->set, dcls_json_name(item), value));
-    }
-    return DCLS_OK;
-}
-
 /* ---- entries ---- */
 
 /* Bits of one element for dtypes of the format, also for those that are not supported here; 0: unknown. */
@@ -145,7 +129,7 @@ static dcls_status read_header(reader *r, const dcls_json *header)
         const dcls_json *value = dcls_json_at(header, i);
         const char *name = dcls_json_name(value);
         if (strcmp(name, DCLS_SAFETENSORS_METADATA) == 0) {
-            DCLS_TRY(read_metadata(r, value));
+            DCLS_TRY(dcls_entry_read_metadata(r->ctx, value, r->set));
             continue;
         }
         dcls_status status = read_entry(r, value);
@@ -240,7 +224,7 @@ static dcls_status read_all(reader *r, const dcls_json *header, bool *in_place)
 
 static dcls_status read_bytes(dcls_context *ctx, const dcls_bytes *bytes, dcls_tensors **out, bool *in_place)
 {
-    uint64_t header_size;
+    uint64_t header_size = 0;
     dcls_json *header;
     DCLS_TRY(check_header_size(ctx, bytes, &header_size));
     DCLS_TRY(parse_header(ctx, bytes, (size_t)header_size, &header));

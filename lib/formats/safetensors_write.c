@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "formats/entry.h"
 #include "formats/formats.h"
 #include "formats/safetensors.h"
 
@@ -56,41 +57,11 @@ static uint64_t *lay_out(dcls_context *ctx, const dcls_tensors *set, const place
 
 /* ---- header ---- */
 
-static dcls_status check_text(dcls_context *ctx, const char *what, const char *text)
-{
-    if (dcls_utf8_valid(text, strlen(text))) return DCLS_OK;
-    return dcls_fail(ctx, DCLS_ERR_FORMAT, "%s '%s' is not valid UTF-8", what, text);
-}
-
-static dcls_status put_metadata(dcls_context *ctx, const dcls_tensors *set, dcls_json_out *j)
-{
-    if (set->meta_count == 0) return DCLS_OK;
-    dcls_json_key(j, DCLS_SAFETENSORS_METADATA);
-    dcls_json_begin(j, '{');
-    for (size_t i = 0; i < set->meta_count; i++) {
-        DCLS_TRY(check_text(ctx, "metadata key", set->meta[2 * i]));
-        DCLS_TRY(check_text(ctx, "metadata value", set->meta[2 * i + 1]));
-        dcls_json_key(j, set->meta[2 * i]);
-        dcls_json_string(j, set->meta[2 * i + 1]);
-    }
-    dcls_json_end(j, '}');
-    return DCLS_OK;
-}
-
-static dcls_status put_entry(dcls_context *ctx, const dcls_tensor *tensor, uint64_t begin, dcls_json_out *j)
+static dcls_status put_tensor(dcls_context *ctx, const dcls_tensor *tensor, uint64_t begin, dcls_json_out *j)
 {
     if (strcmp(tensor->name, DCLS_SAFETENSORS_METADATA) == 0)
         return dcls_fail(ctx, DCLS_ERR_FORMAT, "safetensors cannot hold a tensor named '%s'", tensor->name);
-    DCLS_TRY(check_text(ctx, "tensor name", tensor->name));
-    dcls_json_key(j, tensor->name);
-    dcls_json_begin(j, '{');
-    dcls_json_key(j, "dtype");
-    dcls_json_string(j, dcls_dtype_name(tensor->dtype));
-    dcls_json_key(j, "shape");
-    dcls_json_begin(j, '[');
-    for (int d = 0; d < tensor->ndim; d++)
-        dcls_json_int(j, tensor->shape[d]);
-    dcls_json_end(j, ']');
+    DCLS_TRY(dcls_entry_begin(ctx, tensor, j));
     dcls_json_key(j, DCLS_SAFETENSORS_OFFSETS);
     dcls_json_begin(j, '[');
     dcls_json_int(j, (int64_t)begin);
@@ -107,9 +78,9 @@ static dcls_status make_header(dcls_context *ctx, const dcls_tensors *set, const
         "                                                                ";
     dcls_json_out j = {.to = header};
     dcls_json_begin(&j, '{');
-    DCLS_TRY(put_metadata(ctx, set, &j));
+    DCLS_TRY(dcls_entry_put_metadata(ctx, set, DCLS_SAFETENSORS_METADATA, NULL, &j));
     for (size_t i = 0; i < set->count; i++)
-        DCLS_TRY(put_entry(ctx, &set->items[i], begin[i], &j));
+        DCLS_TRY(put_tensor(ctx, &set->items[i], begin[i], &j));
     dcls_json_end(&j, '}');
     size_t past = (DCLS_SAFETENSORS_PREFIX + header->length) % DATA_ALIGNMENT;
     if (past > 0) dcls_string_append(header, spaces, DATA_ALIGNMENT - past);
