@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <locale.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,23 +38,36 @@ static struct decimal take_apart(const char *text)
     return d;
 }
 
-static bool reads_back(const char *text, double value, bool as_float)
+static struct decimal rounded(double value, int count)
 {
+    char text[64];
+    snprintf(text, sizeof text, "%.*e", count - 1, value);
+    return take_apart(text);
+}
+
+static bool reads_back(double value, int count, bool as_float)
+{
+    char text[64];
+    snprintf(text, sizeof text, "%.*e", count - 1, value);
     return as_float ? (double)strtof(text, NULL) == value : strtod(text, NULL) == value;
 }
 
 /* Fewer digits are tried from the top: most weights need nearly all of them, and round numbers show their
- * zeros at once. */
+ * zeros at once. That is right as long as with n digits too few, n - 1 are too; below powers of two numbers
+ * stand closer together than above, which can break the rule, so there digits are tried from one up. */
 static struct decimal shortest_decimal(double value, bool as_float)
 {
-    char text[64];
-    snprintf(text, sizeof text, "%.*e", as_float ? 8 : 16, value);
-    struct decimal best = take_apart(text);
-    for (int count = (as_float ? 9 : 17) - 1; count >= 1;
-         count = (best.count < count ? best.count : count) - 1) {
-        snprintf(text, sizeof text, "%.*e", count - 1, value);
-        if (!reads_back(text, value, as_float)) break;
-        best = take_apart(text);
+    int exponent, most = as_float ? 9 : 17;
+    if (fabs(frexp(value, &exponent)) == 0.5) {
+        int count = 1;
+        while (count < most && !reads_back(value, count, as_float))
+            count++;
+        return rounded(value, count);
+    }
+    struct decimal best = rounded(value, most);
+    for (int count = most - 1; count >= 1 && reads_back(value, count, as_float); count--) {
+        best = rounded(value, count);
+        if (best.count < count) count = best.count;
     }
     return best;
 }

@@ -1,0 +1,238 @@
+/* The number of threads, quotas of control groups, and the parallel loop. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <limits.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cpu.h"
+#include "base/threads.h"
+
+static char root[] = "/tmp/dcls-test-XXXXXX";
+
+static int make_root(void **state)
+{
+    (void)state;
+    strcpy(root + strlen(root) - 6, "XXXXXX");
+    return mkdtemp(root) == NULL;
+}
+
+static int remove_root(void **state)
+{
+    (void)state;
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf '%s'", root);
+    return system(command);
+}
+
+/* A file under root, its directories made on the way. */
+static void put(const char *path, const char *text)
+{
+    char full[512];
+    snprintf(full, sizeof full, "%s%s", root, path);
+    for (char *slash = full + strlen(root) + 1; (slash = strchr(slash, '/')) != NULL; slash++) {
+        *slash = '\0';
+        mkdir(full, 0755);
+        *slash = '/';
+    }
+    FILE *file = fopen(full, "w");
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+static void no_group_no_quota(void **state)
+{
+    (void)state;
+    assert_int_equal(dcls_cgroup_cpus(root), INT_MAX);
+    put("/proc/self/cgroup", "0::/\n");
+    assert_int_equal(dcls_cgroup_cpus(root), INT_MAX);
+    put("/sys/fs/cgroup/cpu.max", "max 100000\n");
+    assert_int_equal(dcls_cgroup_cpus(root), INT_MAX);
+}
+
+static void version_2_quota(void **state)
+{
+    (void)state;
+    put("/proc/self/cgroup", "0::/a/b\n");
+    put("/sys/fs/cgroup/a/b/cpu.max", "350000 100000\n");
+    assert_int_equal(dcls_cgroup_cpus(root), 3);
+    put("/sys/fs/cgroup/a/cpu.max", "200000 100000\n"); /* a parent that is stricter */
+    assert_int_equal(dcls_cgroup_cpus(root), 2);
+    put("/sys/fs/cgroup/a/cpu.max", "max 100000\n");
+    assert_int_equal(dcls_cgroup_cpus(root), 3);
+    put("/sys/fs/cgroup/a/b/cpu.max", "50000 100000\n"); /* half a processor */
+    assert_int_equal(dcls_cgroup_cpus(root), 1);
+}
+
+static void group_not_visible_in_a_container(void **state)
+{
+    (void)state;
+    put("/proc/self/cgroup", "0::/../outer/group\n");
+    put("/sys/fs/cgroup/cpu.max", "400000 100000\n");
+    assert_int_equal(dcls_cgroup_cpus(root), 4);
+}
+
+static void version_1_quota(void **state)
+{
+    (void)state;
+    put("/proc/self/cgroup", "7:memory:/m\n4:cpu,cpuacct:/docker/x\n2:cpuset:/c\n");
+    put("/sys/fs/cgroup/cpu,cpuacct/docker/x/cpu.cfs_quota_us", "250000\n");
+    put("/sys/fs/cgroup/cpu,cpuacct/docker/x/cpu.cfs_period_us", "100000\n");
+    assert_int_equal(dcls_cgroup_cpus(root), 2);
+    put("/sys/fs/cgroup/cpu,cpuacct/docker/x/cpu.cfs_quota_us", "-1\n");
+    assert_int_equal(dcls_cgroup_cpus(root), INT_MAX);
+    put("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "600000\n"); /* mounted as "cpu", the group itself hidden */
+    put("/sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000\n");
+    assert_int_equal(dcls_cgroup_cpus(root), 6);
+    put("/sys/fs/cgroup/cpuset/c/cpu.cfs_quota_us", "100000\n"); /* another controller */
+    put("/sys/fs/cgroup/cpuset/c/cpu.cfs_period_us", "100000\n");
+    assert_int_equal(dcls_cgroup_cpus(root), 6);
+}
+
+static void odd_contents_are_no_quota(void **state)
+{
+    (void)state;
+    static const char *const rows[] = {"",
+                                       "\n",
+                                       "max",
+                                       "1",
+                                       "x y\n",
+                                       "-5 100000\n",
+                                       "100000 0\n",
+                                       "0 100000\n",
+                                       "99999999999999999999 1\n",
+                                       "9223372036854775807 1\n"};
+    put("/proc/self/cgroup", "\nnonsense\n1:\n0::/\n");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        put("/sys/fs/cgroup/cpu.max", rows[i]);
+        assert_int_equal(dcls_cgroup_cpus(root), INT_MAX);
+    }
+    char *line = malloc(10001);
+    assert_non_null(line);
+    memset(line, 'g', 10000);
+    memcpy(line, "0::/", 4);
+    line[10000] = '\0';
+    put("/proc/self/cgroup", line);
+    free(line);
+    assert_int_equal(dcls_cgroup_cpus(root), INT_MAX);
+}
+
+static void affinity_counts(void **state)
+{
+    (void)state;
+    cpu_set_t before, one;
+    assert_int_equal(sched_getaffinity(0, sizeof before, &before), 0);
+    assert_in_range(dcls_threads_available(), 1, CPU_COUNT(&before));
+    int cpu = 0;
+    while (!CPU_ISSET(cpu, &before))
+        cpu++;
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    assert_int_equal(sched_setaffinity(0, sizeof one, &one), 0);
+    int available = dcls_threads_available();
+    sched_setaffinity(0, sizeof before, &before);
+    assert_int_equal(available, 1);
+}
+
+struct seen {
+    int workers;
+    int count[1000];
+    bool wrong_worker;
+};
+
+static void see(void *arg, int64_t item, int worker)
+{
+    struct seen *seen = arg;
+    __atomic_fetch_add(&seen->count[item], 1, __ATOMIC_RELAXED);
+    if (worker < 0 || worker >= seen->workers) __atomic_store_n(&seen->wrong_worker, true, __ATOMIC_RELAXED);
+}
+
+static void every_item_runs_once(void **state)
+{
+    (void)state;
+    for (int threads = 0; threads <= 9; threads++)
+        for (int64_t count = 0; count <= 1000; count += count < 4 ? 1 : 332) {
+            struct seen seen = {.workers = threads > 0 ? threads : 1};
+            dcls_parallel_for(threads, count, see, &seen);
+            assert_false(seen.wrong_worker);
+            for (int64_t i = 0; i < 1000; i++)
+                assert_int_equal(seen.count[i], i < count);
+        }
+}
+
+static void threads_can_be_started(void **state)
+{
+    (void)state;
+    assert_int_equal(dcls_threads_startable(0), 1);
+    assert_int_equal(dcls_threads_startable(1), 1);
+    int many = dcls_threads_startable(32);
+    assert_true(many == 32 || many == 1); /* 1: built without OpenMP */
+}
+
+/* In a child of its own: a user who may have no second thread. */
+static int work_without_threads(void)
+{
+    if (geteuid() == 0 && (setgid(65534) != 0 || setuid(65534) != 0)) return 77;
+    if (setrlimit(RLIMIT_NPROC, &(struct rlimit){1, 1}) != 0) return 77;
+    int threads = dcls_threads_startable(8);
+    struct seen seen = {.workers = threads};
+    dcls_parallel_for(threads, 10, see, &seen);
+    return threads == 1 && seen.count[9] == 1 ? 0 : 1;
+}
+
+static void fewer_threads_where_the_system_refuses(void **state)
+{
+    (void)state;
+    pid_t child = fork();
+    if (child == 0) _exit(work_without_threads());
+    int status = 1;
+    waitpid(child, &status, 0);
+    assert_true(WIFEXITED(status));
+    if (WEXITSTATUS(status) == 77) skip();
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void cpu_level_can_be_lowered(void **state)
+{
+    (void)state;
+    unsetenv("DCLS_CPU");
+    dcls_cpu_level best = dcls_cpu_detect();
+    for (int level = DCLS_CPU_SCALAR; level <= DCLS_CPU_AVX512; level++) {
+        setenv("DCLS_CPU", dcls_cpu_name((dcls_cpu_level)level), 1);
+        assert_int_equal(dcls_cpu_detect(), level < (int)best ? level : (int)best);
+    }
+    setenv("DCLS_CPU", "mmx", 1);
+    assert_int_equal(dcls_cpu_detect(), best);
+    unsetenv("DCLS_CPU");
+    assert_string_equal(dcls_cpu_name((dcls_cpu_level)9), "unknown");
+}
+
+int main(void)
+{
+#define ROOTED(name) cmocka_unit_test_setup_teardown(name, make_root, remove_root)
+    const struct CMUnitTest tests[] = {
+        ROOTED(no_group_no_quota),
+        ROOTED(version_2_quota),
+        ROOTED(group_not_visible_in_a_container),
+        ROOTED(version_1_quota),
+        ROOTED(odd_contents_are_no_quota),
+        cmocka_unit_test(affinity_counts),
+        cmocka_unit_test(every_item_runs_once),
+        cmocka_unit_test(threads_can_be_started),
+        cmocka_unit_test(fewer_threads_where_the_system_refuses),
+        cmocka_unit_test(cpu_level_can_be_lowered),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
