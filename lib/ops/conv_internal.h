@@ -1,0 +1,82 @@
+/* What the convolution algorithms share; nobody else includes this. */
+#ifndef DCLS_OPS_CONV_INTERNAL_H
+#define DCLS_OPS_CONV_INTERNAL_H
+
+#include "ops/conv.h"
+#include "ops/tiles.h"
+
+/* One call of dcls_conv_run. */
+typedef struct dcls_conv_pass {
+    const dcls_conv *conv;
+    const dcls_simd *simd;
+    const float *in, *residual;
+    float *out;
+    float *shared;  /* conv->shared_floats floats of workspace */
+    float *scratch; /* scratch_floats for each worker */
+    bool in_place;  /* residual is out: a result may be written only after the residual below it was read */
+} dcls_conv_pass;
+
+typedef struct dcls_conv_method {
+    const char *name;
+    /* Fills the shared workspace before the units run. May be NULL. */
+    void (*prepare)(const dcls_conv_pass *pass, int threads);
+    /* Computes one unit of work; scratch holds conv->scratch_floats floats, 64-byte aligned. */
+    void (*run_unit)(const dcls_conv_pass *pass, int64_t unit, float *scratch);
+    /* Frees what the algorithm's own struct owns. */
+    void (*release)(dcls_conv *conv);
+} dcls_conv_method;
+
+/* First member of every algorithm's struct. Units are independent, write disjoint outputs and depend on the
+ * geometry alone. */
+struct dcls_conv {
+    const dcls_conv_method *method;
+    dcls_geometry g;
+    dcls_epilogue epilogue;
+    int64_t in_volume, out_volume;        /* floats of one channel */
+    int64_t units, bundle;                /* a task runs `bundle` consecutive units */
+    size_t shared_floats, scratch_floats; /* of workspace: once, and per worker */
+    size_t packed_bytes;
+};
+
+/* DCLS_ERR_ARGUMENT unless sizes are positive and channels divide by groups; DCLS_ERR_LIMIT unless every
+ * offset and coordinate computed from g fits. The first step of create. */
+dcls_status dcls_conv_check(dcls_context *ctx, const dcls_geometry *g);
+
+/* `size` zeroed bytes that begin with a dcls_conv; NULL when memory is short. epilogue may be NULL. */
+void *dcls_conv_allocate(dcls_context *ctx, size_t size, const dcls_conv_method *method,
+                         const dcls_geometry *g, const dcls_epilogue *epilogue);
+
+/* The end of create: hands conv over, or destroys it when status is a failure. Returns status. */
+dcls_status dcls_conv_finish(dcls_conv *conv, dcls_status status, dcls_conv **out);
+
+/* An array owned by conv and counted in its packed_bytes; NULL when memory is short. */
+void *dcls_conv_pack(dcls_context *ctx, dcls_conv *conv, int64_t count, size_t size);
+
+/* What run will do; macs: multiply-accumulates of a unit. */
+typedef struct dcls_conv_work {
+    int64_t units;
+    double macs;
+    size_t shared_floats, scratch_floats;
+} dcls_conv_work;
+
+dcls_status dcls_conv_set_work(dcls_context *ctx, dcls_conv *conv, dcls_conv_work work);
+
+/* Where n results of output plane `plane` (image * out_channels + channel) from `pixel` on must be computed:
+ * in the output, or in scratch when the residual is still needed there. */
+float *dcls_conv_target(const dcls_conv_pass *pass, int64_t plane, int64_t pixel, float *scratch);
+
+/* The epilogue for n contiguous pixels computed at y, and their way into the output if they are not there. */
+void dcls_conv_complete(const dcls_conv_pass *pass, int64_t plane, int64_t pixel, float *y, int64_t n);
+
+/* What one cell of the window can touch. */
+typedef struct dcls_conv_reach {
+    int64_t cell;
+    int64_t shift[3];     /* output position y reads the input at y * stride + shift */
+    int64_t lo[3], hi[3]; /* which is inside the input for lo <= y < hi */
+    int64_t offset;       /* shift as an offset into a channel of the input */
+} dcls_conv_reach;
+
+/* False if the cell touches nothing but padding. */
+bool dcls_conv_reach_of(const dcls_geometry *g, int64_t cell, dcls_conv_reach *out);
+
+#endif

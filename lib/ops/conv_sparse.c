@@ -1,0 +1,322 @@
+/*
+ * Sparse convolution: each output channel is a list of taps (an input cell and a coefficient), and a whole
+ * tile of outputs is computed per tap list by simd->taps_rows. The part of the input a tile sees is first
+ * copied into a box of scratch memory with zeros for padding, so that no tap needs care at borders; it is
+ * small enough for the cache and costs little against the many taps of a large window. With a stride the box
+ * keeps one plane per phase (input coordinate modulo stride), which makes every tap read contiguous pixels.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "ops/conv_internal.h"
+
+/* Floats of a box: half of a usual second-level cache. */
+#define BOX_FLOATS ((int64_t)128 << 10)
+
+/* Tiles are not cut below this: the window's reach around them would be copied too often. */
+#define TILE_MIN_ROWS  8
+#define TILE_MIN_WIDTH 128
+
+/* Units of work wanted where few planes or tiles give few of them. */
+#define UNITS_WANTED 16
+
+typedef struct conv_sparse {
+    dcls_conv base;
+    int64_t in_channels, out_channels; /* of one group */
+    int64_t lo[3], hi[3];              /* outputs y read the input from y * stride + lo to y * stride + hi */
+    int64_t tile[3], tiles[3];         /* outputs of a tile, and number of tiles */
+    int64_t phases[3], size[3];        /* box of one input channel: phases, and cells of one phase */
+    int64_t chunk, chunks;             /* outputs computed from one filling of a box */
+    int64_t *start;                    /* [all output channels + 1] */
+    int64_t *offset;                   /* of taps, in a box of all input channels of the group */
+    float *value;
+} conv_sparse;
+
+/* ---- run ---------------------------------------------------------------------------------------------- */
+
+/* A tile: its first output and its size. */
+typedef struct tile {
+    int64_t at[3], n[3];
+} tile;
+
+static tile tile_at(const conv_sparse *x, int64_t index)
+{
+    tile t;
+    for (int d = 2; d >= 0; d--) {
+        t.at[d] = index % x->tiles[d] * x->tile[d];
+        t.n[d] = dcls_min_i64(x->tile[d], x->base.g.out[d] - t.at[d]);
+        index /= x->tiles[d];
+    }
+    return t;
+}
+
+/* Every step-th pixel of an input row from position x on, zeros where x lies outside. line NULL: all zeros.
+ */
+static void copy_line(const float *line, int64_t width, int64_t x, int64_t step, int64_t n, float *to)
+{
+    int64_t before = x < 0 ? dcls_min_i64(n, dcls_ceil_div(-x, step)) : 0;
+    int64_t inside = x < width ? dcls_ceil_div(width - x, step) : 0;
+    int64_t last = line != NULL ? dcls_max_i64(dcls_min_i64(n, inside), before) : before;
+    memset(to, 0, (size_t)before * sizeof *to);
+    if (step == 1 && last > before)
+        memcpy(to + before, line + x + before, (size_t)(last - before) * sizeof *to);
+    if (step > 1)
+        for (int64_t i = before; i < last; i++)
+            to[i] = line[x + i * step];
+    memset(to + last, 0, (size_t)(n - last) * sizeof *to);
+}
+
+/* The input a tile sees along dimension d: its first coordinate and how many. */
+static int64_t first_seen(const conv_sparse *x, const tile *t, int d)
+{
+    return t->at[d] * x->base.g.stride[d] + x->lo[d];
+}
+
+static int64_t count_seen(const conv_sparse *x, const tile *t, int d)
+{
+    return (t->n[d] - 1) * x->base.g.stride[d] + x->hi[d] - x->lo[d] + 1;
+}
+
+/* One input channel. in: its first pixel. */
+static void fill_channel(const conv_sparse *x, const tile *t, const float *in, float *box)
+{
+    const int64_t *size = x->base.g.in, *phases = x->phases;
+    int64_t first[3], count[3], plane = dcls_volume(x->size);
+    for (int d = 0; d < 3; d++) {
+        first[d] = first_seen(x, t, d);
+        count[d] = count_seen(x, t, d);
+    }
+    for (int64_t i = 0; i < count[0]; i++) {
+        for (int64_t j = 0; j < count[1]; j++) {
+            int64_t z = first[0] + i, y = first[1] + j;
+            bool inside = z >= 0 && z < size[0] && y >= 0 && y < size[1];
+            const float *line = inside ? in + (z * size[1] + y) * size[2] : NULL;
+            int64_t phase = (i % phases[0] * phases[1] + j % phases[1]) * phases[2];
+            float *to = box + phase * plane + (i / phases[0] * x->size[1] + j / phases[1]) * x->size[2];
+            for (int64_t p = 0; p < dcls_min_i64(phases[2], count[2]); p++)
+                copy_line(line, size[2], first[2] + p, phases[2], dcls_ceil_div(count[2] - p, phases[2]),
+                          to + p * plane);
+        }
+    }
+}
+
+/* One output channel of a tile. plane: image * out_channels + channel. */
+static void compute_channel(const dcls_conv_pass *pass, const tile *t, int64_t plane, const float *box,
+                            float *scratch)
+{
+    const conv_sparse *x = (const conv_sparse *)pass->conv;
+    const int64_t *out = pass->conv->g.out;
+    int64_t channel = plane % pass->conv->g.out_channels, from = x->start[channel];
+    int64_t stride = pass->in_place ? t->n[2] : out[2];
+    bool whole_rows = t->n[2] == out[2];
+    for (int64_t z = 0; z < t->n[0]; z++) {
+        int64_t pixel = ((t->at[0] + z) * out[1] + t->at[1]) * out[2] + t->at[2];
+        float *y = dcls_conv_target(pass, plane, pixel, scratch);
+        pass->simd->taps_rows(box + z * x->size[1] * x->size[2], x->size[2], 1, x->offset + from,
+                              x->value + from, x->start[channel + 1] - from, y, stride, t->n[1], t->n[2]);
+        if (whole_rows) {
+            dcls_conv_complete(pass, plane, pixel, y, t->n[1] * t->n[2]);
+            continue;
+        }
+        for (int64_t r = 0; r < t->n[1]; r++)
+            dcls_conv_complete(pass, plane, pixel + r * out[2], y + r * stride, t->n[2]);
+    }
+}
+
+static int64_t box_channel(const conv_sparse *x)
+{
+    return dcls_volume(x->phases) * dcls_volume(x->size);
+}
+
+/* Units count chunks of outputs fastest, then tiles, then groups and images. */
+static void run_unit(const dcls_conv_pass *pass, int64_t unit, float *scratch)
+{
+    const conv_sparse *x = (const conv_sparse *)pass->conv;
+    int64_t chunk = unit % x->chunks, tile_count = dcls_volume(x->tiles);
+    tile t = tile_at(x, unit / x->chunks % tile_count);
+    int64_t part = unit / (x->chunks * tile_count); /* image * groups + group */
+
+    const float *in = pass->in + part * x->in_channels * pass->conv->in_volume;
+    float *results = scratch + x->in_channels * box_channel(x);
+    for (int64_t c = 0; c < x->in_channels; c++)
+        fill_channel(x, &t, in + c * pass->conv->in_volume, scratch + c * box_channel(x));
+    int64_t end = dcls_min_i64((chunk + 1) * x->chunk, x->out_channels);
+    for (int64_t o = chunk * x->chunk; o < end; o++)
+        compute_channel(pass, &t, part * x->out_channels + o, scratch, results);
+}
+
+static void release(dcls_conv *conv)
+{
+    conv_sparse *x = (conv_sparse *)conv;
+    free(x->start);
+    free(x->offset);
+    free(x->value);
+}
+
+static const dcls_conv_method method = {.name = "sparse", .run_unit = run_unit, .release = release};
+
+/* ---- create -------------------------------------------------------------------------------------------- */
+
+/* What the taps together reach; returns how many of them can touch the input. */
+static int64_t measure_taps(conv_sparse *x, const dcls_taps *taps)
+{
+    int64_t n = 0;
+    dcls_conv_reach reach;
+    for (int64_t t = 0; t < taps->start[taps->rows]; t++) {
+        if (!dcls_conv_reach_of(&x->base.g, taps->cell[t], &reach)) continue;
+        for (int d = 0; d < 3; d++) {
+            x->lo[d] = n > 0 ? dcls_min_i64(x->lo[d], reach.shift[d]) : reach.shift[d];
+            x->hi[d] = n > 0 ? dcls_max_i64(x->hi[d], reach.shift[d]) : reach.shift[d];
+        }
+        n++;
+    }
+    return n;
+}
+
+/* Sizes the box for the present tile; false when its floats cannot be counted. */
+static bool size_box(conv_sparse *x, int64_t *floats)
+{
+    *floats = x->in_channels;
+    for (int d = 0; d < 3; d++) {
+        x->phases[d] = x->tile[d] > 1 ? x->base.g.stride[d] : 1;
+        int64_t seen = (x->tile[d] - 1) * x->base.g.stride[d] + x->hi[d] - x->lo[d] + 1;
+        x->size[d] = dcls_ceil_div(seen, x->phases[d]);
+        if (!dcls_mul_i64(*floats, x->size[d] * x->phases[d], floats)) return false;
+    }
+    return true;
+}
+
+/* Halves the tile along the first dimension worth it; false if it should not become smaller. */
+static bool shrink_tile(conv_sparse *x)
+{
+    const int64_t least[3] = {1, TILE_MIN_ROWS, TILE_MIN_WIDTH};
+    for (int d = 0; d < 3; d++) {
+        if (x->tile[d] <= least[d]) continue;
+        x->tile[d] = dcls_max_i64(dcls_ceil_div(x->tile[d], 2), least[d]);
+        return true;
+    }
+    return false;
+}
+
+static dcls_status choose_tile(dcls_context *ctx, conv_sparse *x, int64_t *floats)
+{
+    memcpy(x->tile, x->base.g.out, sizeof x->tile);
+    bool counted = size_box(x, floats);
+    while ((!counted || *floats > BOX_FLOATS) && shrink_tile(x))
+        counted = size_box(x, floats);
+    if (!counted) return dcls_fail(ctx, DCLS_ERR_LIMIT, "the window of this convolution reaches too far");
+    for (int d = 0; d < 3; d++)
+        x->tiles[d] = dcls_ceil_div(x->base.g.out[d], x->tile[d]);
+    return DCLS_OK;
+}
+
+typedef struct tap {
+    int64_t order, offset;
+    float value;
+} tap;
+
+static int compare_taps(const void *a, const void *b)
+{
+    const tap *s = a, *t = b;
+    return (s->order > t->order) - (s->order < t->order);
+}
+
+/* Offset in the box, and a rank that lets taps of one channel, plane, phase and column follow each other from
+ * top to bottom: taps_rows shares loads among vertical neighbours. */
+static tap place_tap(const conv_sparse *x, int64_t channel, const dcls_conv_reach *reach, float value)
+{
+    int64_t phase[3], at[3];
+    for (int d = 0; d < 3; d++) {
+        phase[d] = (reach->shift[d] - x->lo[d]) % x->phases[d];
+        at[d] = (reach->shift[d] - x->lo[d]) / x->phases[d];
+    }
+    int64_t plane = ((channel * x->phases[0] + phase[0]) * x->phases[1] + phase[1]) * x->phases[2] + phase[2];
+    tap t = {.value = value};
+    t.offset = ((plane * x->size[0] + at[0]) * x->size[1] + at[1]) * x->size[2] + at[2];
+    t.order = ((plane * x->size[0] + at[0]) * x->size[2] + at[2]) * x->size[1] + at[1];
+    return t;
+}
+
+/* The taps of one output channel; returns how many. */
+static int64_t place_taps(const conv_sparse *x, const dcls_taps *taps, int64_t output, tap *placed)
+{
+    int64_t n = 0;
+    dcls_conv_reach reach;
+    for (int64_t c = 0; c < x->in_channels; c++) {
+        int64_t row = output * x->in_channels + c;
+        for (int64_t t = taps->start[row]; t < taps->start[row + 1]; t++)
+            if (dcls_conv_reach_of(&x->base.g, taps->cell[t], &reach))
+                placed[n++] = place_tap(x, c, &reach, taps->value[t]);
+    }
+    qsort(placed, (size_t)n, sizeof *placed, compare_taps);
+    return n;
+}
+
+static int64_t most_taps(const conv_sparse *x, const dcls_taps *taps)
+{
+    int64_t most = 0;
+    for (int64_t o = 0; o < x->base.g.out_channels; o++)
+        most = dcls_max_i64(most, taps->start[(o + 1) * x->in_channels] - taps->start[o * x->in_channels]);
+    return most;
+}
+
+static dcls_status pack_taps(dcls_context *ctx, conv_sparse *x, const dcls_taps *taps, int64_t count)
+{
+    int64_t outputs = x->base.g.out_channels, n = 0;
+    x->start = dcls_conv_pack(ctx, &x->base, outputs + 1, sizeof *x->start);
+    x->offset = dcls_conv_pack(ctx, &x->base, count, sizeof *x->offset);
+    x->value = dcls_conv_pack(ctx, &x->base, count, sizeof *x->value);
+    tap *placed = dcls_alloc(ctx, (size_t)most_taps(x, taps), sizeof *placed);
+    if (!x->start || !x->offset || !x->value || !placed) {
+        free(placed);
+        return DCLS_ERR_MEMORY;
+    }
+    for (int64_t o = 0; o < outputs; o++) {
+        int64_t found = place_taps(x, taps, o, placed);
+        x->start[o] = n;
+        for (int64_t t = 0; t < found; t++, n++) {
+            x->offset[n] = placed[t].offset;
+            x->value[n] = placed[t].value;
+        }
+    }
+    x->start[outputs] = n;
+    free(placed);
+    return DCLS_OK;
+}
+
+static dcls_status set_work(dcls_context *ctx, conv_sparse *x, int64_t taps, int64_t box)
+{
+    const dcls_geometry *g = &x->base.g;
+    int64_t units = g->batch * g->groups * dcls_volume(x->tiles);
+    x->chunks = dcls_min_i64(x->out_channels, dcls_ceil_div(UNITS_WANTED, units));
+    x->chunk = dcls_ceil_div(x->out_channels, x->chunks);
+    x->chunks = dcls_ceil_div(x->out_channels, x->chunk);
+
+    double pixels = (double)dcls_volume(x->tile), taps_of_one = (double)taps / (double)g->out_channels;
+    size_t results = x->base.epilogue.residual ? (size_t)(x->tile[1] * x->tile[2]) : 0;
+    dcls_conv_work work = {.units = units * x->chunks,
+                           .macs = (double)box + taps_of_one * (double)x->chunk * pixels,
+                           .scratch_floats = (size_t)box + results};
+    return dcls_conv_set_work(ctx, &x->base, work);
+}
+
+static dcls_status pack(dcls_context *ctx, conv_sparse *x, const dcls_taps *taps)
+{
+    int64_t box, count = measure_taps(x, taps);
+    DCLS_TRY(choose_tile(ctx, x, &box));
+    DCLS_TRY(pack_taps(ctx, x, taps, count));
+    return set_work(ctx, x, count, box);
+}
+
+dcls_status dcls_conv_create_sparse(dcls_context *ctx, const dcls_geometry *g, const dcls_taps *taps,
+                                    const dcls_epilogue *epilogue, dcls_conv **out)
+{
+    DCLS_TRY(dcls_conv_check(ctx, g));
+    if (taps->rows != g->out_channels * (g->in_channels / g->groups))
+        return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "the windows do not fit the convolution's channels");
+    conv_sparse *x = dcls_conv_allocate(ctx, sizeof *x, &method, g, epilogue);
+    if (x == NULL) return DCLS_ERR_MEMORY;
+    x->in_channels = g->in_channels / g->groups;
+    x->out_channels = g->out_channels / g->groups;
+    return dcls_conv_finish(&x->base, pack(ctx, x, taps), out);
+}
