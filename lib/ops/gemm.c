@@ -3,8 +3,8 @@
 #include <cblas.h>
 #include <string.h>
 
-/* BLAS counts in int. Larger matrices are multiplied in pieces of at most this many rows, columns or terms; a row stride that
- * does not fit leaves pieces of one row, for which the stride means nothing. */
+/* BLAS counts in int. Larger matrices are multiplied in pieces of at most this many rows, columns or terms; a
+ * row stride that does not fit leaves pieces of one row, for which the stride means nothing. */
 #define PIECE ((int64_t)1 << 30)
 
 static int64_t rows_at_once(int64_t stride)
@@ -26,7 +26,8 @@ static void clear(const dcls_gemm *g)
 /* Everything fits, strides of single rows aside. */
 static void multiply(const dcls_gemm *g)
 {
-    int lda = (int)smaller(g->lda, PIECE), ldb = (int)smaller(g->ldb, PIECE), ldc = (int)smaller(g->ldc, PIECE);
+    int lda = (int)smaller(g->lda, PIECE), ldb = (int)smaller(g->ldb, PIECE),
+        ldc = (int)smaller(g->ldc, PIECE);
     cblas_sgemm(CblasRowMajor, CblasNoTrans, g->transpose_b ? CblasTrans : CblasNoTrans, (int)g->m, (int)g->n,
                 (int)g->k, 1.0f, g->a, lda, g->b, ldb, g->accumulate ? 1.0f : 0.0f, g->c, ldc);
 }

@@ -33,8 +33,9 @@ typedef struct dcls_simd {
     float (*exp_sum)(const float *x, float *y, int64_t n, float shift);
     /* Sparse depthwise row kernel: for r < rows, i < n:
      *     y[r * y_stride + i] = sum over t < taps of value[t] * x[offset[t] + r * x_stride + i * step]
-     * The caller guarantees that every address is inside the plane. step is 1 or 2 or more (stride). Taps that follow each other
-     * with offsets x_stride apart (vertical neighbours) share loads: list them column by column. */
+     * The caller guarantees that every address is inside the plane. step is 1 or 2 or more (stride). Taps
+     * that follow each other with offsets x_stride apart (vertical neighbours) share loads: list them column
+     * by column. */
     void (*taps_rows)(const float *x, int64_t x_stride, int64_t step, const int64_t *offset,
                       const float *value, int64_t taps, float *y, int64_t y_stride, int64_t rows, int64_t n);
     /* y[i] += value * x[i * step], i < n: borders and general sparse convolution */

@@ -1,11 +1,12 @@
-/* One table per instruction set; NULL where this build's architecture or compiler flags have none. */
+/* One table per instruction set of this architecture. */
 #ifndef DCLS_SIMD_TABLES_H
 #define DCLS_SIMD_TABLES_H
 
 #include "simd/simd.h"
 
-extern const dcls_simd *const dcls_simd_scalar; /* never NULL */
-extern const dcls_simd *const dcls_simd_avx2;
-extern const dcls_simd *const dcls_simd_avx512;
+extern const dcls_simd dcls_simd_scalar;
+#if defined(__x86_64__)
+extern const dcls_simd dcls_simd_avx2, dcls_simd_avx512;
+#endif
 
 #endif

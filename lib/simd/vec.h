@@ -1,6 +1,7 @@
-/* A vector of VEC_WIDTH floats, for vec_template.inc. The including file chooses the instruction set: VEC_AVX512, VEC_AVX2,
- * or neither for four floats that the compiler maps onto what the baseline has (SSE2, NEON, plain scalars). Arithmetic and
- * comparisons are the operators of the compiler's vector extension; a comparison gives a veci of 0 and -1. */
+/* A vector of VEC_WIDTH floats, for vec_template.inc. The including file chooses the instruction set:
+ * VEC_AVX512, VEC_AVX2, or neither for four floats that the compiler maps onto what the baseline has (SSE2,
+ * NEON, plain scalars). Arithmetic and comparisons are the operators of the compiler's vector extension; a
+ * comparison gives a veci of 0 and -1. */
 #ifndef DCLS_SIMD_VEC_H
 #define DCLS_SIMD_VEC_H
 
@@ -41,7 +42,8 @@ typedef float vec __attribute__((vector_size(16)));
 typedef int32_t veci __attribute__((vector_size(4 * VEC_WIDTH)));
 typedef uint32_t vecu __attribute__((vector_size(4 * VEC_WIDTH)));
 
-/* vec_load_n, vec_store_n: the first n lanes (0 <= n <= VEC_WIDTH), zeros behind; memory behind them is not touched. */
+/* vec_load_n, vec_store_n: the first n lanes (0 <= n <= VEC_WIDTH), zeros behind; memory behind them is not
+ * touched. */
 
 #if defined(VEC_AVX512)
 
@@ -250,8 +252,8 @@ VEC_INLINE int vec_lanes_left(int64_t n)
     return n < VEC_WIDTH ? (int)n : VEC_WIDTH;
 }
 
-/* p[0], p[2], .. for the first n >= 1 lanes; nothing behind p[2 * (n - 1)] is touched. The second load overlaps the first by one
- * float so that 2 * VEC_WIDTH - 1 of them suffice for a whole vector. */
+/* p[0], p[2], .. for the first n >= 1 lanes; nothing behind p[2 * (n - 1)] is touched. The second load
+ * overlaps the first by one float so that 2 * VEC_WIDTH - 1 of them suffice for a whole vector. */
 VEC_INLINE vec vec_load_even(const float *p, int n)
 {
     int count = 2 * n - 1;

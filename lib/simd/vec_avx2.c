@@ -1,8 +1,6 @@
 /* Vector kernels for AVX2 with FMA: compiled with -mavx2 -mfma -mf16c where the architecture has them. */
 #include "simd/tables.h"
 
-#if defined(__AVX2__) && defined(__FMA__)
-
 #define VEC_AVX2
 #include "simd/vec.h"
 
@@ -11,7 +9,3 @@
 #define VEC_NAME  "avx2"
 #define VEC_TABLE dcls_simd_avx2
 #include "simd/vec_template.inc"
-
-#else
-const dcls_simd *const dcls_simd_avx2 = NULL;
-#endif

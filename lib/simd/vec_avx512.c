@@ -1,7 +1,6 @@
-/* Vector kernels for AVX-512: compiled with -mavx512f -mavx512bw -mavx512dq -mavx512vl where the architecture has them. */
+/* Vector kernels for AVX-512: compiled with -mavx512f -mavx512bw -mavx512dq -mavx512vl where the architecture
+ * has them. */
 #include "simd/tables.h"
-
-#if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VL__)
 
 #define VEC_AVX512
 #include "simd/vec.h"
@@ -11,7 +10,3 @@
 #define VEC_NAME  "avx512"
 #define VEC_TABLE dcls_simd_avx512
 #include "simd/vec_template.inc"
-
-#else
-const dcls_simd *const dcls_simd_avx512 = NULL;
-#endif
