@@ -26,7 +26,8 @@ void *dcls_alloc(dcls_context *ctx, size_t count, size_t size)
     size_t bytes;
     if (!padded_size(count, size, ALIGNMENT, &bytes)) return out_of_memory(ctx, count, size);
     void *memory = aligned_alloc(ALIGNMENT, bytes > 0 ? bytes : ALIGNMENT);
-    return memory != NULL ? memory : out_of_memory(ctx, count, size);
+    if (memory == NULL) out_of_memory(ctx, count, size);
+    return memory;
 }
 
 void *dcls_alloc_zero(dcls_context *ctx, size_t count, size_t size)
