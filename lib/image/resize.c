@@ -18,7 +18,7 @@
 
 #include "base/mem.h"
 
-enum { WEIGHT_BITS = 22 };
+enum { WEIGHT_BITS = 22, HALF = 1 << (WEIGHT_BITS - 1) };
 
 /* For output cells first .. first + count - 1: the input cells each is made of, and their weights. */
 struct axis {
@@ -58,12 +58,28 @@ struct axis_request {
     dcls_filter filter;
 };
 
+static double scale_of(const struct axis_request *r)
+{
+    return (double)r->from / (double)r->to;
+}
+
+/* Reach of the filter in input cells. */
+static double support_of(const struct axis_request *r)
+{
+    return (r->filter == DCLS_FILTER_BICUBIC ? 2.0 : 1.0) * fmax(scale_of(r), 1);
+}
+
+static dcls_status too_large(dcls_context *ctx)
+{
+    return dcls_fail(ctx, DCLS_ERR_LIMIT,
+                     "resizing the picture would take more memory than the limit allows");
+}
+
 /* The weights of one output cell: doubles in `exact`, then rounded to fixed point, halves away from zero. */
 static void cell_weights(const struct axis_request *r, struct axis *axis, int64_t cell, double *exact)
 {
     double (*filter)(double) = r->filter == DCLS_FILTER_BICUBIC ? cubic : triangle;
-    double scale = (double)r->from / (double)r->to, stretch = scale < 1 ? 1 : scale;
-    double support = (r->filter == DCLS_FILTER_BICUBIC ? 2.0 : 1.0) * stretch;
+    double scale = scale_of(r), stretch = fmax(scale, 1), support = support_of(r);
     double centre = ((double)(r->first + cell) + 0.5) * scale;
     double low = centre - support + 0.5, high = centre + support + 0.5;
     int64_t start = low < 0 ? 0 : (int64_t)low;
@@ -81,51 +97,34 @@ static void cell_weights(const struct axis_request *r, struct axis *axis, int64_
     axis->length[cell] = end - start;
 }
 
-/* Nearest: the input cell under the output cell's centre, with weight 1. Pillow steps from centre to centre
- * by adding, so its rounding errors are part of the answer. */
-static void nearest_cells(const struct axis_request *r, struct axis *axis)
-{
-    double scale = (double)r->from / (double)r->to, at = scale * 0.5;
-    for (int64_t i = 0; i < r->first; i++)
-        at += scale;
-    for (int64_t i = 0; i < r->count; i++, at += scale) {
-        int64_t cell = (int64_t)at;
-        axis->start[i] = cell < r->from ? cell : r->from - 1;
-        axis->length[i] = 1;
-        axis->weight[i] = 1 << WEIGHT_BITS;
-    }
-}
-
 static dcls_status axis_create(dcls_context *ctx, const struct axis_request *r, struct axis *axis)
 {
-    double scale = (double)r->from / (double)r->to;
-    double support = (r->filter == DCLS_FILTER_BICUBIC ? 2.0 : 1.0) * (scale < 1 ? 1 : scale);
-    int64_t width = r->filter == DCLS_FILTER_NEAREST ? 1 : (int64_t)ceil(support) * 2 + 1;
-    size_t weights;
+    int64_t width = (int64_t)ceil(support_of(r)) * 2 + 1;
+    size_t weights, bytes;
     *axis = (struct axis){.count = r->count, .stride = width};
-    if (!dcls_mul_size((size_t)r->count, (size_t)width, &weights)) {
-        return dcls_fail(ctx, DCLS_ERR_LIMIT, "the resized picture is too large");
+    if (!dcls_mul_size((size_t)r->count, (size_t)width, &weights) ||
+        !dcls_mul_size(weights, sizeof *axis->weight, &bytes) ||
+        bytes > dcls_context_limit(ctx, DCLS_LIMIT_MEMORY_BYTES)) {
+        return too_large(ctx);
     }
     axis->start = dcls_alloc(ctx, (size_t)r->count, sizeof *axis->start);
     axis->length = dcls_alloc(ctx, (size_t)r->count, sizeof *axis->length);
     axis->weight = dcls_alloc(ctx, weights, sizeof *axis->weight);
     double *exact = dcls_alloc(ctx, (size_t)width, sizeof *exact);
     bool ok = axis->start && axis->length && axis->weight && exact;
-    if (ok && r->filter == DCLS_FILTER_NEAREST) nearest_cells(r, axis);
-    if (ok && r->filter != DCLS_FILTER_NEAREST) {
-        for (int64_t i = 0; i < r->count; i++)
-            cell_weights(r, axis, i, exact);
-    }
+    for (int64_t i = 0; ok && i < r->count; i++)
+        cell_weights(r, axis, i, exact);
     free(exact);
     if (ok) return DCLS_OK;
     axis_free(axis);
     return DCLS_ERR_MEMORY;
 }
 
-static uint8_t to_byte(int32_t sum)
+/* Sums are kept unsigned, where they may wrap: over millions of cells the rounding of the weights adds up. */
+static uint8_t to_byte(uint32_t sum)
 {
-    sum >>= WEIGHT_BITS;
-    return (uint8_t)(sum < 0 ? 0 : sum > 255 ? 255 : sum);
+    int32_t value = (int32_t)sum >> WEIGHT_BITS;
+    return (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value);
 }
 
 /* One row of 3-channel pixels along x. */
@@ -134,11 +133,11 @@ static void resize_row_rgb(const struct axis *axis, const uint8_t *restrict from
     for (int64_t x = 0; x < axis->count; x++, to += 3) {
         const int32_t *w = axis->weight + x * axis->stride;
         const uint8_t *in = from + axis->start[x] * 3;
-        int32_t r = 1 << (WEIGHT_BITS - 1), g = r, b = r;
+        uint32_t r = HALF, g = HALF, b = HALF;
         for (int64_t j = 0; j < axis->length[x]; j++) {
-            r += in[3 * j] * w[j];
-            g += in[3 * j + 1] * w[j];
-            b += in[3 * j + 2] * w[j];
+            r += (uint32_t)(in[3 * j] * w[j]);
+            g += (uint32_t)(in[3 * j + 1] * w[j]);
+            b += (uint32_t)(in[3 * j + 2] * w[j]);
         }
         to[0] = to_byte(r);
         to[1] = to_byte(g);
@@ -151,24 +150,24 @@ static void resize_row_gray(const struct axis *axis, const uint8_t *restrict fro
     for (int64_t x = 0; x < axis->count; x++) {
         const int32_t *w = axis->weight + x * axis->stride;
         const uint8_t *in = from + axis->start[x];
-        int32_t sum = 1 << (WEIGHT_BITS - 1);
+        uint32_t sum = HALF;
         for (int64_t j = 0; j < axis->length[x]; j++)
-            sum += in[j] * w[j];
+            sum += (uint32_t)(in[j] * w[j]);
         to[x] = to_byte(sum);
     }
 }
 
 /* Output row y out of whole input rows of `bytes` bytes; first_row is the row `from` starts with. */
 static void resize_column_row(const struct axis *axis, int64_t y, const uint8_t *from, int64_t first_row,
-                              int64_t bytes, int32_t *restrict sum, uint8_t *restrict to)
+                              int64_t bytes, uint32_t *restrict sum, uint8_t *restrict to)
 {
     for (int64_t i = 0; i < bytes; i++)
-        sum[i] = 1 << (WEIGHT_BITS - 1);
+        sum[i] = HALF;
     for (int64_t j = 0; j < axis->length[y]; j++) {
         int32_t w = axis->weight[y * axis->stride + j];
         const uint8_t *restrict in = from + (axis->start[y] + j - first_row) * bytes;
         for (int64_t i = 0; i < bytes; i++)
-            sum[i] += in[i] * w;
+            sum[i] += (uint32_t)(in[i] * w);
     }
     for (int64_t i = 0; i < bytes; i++)
         to[i] = to_byte(sum[i]);
@@ -179,7 +178,7 @@ struct passes {
     struct axis x, y;
     int64_t first_row, rows; /* input rows the result depends on */
     uint8_t *narrow;         /* [rows, window_width, channels] */
-    int32_t *sum;            /* [window_width, channels] */
+    uint32_t *sum;           /* [window_width, channels] */
 };
 
 static void run_passes(const dcls_resize *r, struct passes *p, uint8_t *out)
@@ -211,7 +210,7 @@ static dcls_status create_passes(dcls_context *ctx, const dcls_resize *r, struct
     size_t bytes = (size_t)r->window_width * (size_t)r->channels, narrow;
     if (!dcls_mul_size(bytes, (size_t)p->rows, &narrow) ||
         narrow > dcls_context_limit(ctx, DCLS_LIMIT_MEMORY_BYTES)) {
-        return dcls_fail(ctx, DCLS_ERR_LIMIT, "resizing the picture needs too much memory");
+        return too_large(ctx);
     }
     p->narrow = dcls_alloc(ctx, narrow, 1);
     p->sum = dcls_alloc(ctx, bytes, sizeof *p->sum);
@@ -228,12 +227,42 @@ static void copy_window(const dcls_resize *r, uint8_t *out)
     }
 }
 
+/* Nearest: the input cell under each output cell's centre. Pillow steps from centre to centre by adding, so
+ * its rounding errors are part of the answer. */
+static void nearest_cells(int64_t from, int64_t to, int64_t first, int64_t count, int64_t *cells)
+{
+    double scale = (double)from / (double)to, at = scale * 0.5;
+    for (int64_t i = 0; i < first; i++)
+        at += scale;
+    for (int64_t i = 0; i < count; i++, at += scale)
+        cells[i] = (int64_t)at < from ? (int64_t)at : from - 1;
+}
+
+static dcls_status run_nearest(dcls_context *ctx, const dcls_resize *r, uint8_t *out)
+{
+    int64_t *cells = dcls_alloc(ctx, (size_t)r->window_width + (size_t)r->window_height, sizeof *cells);
+    if (!cells) return DCLS_ERR_MEMORY;
+    int64_t *columns = cells, *rows = cells + r->window_width;
+    nearest_cells(r->from_width, r->width, r->left, r->window_width, columns);
+    nearest_cells(r->from_height, r->height, r->top, r->window_height, rows);
+    for (int64_t y = 0; y < r->window_height; y++) {
+        const uint8_t *from = r->pixels + rows[y] * r->from_width * r->channels;
+        for (int64_t x = 0; x < r->window_width; x++, out += r->channels) {
+            for (int c = 0; c < r->channels; c++)
+                out[c] = from[columns[x] * r->channels + c];
+        }
+    }
+    free(cells);
+    return DCLS_OK;
+}
+
 dcls_status dcls_resize_run(dcls_context *ctx, const dcls_resize *resize, uint8_t *out)
 {
     if (resize->width == resize->from_width && resize->height == resize->from_height) {
         copy_window(resize, out);
         return DCLS_OK;
     }
+    if (resize->filter == DCLS_FILTER_NEAREST) return run_nearest(ctx, resize, out);
     struct passes passes = {0};
     dcls_status status = create_passes(ctx, resize, &passes);
     if (status == DCLS_OK) run_passes(resize, &passes, out);
