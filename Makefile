@@ -82,6 +82,12 @@ BLAS_CFLAGS ?= $(shell pkg-config --cflags openblas 2>/dev/null)
 BLAS_LIBS ?= -lopenblas
 endif
 
+# cairo is opened when something is drawn, not linked.
+CAIRO_CFLAGS ?= $(or $(shell pkg-config --cflags-only-I cairo 2>/dev/null),-I/usr/include/cairo)
+
+# Opened when first used (dlopen): only the headers are needed here.
+CAIRO_CFLAGS ?= -I/usr/include/cairo
+
 # clang's OpenMP runtime is a package of its own; without it everything works on one thread.
 ifneq ($(findstring clang,$(CC)),)
 OPENMP ?= $(if $(shell echo 'int main(void){return 0;}' | $(CC) -fopenmp -x c -o /dev/null - 2>&1),,-fopenmp)
@@ -114,6 +120,8 @@ INCLUDES = -Iinclude -Ilib
 $(CLI_OBJ): INCLUDES = -Iinclude
 $(B)/tests/%.o: INCLUDES = -Iinclude -Ilib -I.
 $(B)/lib/ops/gemm.o: INCLUDES += $(BLAS_CFLAGS)
+$(B)/lib/draw/cairo.o: INCLUDES += $(CAIRO_CFLAGS)
+$(B)/lib/draw/cairo.o: INCLUDES += $(CAIRO_CFLAGS)
 $(B)/lib/base/threads.o: SANITIZE += $(OPENMP)
 $(filter $(B)/lib/simd/% $(B)/lib/kernel/% $(B)/lib/ops/% $(B)/lib/image/%,$(LIB_OBJ)): HOT = $(HOT_CFLAGS)
 $(B)/lib/simd/vec_avx2.o: ISA = -mavx2 -mfma -mf16c
@@ -141,7 +149,7 @@ dcls: $(B)/dcls FORCE
 # $(call remember,FILE,TEXT)
 remember = $(shell mkdir -p $(dir $(1)))$(if $(subst x$(strip $(2)),,x$(strip $(file <$(1)))),$(file >$(1),$(strip $(2))))
 ifeq ($(filter clean help,$(MAKECMDGOALS)),)
-$(call remember,$(B)/flags,$(CC) $(ALL_CFLAGS) $(ALL_CPPFLAGS) $(HOT_CFLAGS) $(OPENMP) $(BLAS_CFLAGS))
+$(call remember,$(B)/flags,$(CC) $(ALL_CFLAGS) $(ALL_CPPFLAGS) $(HOT_CFLAGS) $(OPENMP) $(BLAS_CFLAGS) $(CAIRO_CFLAGS))
 $(call remember,$(B)/link-flags,$(ALL_LDFLAGS) $(LIBS))
 $(call remember,$(B)/sources,$(LIB_SRC) $(TOOLS_SRC) $(CLI_SRC) $(SUPPORT_SRC) $(EMBED))
 endif
@@ -214,7 +222,7 @@ C_FILES = $(shell git ls-files '*.c' '*.h' '*.inc')
 LINT_C = $(filter %.c,$(wildcard lib/*/*.c cli/*.c tests/unit/*.c tests/golden/*.c tests/fuzz/*.c))
 SH_FILES = $(wildcard tools/*.sh tests/*.sh) .ci/run
 lint: ## clang-tidy, cppcheck, shellcheck, mandoc, clang-format: whichever are installed
-	@CPPFLAGS='-D_GNU_SOURCE -Iinclude -Ilib -I. $(BLAS_CFLAGS)' SH_FILES='$(SH_FILES)' MAN='$(wildcard man/*.[1-9])' \
+	@CPPFLAGS='-D_GNU_SOURCE -Iinclude -Ilib -I. $(BLAS_CFLAGS) $(CAIRO_CFLAGS)' SH_FILES='$(SH_FILES)' MAN='$(wildcard man/*.[1-9])' \
 	  sh tools/lint.sh $(LINT_C)
 
 format: ## clang-format all C files in place
