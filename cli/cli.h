@@ -1,9 +1,9 @@
 /*
- * What every command of the dcls program shares: the command table's entries, the state a run carries and the exit
- * statuses. Commands see the library through include/ alone.
+ * What every command of the dcls program shares: the command table's entries, the state a run carries and the
+ * exit statuses. Commands see the library through include/ alone.
  *
- * To add a command: write cmd_NAME.c with one cli_command, declare it here, list it in main.c; then give it a page in
- * man/, its options in completions/ (a test compares them with --help) and tests in tests/bats/.
+ * To add a command: write cmd_NAME.c with one cli_command, declare it here, list it in main.c; then give it a
+ * page in man/, its options in completions/ (a test compares them with --help) and tests in tests/bats/.
  */
 #ifndef DCLS_CLI_CLI_H
 #define DCLS_CLI_CLI_H
@@ -47,13 +47,13 @@ typedef struct cli {
 
 struct cli_command {
     const char *name;
-    const char *summary;  /* one line, for the list of commands */
-    const char *operands; /* as the usage line shows them */
-    const char *about;    /* what it does: paragraphs of one line each, wrapped when printed */
-    const char *examples; /* lines, printed as they are; NULL for none */
-    const cli_option *options; /* ends with a NULL name; NULL for none */
-    size_t values_size;        /* of the struct the options fill */
-    const void *defaults;      /* what it holds before; NULL: zeros */
+    const char *summary;            /* one line, for the list of commands */
+    const char *operands;           /* as the usage line shows them */
+    const char *about;              /* what it does: paragraphs of one line each, wrapped when printed */
+    const char *examples;           /* lines, printed as they are; NULL for none */
+    const cli_option *options;      /* ends with a NULL name; NULL for none */
+    size_t values_size;             /* of the struct the options fill */
+    const void *defaults;           /* what it holds before; NULL: zeros */
     int min_operands, max_operands; /* max < 0: any number */
     int (*run)(cli *run, const void *values, cli_operands operands); /* an exit status */
 };

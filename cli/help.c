@@ -12,29 +12,30 @@ static void spaces(FILE *to, int count)
     fprintf(to, "%*s", count > 0 ? count : 0, "");
 }
 
+static int new_line(FILE *to, int indent)
+{
+    fputc('\n', to);
+    spaces(to, indent);
+    return indent;
+}
+
 void cli_print_wrapped(FILE *to, const char *text, int at, int indent)
 {
     int column = at;
-    for (bool first = true; *text != '\0'; first = false) {
+    bool line_start = true; /* no space is due before the next word */
+    while (*text != '\0') {
         int length = (int)strcspn(text, " \n");
-        if (!first && column + 1 + length > LINE_WIDTH) {
-            fputc('\n', to);
-            spaces(to, indent);
-            column = indent;
-        } else if (!first) {
-            fputc(' ', to);
-            column++;
+        if (!line_start && column + 1 + length > LINE_WIDTH) {
+            column = new_line(to, indent);
+            line_start = true;
         }
-        fprintf(to, "%.*s", length, text);
-        column += length;
+        column += fprintf(to, "%s%.*s", line_start ? "" : " ", length, text);
         text += length;
         text += strspn(text, " ");
-        if (*text == '\n') {
-            fputc('\n', to);
-            spaces(to, indent);
-            column = indent;
+        line_start = *text == '\n';
+        if (line_start) {
+            column = new_line(to, indent);
             text++;
-            first = true;
         }
     }
     fputc('\n', to);
@@ -62,7 +63,8 @@ static void print_options(FILE *to, const char *title, const cli_option *options
 
 void cli_help_print(FILE *to, const cli_command *command)
 {
-    fprintf(to, "%sUsage:%s dcls %s [OPTION].. %s\n\n", cli_bold(to), cli_plain(to), command->name, command->operands);
+    fprintf(to, "%sUsage:%s dcls %s [OPTION].. %s\n\n", cli_bold(to), cli_plain(to), command->name,
+            command->operands);
     cli_print_wrapped(to, command->about, 0, 0);
     if (command->options != NULL) print_options(to, "Options:", command->options);
     print_options(to, "Common options:", cli_common_options);

@@ -8,7 +8,7 @@
 #include <strings.h>
 #include <sys/stat.h>
 
-#include "memory.h"
+#include "alloc.h"
 #include "output.h"
 
 struct cli_inputs {
@@ -22,7 +22,8 @@ struct cli_inputs {
     int entry_count, next_entry;
 };
 
-/* ---- opening ------------------------------------------------------------------------------------------------- */
+/* ---- opening
+ * ------------------------------------------------------------------------------------------------- */
 
 static bool open_list(cli_inputs *inputs, const char *path)
 {
@@ -89,7 +90,8 @@ void cli_input_free(cli_input *input)
     *input = (cli_input){0};
 }
 
-/* ---- directories --------------------------------------------------------------------------------------------- */
+/* ---- directories
+ * --------------------------------------------------------------------------------------------- */
 
 static int is_picture(const struct dirent *entry)
 {
@@ -151,7 +153,8 @@ static bool open_directory(cli_inputs *inputs, const char *path, cli_input *out)
     return true;
 }
 
-/* ---- the sequence -------------------------------------------------------------------------------------------- */
+/* ---- the sequence
+ * -------------------------------------------------------------------------------------------- */
 
 static bool next_from_list(cli_inputs *inputs, cli_input *out, const char **name)
 {

@@ -12,9 +12,10 @@ typedef struct cli_input {
 
 typedef struct cli_inputs cli_inputs;
 
-/* Operands are files, "-", or directories: those stand for the pictures directly in them, sorted by name; hidden files
- * and subdirectories are left out. files0_from, when not NULL, names a file (or "-") with NUL-separated names instead,
- * which is read as it comes. A usage or reading error is reported; *status then is the exit status and NULL returned. */
+/* Operands are files, "-", or directories: those stand for the pictures directly in them, sorted by name;
+ * hidden files and subdirectories are left out. files0_from, when not NULL, names a file (or "-") with
+ * NUL-separated names instead, which is read as it comes. A usage or reading error is reported; *status then
+ * is the exit status and NULL returned. */
 cli_inputs *cli_inputs_open(const cli *run, cli_operands operands, const char *files0_from, int *status);
 /* The next input; false at the end. */
 bool cli_inputs_next(cli_inputs *inputs, cli_input *out);

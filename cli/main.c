@@ -3,15 +3,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "alloc.h"
 #include "cmd_help.h"
-#include "memory.h"
 #include "options.h"
 #include "output.h"
 #include "suggest.h"
 
 #define MAX_COMMANDS 32
 
-const cli_command *const cli_commands[] = {&cli_cmd_infer, &cli_cmd_inspect, &cli_cmd_convert, &cli_cmd_help, NULL};
+const cli_command *const cli_commands[] = {&cli_cmd_infer, &cli_cmd_inspect, &cli_cmd_convert, &cli_cmd_help,
+                                           NULL};
 
 const cli_command *cli_find_command(const char *name, const char **nearest)
 {

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "memory.h"
+#include "alloc.h"
 #include "numbers.h"
 #include "output.h"
 #include "suggest.h"
@@ -15,16 +15,19 @@
 
 const cli_option cli_common_options[] = {
     {"threads", 0, CLI_INT, "N", offsetof(cli_common, threads),
-     "threads to compute with; the results are the same bits for any number (default: the processors this process may "
+     "threads to compute with; the results are the same bits for any number (default: the processors this "
+     "process may "
      "use)",
      1, 1024},
-    {"quiet", 'q', CLI_FLAG, NULL, offsetof(cli_common, quiet), "no notes and warnings on stderr, only errors", 0, 0},
-    {"verbose", 'v', CLI_FLAG, NULL, offsetof(cli_common, verbose), "say on stderr what is done and how long it takes",
-     0, 0},
+    {"quiet", 'q', CLI_FLAG, NULL, offsetof(cli_common, quiet),
+     "no notes and warnings on stderr, only errors", 0, 0},
+    {"verbose", 'v', CLI_FLAG, NULL, offsetof(cli_common, verbose),
+     "say on stderr what is done and how long it takes", 0, 0},
     {"help", 'h', CLI_FLAG, NULL, offsetof(cli_common, help), "print this help", 0, 0},
     {0}};
 
-/* ---- the tables of a command as getopt wants them ------------------------------------------------------------- */
+/* ---- the tables of a command as getopt wants them
+ * ------------------------------------------------------------- */
 
 struct entry {
     const cli_option *option;
@@ -63,7 +66,8 @@ static const struct entry *find_entry(const struct parser *parser, int value)
     return NULL;
 }
 
-/* ---- one option's value ---------------------------------------------------------------------------------------- */
+/* ---- one option's value
+ * ---------------------------------------------------------------------------------------- */
 
 static int word_count(const char *words)
 {
@@ -83,7 +87,8 @@ static const char **split_words(const char *words, char **copy)
     return items;
 }
 
-static bool bad_value(const struct parser *parser, const cli_option *option, const char *text, const char *wanted)
+static bool bad_value(const struct parser *parser, const cli_option *option, const char *text,
+                      const char *wanted)
 {
     cli_error(parser->run->command->name, "--%s: '%s' is not %s", option->name, text, wanted);
     return false;
@@ -101,10 +106,11 @@ static bool set_choice(const struct parser *parser, const cli_option *option, co
     if (known)
         *value = found;
     else if (nearest != NULL)
-        cli_error(parser->run->command->name, "--%s: '%s' is not one of %s; did you mean '%s'?", option->name, text,
-                  option->argument, nearest);
+        cli_error(parser->run->command->name, "--%s: '%s' is not one of %s; did you mean '%s'?", option->name,
+                  text, option->argument, nearest);
     else
-        cli_error(parser->run->command->name, "--%s: '%s' is not one of %s", option->name, text, option->argument);
+        cli_error(parser->run->command->name, "--%s: '%s' is not one of %s", option->name, text,
+                  option->argument);
     free(words);
     free(copy);
     return known;
@@ -159,7 +165,8 @@ static bool set_value(const struct parser *parser, const struct entry *entry, co
     return false;
 }
 
-/* ---- what getopt does not understand ---------------------------------------------------------------------------- */
+/* ---- what getopt does not understand
+ * ---------------------------------------------------------------------------- */
 
 static bool fail_long(const struct parser *parser, const char *typed)
 {
@@ -196,8 +203,8 @@ static bool fail_option(const struct parser *parser, int returned, const char *t
 static bool check_operands(const cli_command *command, const cli_operands *operands)
 {
     if (operands->count < command->min_operands) {
-        cli_error(command->name, "nothing to work on is given: needs %s; see 'dcls %s --help'", command->operands,
-                  command->name);
+        cli_error(command->name, "nothing to work on is given: needs %s; see 'dcls %s --help'",
+                  command->operands, command->name);
         return false;
     }
     if (command->max_operands >= 0 && operands->count > command->max_operands) {

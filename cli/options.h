@@ -34,16 +34,17 @@ struct cli_option {
 /* The options every command has, filled into a cli_common. */
 extern const cli_option cli_common_options[];
 
-/* Parses argv (argv[0] is the command's name) into values, which hold the defaults, and run->common. argv is permuted so
- * that the operands stand last; *operands gets them. A usage error is reported, and false returned. */
+/* Parses argv (argv[0] is the command's name) into values, which hold the defaults, and run->common. argv is
+ * permuted so that the operands stand last; *operands gets them. A usage error is reported, and false
+ * returned. */
 bool cli_options_parse(cli *run, void *values, int argc, char **argv, cli_operands *operands);
 /* Frees what lists in values hold. */
 void cli_options_free(const cli_command *command, void *values);
 
 /* Usage, description, options and examples. */
 void cli_help_print(FILE *to, const cli_command *command);
-/* Prints text in lines of at most 79 columns: the first one continues at column `at`, the others are indented by
- * `indent`; ends with a newline. */
+/* Prints text in lines of at most 79 columns: the first one continues at column `at`, the others are indented
+ * by `indent`; ends with a newline. */
 void cli_print_wrapped(FILE *to, const char *text, int at, int indent);
 
 #endif

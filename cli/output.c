@@ -8,9 +8,10 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "memory.h"
+#include "alloc.h"
 
-/* ---- streams ------------------------------------------------------------------------------------------------- */
+/* ---- streams
+ * ------------------------------------------------------------------------------------------------- */
 
 static bool stdin_closed;
 static int stdout_error; /* errno of the first failed write */
@@ -47,12 +48,20 @@ int cli_finish(int status)
     cli_flush();
     if (fclose(stdout) != 0 && stdout_error == 0) stdout_error = errno;
     if (stdout_error == 0) return status;
-    /* Who reads no further (`| head`) knows; SIGPIPE ends the program before this unless the caller ignored it. */
+    /* Who reads no further (`| head`) knows; SIGPIPE ends the program before this unless the caller ignored
+     * it. */
     if (stdout_error != EPIPE) cli_error("standard output", "cannot write: %s", strerror(stdout_error));
     return CLI_IO;
 }
 
-/* ---- colours ------------------------------------------------------------------------------------------------- */
+int cli_print_json(const dcls_json_writer *json)
+{
+    fputs(cli_checked_text(dcls_json_writer_text(json)), stdout);
+    return CLI_OK;
+}
+
+/* ---- colours
+ * ------------------------------------------------------------------------------------------------- */
 
 bool cli_has_color(FILE *stream)
 {
@@ -79,7 +88,8 @@ int cli_width(void)
     return size.ws_col;
 }
 
-/* ---- messages ------------------------------------------------------------------------------------------------ */
+/* ---- messages
+ * ------------------------------------------------------------------------------------------------ */
 
 char *cli_printable(const char *text)
 {
@@ -103,8 +113,8 @@ CLI_PRINTF(2, 0) static void put_line(const struct line_style *style, const char
     char *shown = cli_printable(cli_checked(message));
     char *subject = cli_printable(style->subject != NULL ? style->subject : "");
     bool color = style->red && cli_has_color(stderr);
-    char *line = cli_format("%sdcls:%s %s%s%s%s\n", color ? "\033[1;31m" : "", color ? "\033[0m" : "", subject,
-                            style->subject != NULL ? ": " : "", style->kind, shown);
+    char *line = cli_format("%sdcls:%s %s%s%s%s\n", color ? "\033[1;31m" : "", color ? "\033[0m" : "",
+                            subject, style->subject != NULL ? ": " : "", style->kind, shown);
     fputs(line, stderr);
     free(line);
     free(subject);

@@ -26,8 +26,12 @@ int cli_exit_of(dcls_status status);
 
 /* Sends buffered results on their way; false once stdout cannot take them. */
 bool cli_flush(void);
-/* At the end: reports results that could not be written. Returns status, or CLI_IO when something was lost. */
+/* At the end: reports results that could not be written. Returns status, or CLI_IO when something was lost.
+ */
 int cli_finish(int status);
+
+/* Prints what a writer holds; an exit status. */
+int cli_print_json(const dcls_json_writer *json);
 
 /* True when the stream is a terminal that shows colours and the user did not ask for none. */
 bool cli_has_color(FILE *stream);

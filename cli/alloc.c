@@ -1,4 +1,4 @@
-#include "memory.h"
+#include "alloc.h"
 
 #include <stdarg.h>
 #include <stdint.h>
@@ -16,6 +16,12 @@ void *cli_checked(void *pointer)
     fflush(stdout);
     (void)!write(STDERR_FILENO, message, sizeof message - 1);
     _exit(CLI_LIMIT);
+}
+
+const char *cli_checked_text(const char *text)
+{
+    if (text == NULL) cli_checked(NULL);
+    return text;
 }
 
 void *cli_alloc(size_t count, size_t size)

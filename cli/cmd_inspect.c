@@ -1,0 +1,199 @@
+/* dcls inspect: what is in a file of weights, and what the network costs. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "alloc.h"
+#include "inspect.h"
+#include "models.h"
+#include "options.h"
+#include "output.h"
+#include "shapes.h"
+#include "suggest.h"
+
+#define DEFAULT_SIDE 224 /* where a model leaves its input size open */
+
+#define AT(field) offsetof(inspect_options, field)
+
+static const cli_option options[] = {
+    {"tensor", 't', CLI_TEXT, "NAME", AT(tensor), "statistics and first values of one tensor", 0, 0},
+    {"values", 'n', CLI_INT, "N", AT(values), "how many first values of a tensor are printed (default: 8)", 0,
+     1000000},
+    {"input", 0, CLI_TEXT, "HxW", AT(input),
+     "input size to analyse, for models that leave it open (default: 224x224)", 0, 0},
+    {"json", 0, CLI_FLAG, NULL, AT(json), "everything, as one JSON object", 0, 0},
+    {0}};
+
+static const inspect_options defaults = {.values = 8};
+
+inspect_totals inspect_sum(const dcls_report *report)
+{
+    inspect_totals sum = {0};
+    for (size_t i = 0; i < dcls_report_count(report); i++) {
+        const dcls_node_report *node = dcls_report_node(report, i);
+        sum.weights += node->weights;
+        sum.positions += node->positions;
+        sum.spreads += node->spreads;
+        sum.macs_dense += node->macs_dense;
+        sum.macs_sparse += node->macs_sparse;
+    }
+    return sum;
+}
+
+int64_t inspect_elements(const dcls_tensor *tensor)
+{
+    return (int64_t)(tensor->nbytes / dcls_dtype_size(tensor->dtype));
+}
+
+/* ---- the analysed input
+ * ------------------------------------------------------------------------------------------ */
+
+static int usage(const char *text, const char *wanted)
+{
+    cli_error("inspect", "--input: '%s' is not %s", text, wanted);
+    return CLI_USAGE;
+}
+
+/* Fills it->shape: the model's own sizes, --input's where they are open, else DEFAULT_SIDE. */
+static int choose_shape(inspection *it, const inspect_options *o)
+{
+    int64_t given[DCLS_MAX_DIMS];
+    it->ndim = dcls_model_input_shape(it->model, it->shape);
+    int spatial = it->ndim - 2;
+    if (o->input != NULL && shape_parse(o->input, given, DCLS_MAX_DIMS) != spatial)
+        return usage(o->input,
+                     spatial == 2 ? "a size such as 224x224" : "a size of as many axes as the model has");
+    it->shape[0] = 1;
+    if (it->shape[1] == DCLS_ANY) it->shape[1] = dcls_model_preprocess(it->model)->channels;
+    for (int i = 0; i < spatial; i++) {
+        int64_t *size = &it->shape[2 + i];
+        if (o->input != NULL && *size != DCLS_ANY && *size != given[i])
+            return usage(o->input, "the size this model is fixed to");
+        if (*size != DCLS_ANY) continue;
+        it->assumed_size = o->input == NULL;
+        *size = o->input != NULL ? given[i] : DEFAULT_SIDE;
+    }
+    return CLI_OK;
+}
+
+/* ---- what the file is
+ * -------------------------------------------------------------------------------------------- */
+
+static int no_such_tensor(const inspection *it, const char *name)
+{
+    size_t count = dcls_tensors_count(it->tensors);
+    const char **names = cli_alloc(count + 1, sizeof *names);
+    for (size_t i = 0; i < count; i++)
+        names[i] = dcls_tensors_at(it->tensors, i)->name;
+    const char *nearest = cli_nearest(name, names);
+    if (nearest != NULL)
+        cli_error(it->name, "has no tensor '%s'; did you mean '%s'?", name, nearest);
+    else
+        cli_error(it->name, "has no tensor '%s'", name);
+    free(names);
+    return CLI_USAGE;
+}
+
+/* The tensor that is asked for, or the only one of a .npy; NULL when it is not one tensor that is wanted. */
+static const dcls_tensor *wanted_tensor(const inspection *it, const inspect_options *o)
+{
+    if (o->tensor != NULL) return dcls_tensors_find(it->tensors, o->tensor);
+    return strcmp(dcls_tensors_format(it->tensors), "npy") == 0 ? dcls_tensors_at(it->tensors, 0) : NULL;
+}
+
+static int print_all(const inspection *it, const inspect_options *o)
+{
+    const dcls_tensor *tensor = wanted_tensor(it, o);
+    if (tensor != NULL) return inspect_print_tensor(it, tensor, o);
+    if (o->tensor != NULL) return no_such_tensor(it, o->tensor);
+    if (o->json) return inspect_print_json(it);
+    inspect_print_text(it);
+    return CLI_OK;
+}
+
+static int inspect_model(inspection *it, const inspect_options *o)
+{
+    dcls_report *report = NULL;
+    it->tensors = dcls_model_tensors(it->model);
+    if (o->tensor != NULL) return print_all(it, o);
+    int result = choose_shape(it, o);
+    if (result != CLI_OK) return result;
+    dcls_status status = dcls_report_create(it->run->ctx, it->model, it->ndim, it->shape, &report);
+    if (status != DCLS_OK) return cli_fail(it->name, status, it->run->ctx);
+    it->report = report;
+    result = print_all(it, o);
+    dcls_report_destroy(report);
+    return result;
+}
+
+static int inspect_builtin(inspection *it, const inspect_options *o)
+{
+    dcls_model *model;
+    int status = cli_model_load(it->run, it->name, &model);
+    if (status != CLI_OK) return status;
+    it->model = model;
+    status = inspect_model(it, o);
+    dcls_model_destroy(model);
+    return status;
+}
+
+static int inspect_tensors(inspection *it, dcls_tensors *tensors, const inspect_options *o)
+{
+    it->tensors = tensors;
+    int status = o->input == NULL ? print_all(it, o) : usage(o->input, "of use: the file holds no network");
+    dcls_tensors_destroy(tensors);
+    return status;
+}
+
+static int inspect_file(inspection *it, const inspect_options *o)
+{
+    const dcls_build_options as_it_is = {0};
+    dcls_context *ctx = it->run->ctx;
+    dcls_tensors *tensors;
+    dcls_model *model;
+    struct stat st;
+    dcls_status status = dcls_tensors_load_file(ctx, it->name, &tensors);
+    if (status != DCLS_OK) return cli_fail(it->name, status, ctx);
+    if (stat(it->name, &st) == 0 && S_ISREG(st.st_mode)) it->file_bytes = st.st_size;
+    if (!dcls_tensors_hold_model(tensors)) return inspect_tensors(it, tensors, o);
+    status = dcls_model_build(ctx, tensors, &as_it_is, &model);
+    if (status != DCLS_OK) return cli_fail(it->name, status, ctx);
+    it->model = model;
+    int result = inspect_model(it, o);
+    dcls_model_destroy(model);
+    return result;
+}
+
+static int run_inspect(cli *run, const void *values, cli_operands operands)
+{
+    inspection it = {.run = run, .name = operands.items[0], .file_bytes = -1};
+    return cli_builtin_name(it.name) != NULL ? inspect_builtin(&it, values) : inspect_file(&it, values);
+}
+
+const cli_command cli_cmd_inspect = {
+    .name = "inspect",
+    .summary = "what is in a model, what it costs, what its positions learned",
+    .operands = "FILE",
+    .about =
+        "Shows what FILE holds: a model (binary, JSON or builtin:NAME), a state dict (safetensors or a "
+        "PyTorch "
+        "checkpoint) or a .npy array, recognised by content.\n\n"
+        "For a model: every operation with its output, learned numbers (weights, positions P, spreads SIG), "
+        "multiply-accumulates with dense kernels and with DCLS layers as sparse taps, and its theoretical "
+        "receptive field "
+        "in input pixels; for every DCLS layer the window D, the number of elements K, the standard "
+        "deviation of the "
+        "positions, the share of elements at the clamp limit, the kernel mass lost outside the window, the "
+        "non-zero cells "
+        "(taps) and the algorithm chosen; then totals and warnings.",
+    .examples = "  dcls inspect model.bin\n"
+                "  dcls inspect builtin:dclsseg-camvid --input 360x480\n"
+                "  dcls inspect ckpt.pth --tensor fc.weight -n 20\n"
+                "  dcls inspect --json model.bin | jq '.totals'\n",
+    .options = options,
+    .values_size = sizeof(inspect_options),
+    .defaults = &defaults,
+    .min_operands = 1,
+    .max_operands = 1,
+    .run = run_inspect,
+};

@@ -1,0 +1,197 @@
+/* All that inspect knows, as JSON. */
+#include <stdio.h>
+#include <string.h>
+
+#include "inspect.h"
+#include "output.h"
+
+typedef dcls_json_writer writer;
+
+static void write_sizes(writer *json, const char *key, int ndim, const int64_t *sizes)
+{
+    dcls_json_write_open(json, key, '[');
+    for (int i = 0; i < ndim; i++) {
+        if (sizes[i] == DCLS_ANY)
+            dcls_json_write_string(json, NULL, "any");
+        else
+            dcls_json_write_int(json, NULL, sizes[i]);
+    }
+    dcls_json_write_close(json, ']');
+}
+
+static void write_doubles(writer *json, const char *key, int count, const double *values)
+{
+    dcls_json_write_open(json, key, '[');
+    for (int i = 0; i < count; i++)
+        dcls_json_write_double(json, NULL, values[i]);
+    dcls_json_write_close(json, ']');
+}
+
+static void write_floats(writer *json, const char *key, int count, const float *values)
+{
+    dcls_json_write_open(json, key, '[');
+    for (int i = 0; i < count; i++)
+        dcls_json_write_float(json, NULL, values[i]);
+    dcls_json_write_close(json, ']');
+}
+
+/* ---- the file
+ * -------------------------------------------------------------------------------------------------- */
+
+static void write_metadata(writer *json, const dcls_tensors *tensors)
+{
+    dcls_json_write_open(json, "metadata", '{');
+    for (size_t i = 0; dcls_tensors_meta_key(tensors, i) != NULL; i++)
+        if (strcmp(dcls_tensors_meta_key(tensors, i), "dcls.model") != 0)
+            dcls_json_write_string(json, dcls_tensors_meta_key(tensors, i),
+                                   dcls_tensors_meta_value(tensors, i));
+    dcls_json_write_close(json, '}');
+}
+
+static void write_tensor(writer *json, const dcls_tensor *tensor)
+{
+    dcls_json_write_open(json, NULL, '{');
+    dcls_json_write_string(json, "name", tensor->name);
+    dcls_json_write_string(json, "dtype", dcls_dtype_name(tensor->dtype));
+    write_sizes(json, "shape", tensor->ndim, tensor->shape);
+    dcls_json_write_int(json, "bytes", (int64_t)tensor->nbytes);
+    dcls_json_write_close(json, '}');
+}
+
+static void write_file(writer *json, const inspection *it)
+{
+    dcls_json_write_string(json, "file", it->name);
+    dcls_json_write_string(json, "kind", it->model != NULL ? "model" : "tensors");
+    dcls_json_write_string(json, "format", dcls_tensors_format(it->tensors));
+    if (it->file_bytes >= 0) dcls_json_write_int(json, "bytes", it->file_bytes);
+    write_metadata(json, it->tensors);
+    dcls_json_write_open(json, "tensors", '[');
+    for (size_t i = 0; i < dcls_tensors_count(it->tensors); i++)
+        write_tensor(json, dcls_tensors_at(it->tensors, i));
+    dcls_json_write_close(json, ']');
+}
+
+/* ---- the network
+ * ------------------------------------------------------------------------------------------------ */
+
+static void write_preprocess(writer *json, const dcls_preprocess *p)
+{
+    static const char *const resizes[] = {"none", "shorter", "exact"};
+    static const char *const filters[] = {"nearest", "bilinear", "bicubic"};
+    dcls_json_write_open(json, "preprocess", '{');
+    dcls_json_write_string(json, "resize", resizes[p->resize]);
+    if (p->resize != DCLS_RESIZE_NONE) {
+        dcls_json_write_int(json, "resize_height", p->resize_height);
+        if (p->resize == DCLS_RESIZE_EXACT) dcls_json_write_int(json, "resize_width", p->resize_width);
+        dcls_json_write_string(json, "filter", filters[p->filter]);
+    }
+    if (p->crop_height > 0) {
+        dcls_json_write_int(json, "crop_height", p->crop_height);
+        dcls_json_write_int(json, "crop_width", p->crop_width);
+    }
+    dcls_json_write_int(json, "channels", p->channels);
+    write_floats(json, "mean", p->channels, p->mean);
+    write_floats(json, "std", p->channels, p->std);
+    dcls_json_write_close(json, '}');
+}
+
+static void write_model(writer *json, const dcls_model *model)
+{
+    int64_t shape[DCLS_MAX_DIMS];
+    int ndim = dcls_model_input_shape(model, shape);
+    dcls_json_write_string(json, "task", dcls_task_name(dcls_model_task(model)));
+    write_sizes(json, "input", ndim, shape);
+    write_preprocess(json, dcls_model_preprocess(model));
+    dcls_json_write_open(json, "labels", '[');
+    for (size_t i = 0; i < dcls_model_label_count(model); i++)
+        dcls_json_write_string(json, NULL, dcls_model_label(model, i));
+    dcls_json_write_close(json, ']');
+}
+
+static void write_layer(writer *json, const dcls_layer_report *layer)
+{
+    dcls_json_write_open(json, "dcls", '{');
+    dcls_json_write_string(json, "layer", layer->layer);
+    dcls_json_write_string(json, "version", layer->version);
+    write_sizes(json, "dilated_kernel_size", layer->ndim, layer->dilated_kernel_size);
+    dcls_json_write_int(json, "kernel_count", layer->kernel_count);
+    dcls_json_write_int(json, "elements", layer->elements);
+    dcls_json_write_bool(json, "shared_positions", layer->shared_positions);
+    dcls_json_write_string(json, "shared_with", layer->shared_with);
+    write_doubles(json, "position_mean", layer->ndim, layer->position_mean);
+    write_doubles(json, "position_std", layer->ndim, layer->position_std);
+    write_doubles(json, "position_min", layer->ndim, layer->position_min);
+    write_doubles(json, "position_max", layer->ndim, layer->position_max);
+    dcls_json_write_double(json, "spread_mean", layer->spread_mean);
+    dcls_json_write_double(json, "spread_min", layer->spread_min);
+    dcls_json_write_double(json, "spread_max", layer->spread_max);
+    dcls_json_write_int(json, "clamped", layer->clamped);
+    dcls_json_write_double(json, "mass_lost", layer->mass_lost);
+    dcls_json_write_int(json, "taps", layer->taps);
+    dcls_json_write_bool(json, "even_window", layer->even_window);
+    dcls_json_write_int(json, "not_finite", layer->not_finite);
+    dcls_json_write_close(json, '}');
+}
+
+static void write_node(writer *json, const dcls_node_report *node, int spatial)
+{
+    dcls_json_write_open(json, NULL, '{');
+    dcls_json_write_string(json, "name", node->name);
+    dcls_json_write_string(json, "op", node->op);
+    write_sizes(json, "shape", node->ndim, node->shape);
+    dcls_json_write_int(json, "weights", node->weights);
+    dcls_json_write_int(json, "positions", node->positions);
+    dcls_json_write_int(json, "spreads", node->spreads);
+    dcls_json_write_int(json, "macs_dense", node->macs_dense);
+    dcls_json_write_int(json, "macs_sparse", node->macs_sparse);
+    write_sizes(json, "receptive_field", spatial, node->receptive_field);
+    dcls_json_write_string(json, "algorithm", node->algorithm[0] != '\0' ? node->algorithm : NULL);
+    if (node->has_layer) write_layer(json, &node->layer);
+    dcls_json_write_close(json, '}');
+}
+
+static void write_totals(writer *json, const dcls_report *report)
+{
+    inspect_totals sum = inspect_sum(report);
+    dcls_json_write_open(json, "totals", '{');
+    dcls_json_write_int(json, "parameters", sum.weights + sum.positions + sum.spreads);
+    dcls_json_write_int(json, "weights", sum.weights);
+    dcls_json_write_int(json, "positions", sum.positions);
+    dcls_json_write_int(json, "spreads", sum.spreads);
+    dcls_json_write_int(json, "macs_dense", sum.macs_dense);
+    dcls_json_write_int(json, "macs_sparse", sum.macs_sparse);
+    dcls_json_write_int(json, "peak_live_bytes", (int64_t)dcls_report_peak_live(report));
+    dcls_json_write_int(json, "plan_bytes", (int64_t)dcls_report_plan_memory(report));
+    dcls_json_write_close(json, '}');
+}
+
+static void write_report(writer *json, const inspection *it)
+{
+    write_sizes(json, "analysed_input", it->ndim, it->shape);
+    dcls_json_write_open(json, "nodes", '[');
+    for (size_t i = 0; i < dcls_report_count(it->report); i++)
+        write_node(json, dcls_report_node(it->report, i), it->ndim - 2);
+    dcls_json_write_close(json, ']');
+    write_totals(json, it->report);
+    dcls_json_write_open(json, "warnings", '[');
+    for (size_t i = 0; dcls_report_warning(it->report, i) != NULL; i++)
+        dcls_json_write_string(json, NULL, dcls_report_warning(it->report, i));
+    dcls_json_write_close(json, ']');
+}
+
+int inspect_print_json(const inspection *it)
+{
+    writer *json;
+    dcls_status status = dcls_json_writer_create(it->run->ctx, 2, &json);
+    if (status != DCLS_OK) return cli_fail(it->name, status, it->run->ctx);
+    dcls_json_write_open(json, NULL, '{');
+    write_file(json, it);
+    if (it->model != NULL) {
+        write_model(json, it->model);
+        write_report(json, it);
+    }
+    dcls_json_write_close(json, '}');
+    int result = cli_print_json(json);
+    dcls_json_writer_destroy(json);
+    return result;
+}

@@ -1,0 +1,24 @@
+#include "models.h"
+
+#include <string.h>
+
+#include "output.h"
+
+#define PREFIX "builtin:"
+
+const char *cli_builtin_name(const char *spec)
+{
+    size_t length = strlen(PREFIX);
+    return spec != NULL && strncmp(spec, PREFIX, length) == 0 ? spec + length : NULL;
+}
+
+int cli_model_load(const cli *run, const char *spec, dcls_model **out)
+{
+    const char *name = cli_builtin_name(spec);
+    dcls_status status;
+    if (spec == NULL || name != NULL)
+        status = dcls_builtin_load(run->ctx, name, out);
+    else
+        status = dcls_model_load_file(run->ctx, spec, out);
+    return status == DCLS_OK ? CLI_OK : cli_fail(spec, status, run->ctx);
+}
