@@ -192,10 +192,11 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 1)
 submake = +$(MAKE) $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
 
 .PHONY: deps demo check fuzz fuzz-smoke coverage lint format
-deps: ## install the Debian packages the build needs
-	@sh tools/deps.sh build
+deps: ## install the Debian packages that building and testing need
+	@sh tools/deps.sh build test
 
-demo: deps ## build, then show what dcls does
+demo: ## build, then show what dcls does
+	@sh tools/deps.sh build
 	@$(submake) all
 	@sh tests/demo.sh
 

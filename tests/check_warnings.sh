@@ -6,4 +6,4 @@ found=$(find "$build" -name '*.o.log' -size +0 | while read -r log; do
   source=${log#"$build"/}
   if [ -e "${source%.o.log}.c" ]; then cat "$log"; fi
 done)
-[ -z "$found" ] || { echo "$found"; exit 1; }
+[ -z "$found" ] || { printf '%s\n' "$found"; exit 1; }
