@@ -242,14 +242,27 @@ static dcls_status fail_pair(const infer *in, const dcls_node *node)
                      why);
 }
 
-/* Equal shapes, or a second input of size 1 along spatial axes, which is repeated. */
+static bool is_one_pixel(const dcls_shape *shape)
+{
+    for (int i = 2; i < shape->ndim; i++)
+        if (shape->size[i] != 1) return false;
+    return true;
+}
+
+/* Equal shapes, or one input of a single pixel, which is repeated over the other's. */
 static dcls_status infer_pair(const infer *in, const dcls_node *node, dcls_shape *out)
 {
     const dcls_shape *a = &in->shapes[node->inputs[0]], *b = &in->shapes[node->inputs[1]];
+    if (is_one_pixel(a)) {
+        const dcls_shape *other = a;
+        a = b;
+        b = other;
+    }
     *out = *a;
     if (a->ndim != b->ndim) return fail_pair(in, node);
+    bool repeat = is_one_pixel(b);
     for (int i = 0; i < a->ndim; i++) {
-        if (!agree(a->size[i], b->size[i]) && !(i >= 2 && b->size[i] == 1)) return fail_pair(in, node);
+        if (!agree(a->size[i], b->size[i]) && !(i >= 2 && repeat)) return fail_pair(in, node);
         if (out->size[i] == DCLS_ANY && i < 2) out->size[i] = b->size[i];
     }
     return DCLS_OK;
