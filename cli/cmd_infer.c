@@ -19,9 +19,7 @@ static const cli_option options[] = {
      "a model file, or builtin:NAME for one that is part of the program (default: the built-in classifier)",
      0, 0},
     {"top", 'k', CLI_INT, "N", AT(top),
-     "how many classes are printed, the largest first (default: 5; all in JSON and "
-     "CSV of segmentation)",
-     1, 1000000},
+     "classes printed, the largest first (default: 5; segmentation as JSON and CSV: all)", 1, 1000000},
     {"format", 0, CLI_CHOICE, "text|json|csv", AT(format),
      "text for people, JSON with one object a line, or CSV with a header (default: text)", 0, 0},
     {"output", 'o', CLI_TEXT, "DIR", AT(output_dir),

@@ -20,7 +20,9 @@ static const cli_option options[] = {
     {"values", 'n', CLI_INT, "N", AT(values), "how many first values of a tensor are printed (default: 8)", 0,
      1000000},
     {"input", 0, CLI_TEXT, "HxW", AT(input),
-     "input size to analyse, for models that leave it open (default: 224x224)", 0, 0},
+     "input size to analyse, for models that leave it open (default: what preprocessing makes of pictures, "
+     "else 224x224)",
+     0, 0},
     {"json", 0, CLI_FLAG, NULL, AT(json), "everything, as one JSON object", 0, 0},
     {0}};
 
@@ -54,7 +56,16 @@ static int usage(const char *text, const char *wanted)
     return CLI_USAGE;
 }
 
-/* Fills it->shape: the model's own sizes, --input's where they are open, else DEFAULT_SIDE. */
+/* What preprocessing makes of a picture, where it makes one size of all; else DEFAULT_SIDE. */
+static int64_t usual_side(const dcls_preprocess *preprocess, bool height)
+{
+    if (preprocess->crop_height > 0) return height ? preprocess->crop_height : preprocess->crop_width;
+    if (preprocess->resize == DCLS_RESIZE_EXACT)
+        return height ? preprocess->resize_height : preprocess->resize_width;
+    return DEFAULT_SIDE;
+}
+
+/* Fills it->shape: the model's own sizes, --input's where they are open, else the usual ones. */
 static int choose_shape(inspection *it, const inspect_options *o)
 {
     int64_t given[DCLS_MAX_DIMS];
@@ -63,15 +74,16 @@ static int choose_shape(inspection *it, const inspect_options *o)
     if (o->input != NULL && shape_parse(o->input, given, DCLS_MAX_DIMS) != spatial)
         return usage(o->input,
                      spatial == 2 ? "a size such as 224x224" : "a size of as many axes as the model has");
+    const dcls_preprocess *preprocess = dcls_model_preprocess(it->model);
     it->shape[0] = 1;
-    if (it->shape[1] == DCLS_ANY) it->shape[1] = dcls_model_preprocess(it->model)->channels;
+    if (it->shape[1] == DCLS_ANY) it->shape[1] = preprocess->channels;
     for (int i = 0; i < spatial; i++) {
         int64_t *size = &it->shape[2 + i];
         if (o->input != NULL && *size != DCLS_ANY && *size != given[i])
             return usage(o->input, "the size this model is fixed to");
         if (*size != DCLS_ANY) continue;
         it->assumed_size = o->input == NULL;
-        *size = o->input != NULL ? given[i] : DEFAULT_SIDE;
+        *size = o->input != NULL ? given[i] : usual_side(preprocess, i == 0);
     }
     return CLI_OK;
 }

@@ -8,7 +8,6 @@
 #include "output.h"
 
 #define MAX_COLUMNS 16
-#define GAP         2
 #define LEAST_FIRST 8 /* the first column is never shortened below this */
 
 struct columns {
@@ -17,6 +16,12 @@ struct columns {
     int count;
     char **cells;
     size_t cell_count, capacity;
+};
+
+/* How a table is laid out for one printing. */
+struct layout {
+    int widths[MAX_COLUMNS]; /* 0: left out */
+    int gap, indent;
 };
 
 columns *columns_create(const char *const *titles)
@@ -93,34 +98,44 @@ static void print_cell(FILE *to, const char *text, int width, bool right, bool l
     }
 }
 
-static void print_row(const columns *table, FILE *to, const char *const *cells, const int *widths, int indent)
+static void print_row(const columns *table, FILE *to, const char *const *cells, const struct layout *layout)
 {
     int last = table->count - 1;
-    while (last > 0 && (widths[last] == 0 || (cells[last][0] == '\0')))
+    while (last > 0 && (layout->widths[last] == 0 || cells[last][0] == '\0'))
         last--;
-    fprintf(to, "%*s", indent, "");
+    fprintf(to, "%*s", layout->indent, "");
     for (int i = 0; i <= last; i++) {
-        if (widths[i] == 0) continue;
-        print_cell(to, cells[i], widths[i], table->right[i], i == last);
-        if (i < last) fprintf(to, "%*s", GAP, "");
+        if (layout->widths[i] == 0) continue;
+        print_cell(to, cells[i], layout->widths[i], table->right[i], i == last);
+        if (i < last) fprintf(to, "%*s", layout->gap, "");
     }
     fputc('\n', to);
 }
 
+/* Where the terminal is too narrow, columns move together first, then the first one is shortened. */
+static struct layout lay_out(const columns *table, int indent, int width)
+{
+    struct layout layout = {.gap = 2, .indent = indent};
+    int total = indent, shown = 0;
+    for (int i = 0; i < table->count; i++) {
+        layout.widths[i] = column_width(table, i);
+        total += layout.widths[i];
+        shown += layout.widths[i] > 0;
+    }
+    if (width == 0 || total + 2 * (shown - 1) <= width) return layout;
+    layout.gap = 1;
+    total += shown - 1;
+    if (total > width) layout.widths[0] -= total - width;
+    if (layout.widths[0] < LEAST_FIRST) layout.widths[0] = LEAST_FIRST;
+    return layout;
+}
+
 void columns_print(const columns *table, FILE *to, int indent, int width)
 {
-    int widths[MAX_COLUMNS], total = indent - GAP;
-    for (int i = 0; i < table->count; i++) {
-        widths[i] = column_width(table, i);
-        if (widths[i] > 0) total += widths[i] + GAP;
-    }
-    if (width > 0 && total > width) {
-        widths[0] -= total - width;
-        if (widths[0] < LEAST_FIRST) widths[0] = LEAST_FIRST;
-    }
+    struct layout layout = lay_out(table, indent, width);
     fputs(cli_bold(to), to);
-    print_row(table, to, table->titles, widths, indent);
+    print_row(table, to, table->titles, &layout);
     fputs(cli_plain(to), to);
     for (size_t i = 0; i + (size_t)table->count <= table->cell_count; i += (size_t)table->count)
-        print_row(table, to, (const char *const *)table->cells + i, widths, indent);
+        print_row(table, to, (const char *const *)table->cells + i, &layout);
 }

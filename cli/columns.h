@@ -13,7 +13,8 @@ void columns_destroy(columns *table);
  * characters made visible. */
 void columns_add(columns *table, const char *text);
 /* Prints the table, each line after `indent` spaces. Columns without content are left out. width: columns of
- * the terminal, to which the first column is shortened in the middle if need be; 0: no limit. */
+ * the terminal, for which columns move together and the first one is shortened in the middle if need be; 0:
+ * no limit. */
 void columns_print(const columns *table, FILE *to, int indent, int width);
 
 #endif

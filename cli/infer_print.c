@@ -96,12 +96,42 @@ static void json_features(infer_worker *worker, const infer_item *item)
     dcls_json_write_close(worker->json, ']');
 }
 
+/* The bytes of a name that JSON text cannot hold faithfully. */
+static char *base64(const char *text)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    size_t length = strlen(text);
+    char *encoded = cli_alloc(4 * (length / 3 + 1) + 1, 1), *to = encoded;
+    for (size_t i = 0; i < length; i += 3) {
+        uint32_t bits = 0;
+        for (size_t j = i; j < i + 3; j++)
+            bits = bits << 8 | (j < length ? (unsigned char)text[j] : 0);
+        for (int shift = 18; shift >= 0; shift -= 6)
+            *to++ = digits[bits >> shift & 63];
+    }
+    for (size_t pad = (3 - length % 3) % 3; pad > 0; pad--)
+        to[-(ptrdiff_t)pad] = '=';
+    return encoded;
+}
+
+static void json_input(dcls_json_writer *json, const char *name)
+{
+    char *safe = cli_printable(name);
+    dcls_json_write_string(json, "input", name);
+    if (strcmp(safe, name) != 0) {
+        char *encoded = base64(name);
+        dcls_json_write_string(json, "input_base64", encoded);
+        free(encoded);
+    }
+    free(safe);
+}
+
 static void print_json(infer_worker *worker, const infer_item *item, const infer_answer *answer, FILE *to)
 {
     dcls_json_writer *json = worker->json;
     dcls_json_writer_reset(json);
     dcls_json_write_open(json, NULL, '{');
-    dcls_json_write_string(json, "input", item->input);
+    json_input(json, item->input);
     if (item->batched) dcls_json_write_int(json, "item", item->index);
     dcls_json_write_string(json, "task", dcls_task_name(worker->infer->task));
     switch (worker->infer->task) {

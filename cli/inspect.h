@@ -27,7 +27,7 @@ typedef struct inspection {
     const dcls_report *report;
     int ndim; /* of the analysed input */
     int64_t shape[DCLS_MAX_DIMS];
-    bool assumed_size; /* the model leaves its size open and none was given */
+    bool assumed_size; /* the model leaves its size open and --input was not given */
 } inspection;
 
 typedef struct inspect_totals {

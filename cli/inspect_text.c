@@ -10,7 +10,8 @@
 #include "output.h"
 #include "shapes.h"
 
-#define FACT_COLUMN 14
+#define FACT_COLUMN   14
+#define LISTED_LABELS 24
 
 /* "  name        value", the value wrapped below itself. */
 static void print_fact(const char *name, const char *value)
@@ -92,14 +93,17 @@ static void print_state_dict(const inspection *it)
 
 static char *join_labels(const dcls_model *model)
 {
-    size_t count = dcls_model_label_count(model);
+    size_t count = dcls_model_label_count(model), listed = count > LISTED_LABELS + 2 ? LISTED_LABELS : count;
     char *text = cli_format("%zu:", count);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < listed; i++) {
         char *longer = cli_format("%s %s%s", text, dcls_model_label(model, i), i + 1 < count ? "," : "");
         free(text);
         text = longer;
     }
-    return text;
+    if (listed == count) return text;
+    char *longer = cli_format("%s .. (%zu more; --json lists them)", text, count - listed);
+    free(text);
+    return longer;
 }
 
 static void print_preprocess(const dcls_preprocess *p)
@@ -205,9 +209,7 @@ static void add_position_std(columns *table, const dcls_layer_report *layer)
 static void add_spread(columns *table, const dcls_layer_report *layer)
 {
     char text[64] = "";
-    if (layer->spread_max > 0)
-        snprintf(text, sizeof text, "%.2f (%.2f-%.2f)", layer->spread_mean, layer->spread_min,
-                 layer->spread_max);
+    if (layer->spread_max > 0) snprintf(text, sizeof text, "%.2f", layer->spread_mean);
     columns_add(table, text);
 }
 
@@ -272,11 +274,9 @@ static void print_warnings(const inspection *it)
 {
     if (dcls_report_warning(it->report, 0) != NULL) putchar('\n');
     for (size_t i = 0; dcls_report_warning(it->report, i) != NULL; i++) {
-        char *text = cli_format("warning: %s", dcls_report_warning(it->report, i)),
-             *shown = cli_printable(text);
-        cli_print_wrapped(stdout, shown, 0, 9);
+        char *shown = cli_printable(dcls_report_warning(it->report, i));
+        printf("warning: %s\n", shown);
         free(shown);
-        free(text);
     }
 }
 
@@ -290,7 +290,7 @@ void inspect_print_text(const inspection *it)
     print_model_facts(it);
     shape_text(shape, it->ndim, it->shape);
     char *heading = cli_format("Network for an input of %s%s", shape,
-                               it->assumed_size ? " (the model leaves the size open; --input sets it)" : "");
+                               it->assumed_size ? " (--input sets another size)" : "");
     print_heading(heading);
     free(heading);
     print_nodes(it);
