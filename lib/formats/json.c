@@ -191,7 +191,7 @@ dcls_status dcls_json_parse_raw(dcls_context *ctx, const char *text, size_t size
     DCLS_TRY(check_limits(ctx, size));
     char *copy = dcls_alloc(ctx, size + 1, 1);
     if (copy == NULL) return DCLS_ERR_MEMORY;
-    memcpy(copy, text, size);
+    if (size > 0) memcpy(copy, text, size);
     copy[size] = '\0';
     status = dcls_json_scan_text(ctx, text, size, spec, copy, &scan);
     if (status == DCLS_OK) status = check_memory(ctx, &scan);
