@@ -244,18 +244,19 @@ static dcls_status place_kernel(dcls_context *ctx, dcls_draft_node *draft, int n
 }
 
 /* The dense kernels must be something that could be built. */
-static dcls_status check_kernel_bytes(dcls_context *ctx, const dcls_node *node)
+static dcls_status check_kernel_bytes(dcls_context *ctx, const dcls_node *node, int ndim)
 {
     const int64_t *kernel = node->window.kernel;
-    int64_t shape[5] = {node->weight->shape[0], node->weight->shape[1], kernel[0], kernel[1], kernel[2]};
+    const int64_t shape[5] = {node->weight->shape[0], node->weight->shape[1], kernel[0], kernel[1],
+                              kernel[2]};
     int64_t cells = 0;
     size_t bytes = 0;
-    if (!dcls_shape_count(3, shape + 2, &cells) || cells > INT32_MAX ||
-        !dcls_shape_bytes(DCLS_F32, 5, shape, &bytes) || bytes > ctx->limit[DCLS_LIMIT_MEMORY_BYTES])
-        return dcls_fail(ctx, DCLS_ERR_LIMIT,
-                         "its dense kernels of %lld x %lld x %lld cells are larger than memory may be",
-                         (long long)kernel[0], (long long)kernel[1], (long long)kernel[2]);
-    return DCLS_OK;
+    char text[DCLS_SHAPE_TEXT];
+    if (dcls_shape_count(3, shape + 2, &cells) && cells <= INT32_MAX &&
+        dcls_shape_bytes(DCLS_F32, 5, shape, &bytes) && bytes <= ctx->limit[DCLS_LIMIT_MEMORY_BYTES])
+        return DCLS_OK;
+    return dcls_fail(ctx, DCLS_ERR_LIMIT, "its dense kernels %s are larger than memory may be",
+                     dcls_shape_text(text, sizeof text, ndim + 2, shape));
 }
 
 dcls_status dcls_check_layer(dcls_context *ctx, dcls_draft_node *draft, int ndim)
@@ -272,7 +273,7 @@ dcls_status dcls_check_layer(dcls_context *ctx, dcls_draft_node *draft, int ndim
     DCLS_TRY(check_positions(ctx, node, node->P, form.positions));
     DCLS_TRY(check_spreads(ctx, node, form.positions));
     DCLS_TRY(place_kernel(ctx, draft, ndim, form.positions));
-    return check_kernel_bytes(ctx, node);
+    return check_kernel_bytes(ctx, node, ndim);
 }
 
 static dcls_status check_dcls(dcls_context *ctx, dcls_draft_node *draft, int ndim)

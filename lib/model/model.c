@@ -23,9 +23,18 @@ dcls_status dcls_model_from_json(dcls_context *ctx, dcls_tensors *tensors, const
     }
     dcls_draft *draft;
     DCLS_TRY(dcls_draft_create(ctx, tensors, &draft));
-    const dcls_status status = dcls_draft_read(ctx, draft, text);
-    if (status == DCLS_OK) return dcls_draft_finish(ctx, draft, out);
-    dcls_draft_destroy(draft);
+    dcls_status status = dcls_draft_read(ctx, draft, text);
+    if (status != DCLS_OK) {
+        dcls_draft_destroy(draft);
+        return status;
+    }
+    dcls_model *model;
+    DCLS_TRY(dcls_draft_finish(ctx, draft, &model));
+    if (json != NULL) status = dcls_model_describe(ctx, model);
+    if (status == DCLS_OK)
+        *out = model;
+    else
+        dcls_model_destroy(model);
     return status;
 }
 
@@ -147,4 +156,19 @@ dcls_status dcls_output_path_check(dcls_context *ctx, const char *path, bool mod
         return dcls_fail(ctx, DCLS_ERR_ARGUMENT,
                          "a .npy file holds one tensor, not a model: use .bin or .json");
     return DCLS_OK;
+}
+
+dcls_status dcls_npy_save(dcls_context *ctx, const char *path, int ndim, const int64_t *shape,
+                          const float *data)
+{
+    if (ndim < 0 || ndim > DCLS_MAX_DIMS)
+        return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "an array of %d dimensions", ndim);
+    dcls_tensor tensor = {.name = "array", .dtype = DCLS_F32, .ndim = ndim, .data = data};
+    memcpy(tensor.shape, shape, (size_t)ndim * sizeof *shape);
+    dcls_tensors *set;
+    DCLS_TRY(dcls_tensors_create(ctx, "", &set));
+    dcls_status status = dcls_tensors_add(ctx, set, &tensor);
+    if (status == DCLS_OK) status = dcls_npy_write(ctx, set, path);
+    dcls_tensors_destroy(set);
+    return status;
 }

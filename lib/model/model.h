@@ -28,7 +28,7 @@ typedef enum dcls_op {
     DCLS_OP_AVG_POOL,        /* count_include_pad as in PyTorch, default true */
     DCLS_OP_GLOBAL_AVG_POOL, /* [N, C, spatial..] -> [N, C, 1..], or [N, C] with attribute flatten */
     DCLS_OP_GLOBAL_MAX_POOL,
-    DCLS_OP_ADD, /* two inputs; the second may have size 1 along spatial axes (broadcast) */
+    DCLS_OP_ADD, /* two inputs of one shape, or one of them a single pixel that repeats */
     DCLS_OP_MUL,
     DCLS_OP_LAYER_SCALE, /* weight [C] */
     DCLS_OP_CONCAT,      /* over axis 1 */
@@ -138,6 +138,9 @@ dcls_status dcls_model_from_json(dcls_context *ctx, dcls_tensors *tensors, const
 
 /* The "model" object as JSON text. */
 dcls_status dcls_model_to_json(dcls_context *ctx, const dcls_model *model, int indent, dcls_string *out);
+
+/* Stores that text in the metadata of the model's tensors, so that they can be written as they are. */
+dcls_status dcls_model_describe(dcls_context *ctx, dcls_model *model);
 
 /* Shapes of all values for an input shape: shapes[0] is the input, shapes[i + 1] node i's output. Checks
  * everything that depends on sizes (kernel larger than the padded input, sizes that differ, overflow); the

@@ -42,3 +42,12 @@ dcls_status dcls_model_to_json(dcls_context *ctx, const dcls_model *model, int i
         return dcls_fail(ctx, DCLS_ERR_MEMORY, "out of memory while writing the network's description");
     return DCLS_OK;
 }
+
+dcls_status dcls_model_describe(dcls_context *ctx, dcls_model *model)
+{
+    dcls_string text = {0};
+    dcls_status status = dcls_model_to_json(ctx, model, 0, &text);
+    if (status == DCLS_OK) status = dcls_tensors_set_meta(ctx, model->tensors, DCLS_META_MODEL, text.data);
+    dcls_string_free(&text);
+    return status;
+}

@@ -1,0 +1,268 @@
+/* DCLS layers as the plain convolutions they are equal to: the kernel is constructed, positions and spreads
+ * leave. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/tensor.h"
+#include "dcls_tools.h"
+#include "model/check.h"
+#include "model/settings.h"
+
+/* Calls of the kernel want floats whatever the file holds. NULL stays NULL. */
+static dcls_status load_floats(dcls_context *ctx, const dcls_tensor *tensor, float **out)
+{
+    *out = NULL;
+    if (tensor == NULL) return DCLS_OK;
+    const size_t count = tensor->nbytes / dcls_dtype_size(tensor->dtype);
+    *out = dcls_alloc(ctx, count, sizeof **out);
+    if (*out == NULL) return DCLS_ERR_MEMORY;
+    dcls_to_float(tensor->dtype, tensor->data, *out, count);
+    return DCLS_OK;
+}
+
+static dcls_status construct(dcls_context *ctx, const dcls_node *node, float *dense)
+{
+    float *weight = NULL, *P = NULL, *SIG = NULL;
+    dcls_kernel k;
+    dcls_node_kernel(node, &k);
+    dcls_status status = load_floats(ctx, node->weight, &weight);
+    if (status == DCLS_OK) status = load_floats(ctx, node->P, &P);
+    if (status == DCLS_OK) status = load_floats(ctx, node->SIG, &SIG);
+    if (status == DCLS_OK) {
+        k.weight = weight;
+        k.P = P;
+        k.SIG = SIG;
+        status = dcls_kernel_construct(ctx, &k, dcls_context_threads(ctx), dense);
+    }
+    free(weight);
+    free(P);
+    free(SIG);
+    return status;
+}
+
+/* Adds the dense kernel of a layer: [out, in/groups, D..]. */
+static dcls_status add_dense(dcls_context *ctx, dcls_tensors *set, const dcls_node *node, const char *name)
+{
+    const int ndim = node->window.ndim;
+    int64_t shape[DCLS_MAX_DIMS] = {node->weight->shape[0], node->weight->shape[1]};
+    memcpy(shape + 2, node->window.kernel, (size_t)ndim * sizeof shape[0]);
+    void *data;
+    DCLS_TRY(dcls_tensors_add_new(ctx, set, name, DCLS_F32, ndim + 2, shape, &data));
+    return construct(ctx, node, data);
+}
+
+static dcls_status add_copy(dcls_context *ctx, dcls_tensors *set, const dcls_tensor *tensor)
+{
+    void *data;
+    DCLS_TRY(dcls_tensors_add_new(ctx, set, tensor->name, tensor->dtype, tensor->ndim, tensor->shape, &data));
+    if (tensor->nbytes > 0) memcpy(data, tensor->data, tensor->nbytes);
+    return DCLS_OK;
+}
+
+static dcls_status copy_meta(dcls_context *ctx, const dcls_tensors *from, dcls_tensors *to)
+{
+    for (size_t i = 0; dcls_tensors_meta_key(from, i) != NULL; i++)
+        DCLS_TRY(
+            dcls_tensors_set_meta(ctx, to, dcls_tensors_meta_key(from, i), dcls_tensors_meta_value(from, i)));
+    return DCLS_OK;
+}
+
+/* What becomes of each tensor of a set: copied, left out, or the weight of a layer that becomes dense. */
+typedef struct fate {
+    const dcls_node *layer;
+    bool leaves;
+} fate;
+
+/* Layers' weights become kernels, their P and SIG leave; all else is copied in order. */
+static dcls_status copy_dense(dcls_context *ctx, const dcls_tensors *from, const fate *fates,
+                              dcls_tensors **out)
+{
+    dcls_tensors *set;
+    DCLS_TRY(dcls_tensors_create(ctx, "", &set));
+    dcls_status status = copy_meta(ctx, from, set);
+    for (size_t i = 0; i < from->count && status == DCLS_OK; i++) {
+        const dcls_tensor *tensor = &from->items[i];
+        if (fates[i].layer != NULL) {
+            status = add_dense(ctx, set, fates[i].layer, tensor->name);
+            if (status != DCLS_OK) dcls_fail_within(ctx, status, "layer '%s': ", fates[i].layer->name);
+        } else if (!fates[i].leaves) {
+            status = add_copy(ctx, set, tensor);
+        }
+    }
+    if (status == DCLS_OK)
+        *out = set;
+    else
+        dcls_tensors_destroy(set);
+    return status;
+}
+
+/* ---- models --------------------------------------------------------------------------------------- */
+
+/* Two layers may share a weight only when they share everything else that makes the kernel. */
+static bool same_kernel(const dcls_node *a, const dcls_node *b)
+{
+    return a->P == b->P && a->SIG == b->SIG && a->version == b->version && a->layer == b->layer &&
+           memcmp(a->window.kernel, b->window.kernel, sizeof a->window.kernel) == 0;
+}
+
+static dcls_status decide_fates(dcls_context *ctx, const dcls_model *model, fate *fates)
+{
+    const dcls_tensor *items = model->tensors->items;
+    for (size_t i = 0; i < model->node_count; i++) {
+        const dcls_node *node = &model->nodes[i];
+        if (node->op != DCLS_OP_DCLS) continue;
+        fate *weight = &fates[node->weight - items];
+        if (weight->layer != NULL && !same_kernel(weight->layer, node))
+            return dcls_fail(ctx, DCLS_ERR_UNSUPPORTED,
+                             "layers '%s' and '%s' make different kernels of one weight '%s'",
+                             weight->layer->name, node->name, node->weight->name);
+        weight->layer = node;
+        fates[node->P - items].leaves = true;
+        if (node->SIG != NULL) fates[node->SIG - items].leaves = true;
+    }
+    /* What another layer uses as it is must stay as it is. */
+    for (size_t i = 0; i < model->node_count; i++)
+        for (int slot = 0; slot < DCLS_SLOT_COUNT; slot++) {
+            const dcls_node *node = &model->nodes[i];
+            const dcls_tensor *tensor = dcls_node_tensor(node, (dcls_slot)slot);
+            if (tensor == NULL || (node->op == DCLS_OP_DCLS && slot != DCLS_SLOT_BIAS)) continue;
+            if (fates[tensor - items].layer != NULL)
+                return dcls_fail(ctx, DCLS_ERR_UNSUPPORTED, "node '%s' uses the weight '%s' of a DCLS layer",
+                                 node->name, tensor->name);
+            fates[tensor - items].leaves = false;
+        }
+    return DCLS_OK;
+}
+
+/* The description of the network with its DCLS nodes turned into convolutions. */
+static dcls_status describe_dense(dcls_context *ctx, const dcls_model *model, dcls_string *out)
+{
+    dcls_node *nodes = dcls_alloc(ctx, model->node_count, sizeof *nodes);
+    if (nodes == NULL) return DCLS_ERR_MEMORY;
+    memcpy(nodes, model->nodes, model->node_count * sizeof *nodes);
+    for (size_t i = 0; i < model->node_count; i++) {
+        if (nodes[i].op != DCLS_OP_DCLS) continue;
+        nodes[i].op = DCLS_OP_CONV;
+        nodes[i].P = nodes[i].SIG = NULL;
+    }
+    dcls_model dense = *model;
+    dense.nodes = nodes;
+    const dcls_status status = dcls_model_to_json(ctx, &dense, 0, out);
+    free(nodes);
+    return status;
+}
+
+dcls_status dcls_model_to_dense(dcls_context *ctx, const dcls_model *model, dcls_model **out)
+{
+    *out = NULL;
+    dcls_tensors *set = NULL;
+    dcls_string json = {0};
+    fate *fates = dcls_alloc_zero(ctx, model->tensors->count, sizeof *fates);
+    dcls_status status = fates != NULL ? decide_fates(ctx, model, fates) : DCLS_ERR_MEMORY;
+    if (status == DCLS_OK) status = describe_dense(ctx, model, &json);
+    if (status == DCLS_OK) status = copy_dense(ctx, model->tensors, fates, &set);
+    if (status == DCLS_OK) status = dcls_model_from_json(ctx, set, json.data, out);
+    dcls_string_free(&json);
+    free(fates);
+    return status;
+}
+
+/* ---- state dicts ---------------------------------------------------------------------------------- */
+
+typedef struct layers {
+    dcls_draft_node *items;
+    size_t count, capacity;
+    dcls_arena names;
+} layers;
+
+/* Adds X if the tensor is X.P and there is an X.weight. */
+static dcls_status add_layer(dcls_context *ctx, const dcls_tensors *tensors, const dcls_tensor *P,
+                             layers *out)
+{
+    const size_t length = strlen(P->name);
+    if (length < 3 || strcmp(P->name + length - 2, ".P") != 0) return DCLS_OK;
+    char *weight = dcls_arena_alloc(ctx, &out->names, length + sizeof "weight", 1);
+    char *SIG = dcls_arena_alloc(ctx, &out->names, length + sizeof "SIG", 1);
+    char *name = dcls_arena_strndup(ctx, &out->names, P->name, length - 2);
+    if (weight == NULL || SIG == NULL || name == NULL) return DCLS_ERR_MEMORY;
+    memcpy(weight, P->name, length - 1);
+    strcpy(weight + length - 1, "weight");
+    memcpy(SIG, P->name, length - 1);
+    strcpy(SIG + length - 1, "SIG");
+    if (dcls_tensors_find(tensors, weight) == NULL) return DCLS_OK;
+    DCLS_TRY(dcls_grow(ctx, &out->items, &out->capacity, out->count + 1, sizeof *out->items));
+    dcls_draft_node *layer = &out->items[out->count++];
+    memset(layer, 0, sizeof *layer);
+    layer->node.op = DCLS_OP_DCLS;
+    layer->node.name = name;
+    dcls_attr_defaults(&layer->node);
+    layer->tensor[DCLS_SLOT_WEIGHT] = weight;
+    layer->tensor[DCLS_SLOT_P] = P->name;
+    if (dcls_tensors_find(tensors, SIG) != NULL) layer->tensor[DCLS_SLOT_SIG] = SIG;
+    return DCLS_OK;
+}
+
+static dcls_status find_layers(dcls_context *ctx, const dcls_tensors *tensors, layers *out)
+{
+    for (size_t i = 0; i < tensors->count; i++)
+        DCLS_TRY(add_layer(ctx, tensors, &tensors->items[i], out));
+    if (out->count == 0)
+        return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "there is no DCLS layer: no X.weight with an X.P beside it");
+    return DCLS_OK;
+}
+
+/* Without a network only the tensors tell how many dimensions a layer has. */
+static int layer_ndim(const dcls_node *node)
+{
+    switch (node->layer) {
+    case DCLS_LAYER_FULL: break;
+    case DCLS_LAYER_3_1D: return 3;
+    case DCLS_LAYER_2_1D:
+    case DCLS_LAYER_2DK1D: return 2;
+    }
+    const int64_t positions = node->P->ndim > 0 ? node->P->shape[0] : 0;
+    return positions >= 1 && positions <= DCLS_MAX_SPATIAL ? (int)positions : 0;
+}
+
+static dcls_status check_layer(dcls_context *ctx, const dcls_tensors *tensors, dcls_draft_node *layer)
+{
+    DCLS_TRY(dcls_check_attributes(ctx, tensors, layer));
+    const int ndim = layer_ndim(&layer->node);
+    if (ndim == 0)
+        return dcls_fail(ctx, DCLS_ERR_FORMAT, "the first size of P, tensor '%s', must be 1 to 3",
+                         layer->node.P->name);
+    layer->node.window.ndim = ndim;
+    return dcls_check_layer(ctx, layer, ndim);
+}
+
+static dcls_status resolve_layers(dcls_context *ctx, const dcls_tensors *tensors, layers *found, fate *fates)
+{
+    for (size_t i = 0; i < found->count; i++) {
+        dcls_draft_node *layer = &found->items[i];
+        const dcls_status status = check_layer(ctx, tensors, layer);
+        if (status != DCLS_OK) return dcls_fail_within(ctx, status, "layer '%s': ", layer->node.name);
+        fates[layer->node.weight - tensors->items].layer = &layer->node;
+        fates[layer->node.P - tensors->items].leaves = true;
+        if (layer->node.SIG != NULL) fates[layer->node.SIG - tensors->items].leaves = true;
+    }
+    return DCLS_OK;
+}
+
+dcls_status dcls_tensors_to_dense(dcls_context *ctx, const dcls_tensors *tensors, const char *const *texts,
+                                  size_t text_count, dcls_tensors **out)
+{
+    *out = NULL;
+    layers found = {0};
+    dcls_settings settings;
+    DCLS_TRY(dcls_settings_parse(ctx, texts, text_count, &settings));
+    fate *fates = dcls_alloc_zero(ctx, tensors->count, sizeof *fates);
+    dcls_status status = fates != NULL ? find_layers(ctx, tensors, &found) : DCLS_ERR_MEMORY;
+    if (status == DCLS_OK) status = dcls_settings_apply(ctx, &settings, found.items, found.count);
+    if (status == DCLS_OK) status = resolve_layers(ctx, tensors, &found, fates);
+    if (status == DCLS_OK) status = copy_dense(ctx, tensors, fates, out);
+    dcls_settings_free(&settings);
+    dcls_arena_free(&found.names);
+    free(found.items);
+    free(fates);
+    return status;
+}
