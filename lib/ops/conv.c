@@ -70,7 +70,8 @@ dcls_status dcls_conv_check(dcls_context *ctx, const dcls_geometry *g)
     bool fits = small_enough(g->in_channels) && small_enough(g->out_channels) && coordinates_fit(g) &&
                 tensor_fits(g->batch, g->in_channels, dcls_volume(g->in)) &&
                 tensor_fits(g->batch, g->out_channels, dcls_volume(g->out)) &&
-                tensor_fits(g->out_channels, g->in_channels / g->groups, dcls_volume(g->kernel));
+                tensor_fits(g->out_channels, g->in_channels / g->groups, dcls_volume(g->kernel)) &&
+                dcls_volume(g->kernel) <= INT32_MAX; /* cells of taps */
     return fits ? DCLS_OK : too_large(ctx);
 }
 
@@ -79,7 +80,7 @@ void *dcls_conv_allocate(dcls_context *ctx, size_t size, const dcls_conv_method 
 {
     dcls_conv *conv = dcls_alloc_zero(ctx, 1, size);
     if (conv == NULL) return NULL;
-    conv->method = method;
+    conv->method = *method;
     conv->g = *g;
     if (epilogue != NULL) conv->epilogue = *epilogue;
     conv->in_volume = dcls_volume(g->in);
@@ -176,7 +177,7 @@ size_t dcls_conv_packed_bytes(const dcls_conv *conv)
 
 const char *dcls_conv_algorithm(const dcls_conv *conv)
 {
-    return conv->method->name;
+    return conv->method.name;
 }
 
 static void run_task(void *arg, int64_t task, int worker)
@@ -186,7 +187,7 @@ static void run_task(void *arg, int64_t task, int worker)
     float *scratch = pass->scratch + (size_t)worker * conv->scratch_floats;
     int64_t end = dcls_min_i64((task + 1) * conv->bundle, conv->units);
     for (int64_t unit = task * conv->bundle; unit < end; unit++)
-        conv->method->run_unit(pass, unit, scratch);
+        conv->method.run_unit(pass, unit, scratch);
 }
 
 void dcls_conv_run(const dcls_conv *conv, const dcls_simd *simd, const float *in, const float *residual,
@@ -200,13 +201,13 @@ void dcls_conv_run(const dcls_conv *conv, const dcls_simd *simd, const float *in
                            .shared = workspace};
     pass.scratch = pass.shared + conv->shared_floats;
     pass.in_place = pass.residual == out;
-    if (conv->method->prepare != NULL) conv->method->prepare(&pass, threads);
+    if (conv->method.prepare != NULL) conv->method.prepare(&pass, threads);
     dcls_parallel_for(threads, task_count(conv), run_task, &pass);
 }
 
 void dcls_conv_destroy(dcls_conv *conv)
 {
     if (conv == NULL) return;
-    conv->method->release(conv);
+    conv->method.release(conv);
     free(conv);
 }

@@ -29,7 +29,7 @@ typedef struct dcls_conv_method {
 /* First member of every algorithm's struct. Units are independent, write disjoint outputs and depend on the
  * geometry alone. */
 struct dcls_conv {
-    const dcls_conv_method *method;
+    dcls_conv_method method;
     dcls_geometry g;
     dcls_epilogue epilogue;
     int64_t in_volume, out_volume;        /* floats of one channel */

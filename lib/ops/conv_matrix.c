@@ -1,6 +1,8 @@
 /* Tiles of matrix products. */
 #include "ops/conv_matrix.h"
 
+#include <stdlib.h>
+
 #include "ops/gemm.h"
 
 /* Floats of a block of columns and of a tile of results: each about half of a usual 1 MiB second-level cache.
@@ -11,20 +13,23 @@
 /* Columns of one product: BLAS cuts longer sums at about this length itself, so cutting here costs little. */
 #define BLOCK_K ((int64_t)512)
 
-/* Smaller sides leave BLAS kernels partly empty. */
-#define TILE_MIN ((int64_t)64)
+/* Tiles begin at multiples of these and, if there is a choice, are not smaller than SIDE_MIN: BLAS kernels
+ * would stay partly empty. */
+#define UNIT_M   ((int64_t)8)
+#define UNIT_N   ((int64_t)16)
+#define SIDE_MIN ((int64_t)64)
 
-/* Multiply-accumulates of a tile: at least MACS_MIN, and once there are TILES_MIN tiles, about MACS_WANTED.
- */
+/* Tiles of a product: enough for a few threads if each gets MACS_MIN multiply-accumulates, then one per
+ * MACS_WANTED. */
 #define MACS_MIN    ((int64_t)1 << 20)
 #define MACS_WANTED ((int64_t)12 << 20)
-#define TILES_MIN   ((int64_t)8)
-#define TILES_MAX   ((int64_t)24)
+#define TILES_FEW   ((int64_t)8)
+#define TILES_MOST  ((int64_t)24)
 
-static int64_t clamp(int64_t value, int64_t lo, int64_t hi)
-{
-    return dcls_max_i64(lo, dcls_min_i64(value, hi));
-}
+/* ---- create -------------------------------------------------------------------------------------------- */
+
+static void release(dcls_conv *conv);
+static void run_unit(const dcls_conv_pass *pass, int64_t unit, float *scratch);
 
 /* Tiles one image and group should be cut into, so that several threads get even shares. */
 static int64_t tiles_wanted(const dcls_conv_matrix *x)
@@ -32,115 +37,135 @@ static int64_t tiles_wanted(const dcls_conv_matrix *x)
     double macs = (double)x->m * (double)x->n * (double)x->k;
     double others = (double)x->base.g.batch * (double)x->base.g.groups;
     double few = macs / (double)MACS_MIN, many = macs / (double)MACS_WANTED;
-    if (few > (double)TILES_MIN / others) few = (double)TILES_MIN / others;
+    if (few > (double)TILES_FEW / others) few = (double)TILES_FEW / others;
     double wanted = few > many ? few : many;
-    return clamp((int64_t)(wanted < (double)TILES_MAX ? wanted + 0.5 : TILES_MAX), 1, TILES_MAX);
+    return wanted < 1 ? 1 : (int64_t)(wanted < (double)TILES_MOST ? wanted + 0.5 : TILES_MOST);
 }
 
-/* Sizes of `tiles` even parts of `size`, rounded up to whole vectors. */
-static int64_t even_tile(int64_t size, int64_t tiles, int64_t multiple)
+/* First row or pixel of tile i of `tiles` even ones. */
+static int64_t tile_start(int64_t size, int64_t unit, int64_t tiles, int64_t i)
 {
-    int64_t tile = dcls_ceil_div(size, tiles);
-    return dcls_min_i64(size, dcls_ceil_div(tile, multiple) * multiple);
+    return dcls_min_i64(size, dcls_ceil_div(size, unit) * i / tiles * unit);
+}
+
+static int64_t largest_tile(int64_t size, int64_t unit, int64_t tiles)
+{
+    return dcls_min_i64(size, dcls_ceil_div(dcls_ceil_div(size, unit), tiles) * unit);
+}
+
+/* What making one element of a column costs, where 1 is what it costs BLAS to pack it. */
+static double fill_cost(const dcls_conv_matrix *x)
+{
+    if (x->direct) return 0;
+    return 1 + 0.5 * (double)x->columns.taps / (double)dcls_max_i64(x->columns.count, 1);
 }
 
 /* Every tile of n packs the weights again and every tile of m makes and packs the columns again: of all ways
  * to get the wanted number of tiles, or the nearest to it, the one with the least of that. */
-static void choose_tiles(dcls_conv_matrix *x, int64_t fill_cost)
+static void choose_tiles(dcls_conv_matrix *x)
 {
     int64_t wanted = tiles_wanted(x), most_parts = 0;
-    int64_t block_n = x->fill != NULL ? dcls_max_i64(BLOCK_FLOATS / x->block_k, TILE_MIN) : x->n;
-    double least = 0;
+    int64_t block_n = x->direct ? x->n : dcls_max_i64(BLOCK_FLOATS / x->block_k, SIDE_MIN);
+    double fill = fill_cost(x), least = 0, side_min = (double)SIDE_MIN * (1 + 2 * fill);
     for (int64_t m = 1; m <= wanted; m++) {
-        int64_t tile_m = even_tile(x->m, m, 8);
-        if (m > 1 && tile_m < TILE_MIN) break;
-        int64_t most_n = dcls_min_i64(block_n, dcls_max_i64(RESULT_FLOATS / tile_m, TILE_MIN));
+        int64_t tile_m = largest_tile(x->m, UNIT_M, m);
+        if (m > 1 && (double)tile_m < side_min) break;
+        int64_t most_n = dcls_min_i64(block_n, dcls_max_i64(RESULT_FLOATS / tile_m, SIDE_MIN));
         int64_t n = dcls_max_i64(dcls_ceil_div(wanted, m), dcls_ceil_div(x->n, most_n));
-        n = dcls_min_i64(n, dcls_ceil_div(x->n, TILE_MIN));
+        n = dcls_min_i64(n, dcls_ceil_div(x->n, SIDE_MIN));
 
         int64_t parts = dcls_min_i64(m * n, wanted);
-        double cost = (double)n * (double)x->m + (double)m * (double)x->n * (double)(1 + fill_cost);
+        double cost = (double)n * (double)x->m + (double)m * (double)x->n * (1 + fill);
         if (parts < most_parts || (parts == most_parts && cost >= least)) continue;
         most_parts = parts;
         least = cost;
-        x->tile_m = tile_m;
-        x->tile_n = even_tile(x->n, n, 16);
+        x->tiles_m = m;
+        x->tiles_n = n;
     }
-    x->tiles_m = dcls_ceil_div(x->m, x->tile_m);
-    x->tiles_n = dcls_ceil_div(x->n, x->tile_n);
 }
 
-dcls_status dcls_conv_matrix_plan(dcls_context *ctx, dcls_conv_matrix *x, int64_t fill_cost,
-                                  size_t shared_floats)
+dcls_conv_matrix *dcls_conv_matrix_allocate(dcls_context *ctx, const char *name, const dcls_geometry *g,
+                                            const dcls_epilogue *epilogue)
+{
+    const dcls_conv_method method = {
+        .name = name, .prepare = dcls_conv_columns_prepare, .run_unit = run_unit, .release = release};
+    dcls_conv_matrix *x = dcls_conv_allocate(ctx, sizeof *x, &method, g, epilogue);
+    if (x == NULL) return NULL;
+    x->m = g->out_channels / g->groups;
+    x->n = x->base.out_volume;
+    return x;
+}
+
+dcls_status dcls_conv_matrix_plan(dcls_context *ctx, dcls_conv_matrix *x)
 {
     const dcls_geometry *g = &x->base.g;
     x->block_k = dcls_max_i64(x->k, 1);
-    if (x->fill != NULL && x->k > BLOCK_K * 3 / 2)
-        x->block_k = dcls_ceil_div(x->k, dcls_ceil_div(x->k, BLOCK_K));
-    if (x->k > INT32_MAX || x->n > INT32_MAX || x->base.in_volume > INT32_MAX)
-        return dcls_fail(ctx, DCLS_ERR_LIMIT, "the matrices of this convolution are too large");
-    choose_tiles(x, fill_cost);
+    if (!x->direct && x->k > BLOCK_K * 3 / 2) x->block_k = dcls_ceil_div(x->k, dcls_ceil_div(x->k, BLOCK_K));
+    choose_tiles(x);
 
-    int64_t columns = x->fill != NULL ? x->block_k * x->tile_n : 0;
-    int64_t results = x->base.epilogue.residual ? x->tile_m * x->tile_n : 0;
+    int64_t tile_m = largest_tile(x->m, UNIT_M, x->tiles_m), tile_n = largest_tile(x->n, UNIT_N, x->tiles_n);
     dcls_conv_work work = {.units = g->batch * g->groups * x->tiles_n * x->tiles_m,
-                           .macs = (double)x->tile_m * (double)x->tile_n * (double)x->k,
-                           .shared_floats = shared_floats,
-                           .scratch_floats = (size_t)(columns + results)};
+                           .macs = (double)tile_m * (double)tile_n * (double)x->k};
+    x->columns_floats = x->direct ? 0 : x->block_k * tile_n;
+    work.scratch_floats = (size_t)x->columns_floats;
+    if (x->base.epilogue.residual) work.scratch_floats += (size_t)(tile_m * tile_n);
+    size_t channels = (size_t)(g->batch * g->in_channels), volume = (size_t)dcls_volume(x->columns.size);
+    if (x->columns.apron && !dcls_mul_size(channels, volume, &work.shared_floats))
+        return dcls_fail(ctx, DCLS_ERR_LIMIT, "the padded input of this convolution is too large");
     return dcls_conv_set_work(ctx, &x->base, work);
 }
 
-/* results [rows of the tile] with row stride ldc = sum over all columns. */
+static void release(dcls_conv *conv)
+{
+    dcls_conv_matrix *x = (dcls_conv_matrix *)conv;
+    free(x->weight);
+    dcls_conv_columns_free(&x->columns);
+}
+
+/* ---- run ---------------------------------------------------------------------------------------------- */
+
+/* The product over all columns, block by block. gemm: everything but k, which is set up for the first block.
+ */
 static void multiply(const dcls_conv_pass *pass, dcls_conv_slice slice, dcls_gemm gemm, float *columns)
 {
     const dcls_conv_matrix *x = (const dcls_conv_matrix *)pass->conv;
-    const float *weight = gemm.a;
     do { /* once even for k = 0, which clears the results */
         slice.columns = dcls_min_i64(x->block_k, x->k - slice.column);
-        if (x->fill != NULL) x->fill(pass, &slice, columns);
+        if (!x->direct) dcls_conv_columns_fill(pass, &slice, columns);
         gemm.k = slice.columns;
-        gemm.a = weight + slice.column;
-        gemm.accumulate = slice.column > 0;
         dcls_gemm_run(&gemm);
+        gemm.a += slice.columns;
+        gemm.accumulate = true;
         slice.column += slice.columns;
     } while (slice.column < x->k);
 }
 
-void dcls_conv_matrix_run_unit(const dcls_conv_pass *pass, int64_t unit, float *scratch)
+/* Units count tiles of m fastest, then tiles of n, then groups and images. */
+static void run_unit(const dcls_conv_pass *pass, int64_t unit, float *scratch)
 {
     const dcls_conv_matrix *x = (const dcls_conv_matrix *)pass->conv;
     const dcls_geometry *g = &x->base.g;
-    int64_t row = unit % x->tiles_m * x->tile_m, pixel = unit / x->tiles_m % x->tiles_n * x->tile_n;
+    int64_t i = unit % x->tiles_m, j = unit / x->tiles_m % x->tiles_n;
     int64_t part = unit / (x->tiles_m * x->tiles_n); /* image * groups + group */
-    int64_t rows = dcls_min_i64(x->tile_m, x->m - row), pixels = dcls_min_i64(x->tile_n, x->n - pixel);
-    int64_t plane = part * x->m + row;
+    int64_t row = tile_start(x->m, UNIT_M, x->tiles_m, i), pixel = tile_start(x->n, UNIT_N, x->tiles_n, j);
+    int64_t rows = tile_start(x->m, UNIT_M, x->tiles_m, i + 1) - row;
+    int64_t pixels = tile_start(x->n, UNIT_N, x->tiles_n, j + 1) - pixel;
 
     dcls_conv_slice slice = {.group = part % g->groups,
                              .plane = part * (g->in_channels / g->groups),
                              .pixel = pixel,
                              .pixels = pixels};
-    float *columns = scratch;
-    float *results =
-        dcls_conv_target(pass, plane, pixel, scratch + (x->fill != NULL ? x->block_k * x->tile_n : 0));
+    float *results = dcls_conv_target(pass, part * x->m + row, pixel, scratch + x->columns_floats);
     int64_t stride = pass->in_place ? pixels : x->n;
     dcls_gemm gemm = {.m = rows,
                       .n = pixels,
                       .a = x->weight + (slice.group * x->m + row) * x->k,
                       .lda = x->k,
-                      .b = x->fill != NULL ? columns : pass->in + slice.plane * x->base.in_volume + pixel,
-                      .ldb = x->fill != NULL ? pixels : x->base.in_volume,
+                      .b = x->direct ? pass->in + slice.plane * x->base.in_volume + pixel : scratch,
+                      .ldb = x->direct ? x->base.in_volume : pixels,
                       .c = results,
                       .ldc = stride};
-    multiply(pass, slice, gemm, columns);
+    multiply(pass, slice, gemm, scratch);
     for (int64_t r = 0; r < rows; r++)
-        dcls_conv_complete(pass, plane + r, pixel, results + r * stride, pixels);
-}
-
-dcls_conv_block dcls_conv_next_block(const dcls_geometry *g, int64_t pixel, int64_t pixels)
-{
-    int64_t row = pixel / g->out[2];
-    dcls_conv_block block = {.z = row / g->out[1], .y = row % g->out[1], .x = pixel % g->out[2], .rows = 1};
-    block.width = dcls_min_i64(g->out[2] - block.x, pixels);
-    if (block.width == g->out[2]) block.rows = dcls_min_i64(g->out[1] - block.y, pixels / g->out[2]);
-    return block;
+        dcls_conv_complete(pass, part * x->m + row + r, pixel, results + r * stride, pixels);
 }

@@ -1,10 +1,51 @@
 /* Convolution as matrix products: per image and group, weight [m, k] times columns [k, n] for m output
- * channels and n output pixels, cut into tiles of outputs. The columns of a tile are made in blocks that stay
- * in cache, so that their whole matrix never exists. */
+ * channels and n output pixels, cut into tiles of outputs. A column is the input under a cell of the window,
+ * or interpolated at an element's position: for every output pixel the sum of a few taps of one input
+ * channel. The columns of a tile are made in blocks that stay in cache, so that their whole matrix never
+ * exists. */
 #ifndef DCLS_OPS_CONV_MATRIX_H
 #define DCLS_OPS_CONV_MATRIX_H
 
 #include "ops/conv_internal.h"
+
+typedef struct dcls_conv_column {
+    int64_t start, taps;
+    int64_t lo[3], hi[3]; /* outputs lo <= y < hi have a tap inside the input; the others are 0 */
+} dcls_conv_column;
+
+/* The columns of all groups and input channels, [groups, in_channels / groups, channel_columns], repeat after
+ * `count`. The input is read with an apron of zeros as wide as the taps of one column lie apart: taps of a
+ * column that matters for an output need no care at borders then. */
+typedef struct dcls_conv_columns {
+    int64_t count, taps, channel_columns;
+    dcls_conv_column *column;
+    int64_t *offset; /* of taps, in a channel of the padded input */
+    float *value;
+    bool apron;                           /* false: there is none and the input is read itself */
+    int64_t before[3], after[3], size[3]; /* the apron, and the input with it */
+} dcls_conv_columns;
+
+typedef struct dcls_conv_matrix {
+    dcls_conv base;
+    int64_t m, n, k;
+    float *weight;             /* [groups, m, k]; owned */
+    bool direct;               /* the input is the matrix of columns */
+    dcls_conv_columns columns; /* unless direct */
+    int64_t tiles_m, tiles_n;
+    int64_t columns_floats; /* of a block of columns */
+    int64_t block_k;        /* columns of one product */
+} dcls_conv_matrix;
+
+/* A conv_matrix with m and n set; name is what dcls_conv_algorithm says. NULL when memory is short. */
+dcls_conv_matrix *dcls_conv_matrix_allocate(dcls_context *ctx, const char *name, const dcls_geometry *g,
+                                            const dcls_epilogue *epilogue);
+
+/* Makes the columns: row r of taps is column r, channel_columns rows belong to one input channel. */
+dcls_status dcls_conv_matrix_set_columns(dcls_context *ctx, dcls_conv_matrix *matrix, const dcls_taps *taps,
+                                         int64_t channel_columns);
+
+/* The last step of create, once everything else is set: chooses tiles. */
+dcls_status dcls_conv_matrix_plan(dcls_context *ctx, dcls_conv_matrix *matrix);
 
 /* The columns [column, column + columns) at the pixels [pixel, pixel + pixels) of one image and group. */
 typedef struct dcls_conv_slice {
@@ -14,28 +55,10 @@ typedef struct dcls_conv_slice {
     int64_t pixel, pixels;
 } dcls_conv_slice;
 
-typedef struct dcls_conv_matrix {
-    dcls_conv base;
-    float *weight; /* [groups, m, k] */
-    int64_t m, n, k;
-    int64_t tile_m, tile_n, tiles_m, tiles_n;
-    int64_t block_k;
-    /* Writes the slice as rows of slice->pixels floats. NULL: the input is the matrix of columns. */
-    void (*fill)(const dcls_conv_pass *pass, const dcls_conv_slice *slice, float *columns);
-} dcls_conv_matrix;
-
-/* Chooses tiles for m, n, k, base and fill, which are set. fill_cost: the cost of making one element of a
- * column, in units of what it costs BLAS to pack it. shared_floats: see dcls_conv_work. */
-dcls_status dcls_conv_matrix_plan(dcls_context *ctx, dcls_conv_matrix *matrix, int64_t fill_cost,
-                                  size_t shared_floats);
-
-void dcls_conv_matrix_run_unit(const dcls_conv_pass *pass, int64_t unit, float *scratch);
-
-/* The next rectangle of a run of output pixels: whole rows of one z, or a piece of one row. */
-typedef struct dcls_conv_block {
-    int64_t z, y, x, rows, width;
-} dcls_conv_block;
-
-dcls_conv_block dcls_conv_next_block(const dcls_geometry *g, int64_t pixel, int64_t pixels);
+/* Writes a slice, [columns, pixels]. */
+void dcls_conv_columns_fill(const dcls_conv_pass *pass, const dcls_conv_slice *slice, float *to);
+/* Copies the input into the shared workspace, with its apron, if it has one. */
+void dcls_conv_columns_prepare(const dcls_conv_pass *pass, int threads);
+void dcls_conv_columns_free(dcls_conv_columns *columns);
 
 #endif

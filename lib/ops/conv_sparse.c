@@ -50,52 +50,56 @@ static tile tile_at(const conv_sparse *x, int64_t index)
     return t;
 }
 
-/* Every step-th pixel of an input row from position x on, zeros where x lies outside. line NULL: all zeros.
- */
-static void copy_line(const float *line, int64_t width, int64_t x, int64_t step, int64_t n, float *to)
+/* Cells of one phase of the box that lie inside the input, and the input position of the first of them. */
+typedef struct run {
+    int64_t lo, hi, from;
+} run;
+
+static run run_inside(const conv_sparse *x, const tile *t, int d, int64_t phase)
 {
-    int64_t before = x < 0 ? dcls_min_i64(n, dcls_ceil_div(-x, step)) : 0;
-    int64_t inside = x < width ? dcls_ceil_div(width - x, step) : 0;
-    int64_t last = line != NULL ? dcls_max_i64(dcls_min_i64(n, inside), before) : before;
-    memset(to, 0, (size_t)before * sizeof *to);
-    if (step == 1 && last > before)
-        memcpy(to + before, line + x + before, (size_t)(last - before) * sizeof *to);
-    if (step > 1)
-        for (int64_t i = before; i < last; i++)
-            to[i] = line[x + i * step];
-    memset(to + last, 0, (size_t)(n - last) * sizeof *to);
+    int64_t stride = x->base.g.stride[d], step = x->phases[d];
+    int64_t first = t->at[d] * stride + x->lo[d] + phase;                    /* input position of cell 0 */
+    int64_t seen = (t->n[d] - 1) * stride + x->hi[d] - x->lo[d] + 1 - phase; /* positions from there on */
+    int64_t end = dcls_min_i64(first + seen, x->base.g.in[d]);
+    run r = {.lo = first < 0 ? dcls_ceil_div(-first, step) : 0};
+    r.from = first + r.lo * step;
+    r.hi = r.from < end ? r.lo + dcls_ceil_div(end - r.from, step) : r.lo;
+    return r;
 }
 
-/* The input a tile sees along dimension d: its first coordinate and how many. */
-static int64_t first_seen(const conv_sparse *x, const tile *t, int d)
+/* One phase of one input channel: a copy, which is a convolution with the one tap 1. */
+static void fill_phase(const dcls_conv_pass *pass, const run runs[3], const float *in, float *to)
 {
-    return t->at[d] * x->base.g.stride[d] + x->lo[d];
-}
-
-static int64_t count_seen(const conv_sparse *x, const tile *t, int d)
-{
-    return (t->n[d] - 1) * x->base.g.stride[d] + x->hi[d] - x->lo[d] + 1;
-}
-
-/* One input channel. in: its first pixel. */
-static void fill_channel(const conv_sparse *x, const tile *t, const float *in, float *box)
-{
-    const int64_t *size = x->base.g.in, *phases = x->phases;
-    int64_t first[3], count[3], plane = dcls_volume(x->size);
-    for (int d = 0; d < 3; d++) {
-        first[d] = first_seen(x, t, d);
-        count[d] = count_seen(x, t, d);
+    static const int64_t offset[] = {0};
+    static const float value[] = {1.0f};
+    const conv_sparse *x = (const conv_sparse *)pass->conv;
+    const int64_t *in_size = pass->conv->g.in, *size = x->size;
+    int64_t rows = runs[1].hi - runs[1].lo, width = runs[2].hi - runs[2].lo;
+    if (rows <= 0 || width <= 0) return;
+    to += runs[1].lo * size[2] + runs[2].lo;
+    for (int64_t z = runs[0].lo; z < runs[0].hi; z++) {
+        int64_t plane = runs[0].from + (z - runs[0].lo) * x->phases[0];
+        const float *from = in + (plane * in_size[1] + runs[1].from) * in_size[2] + runs[2].from;
+        pass->simd->taps_rows(from, x->phases[1] * in_size[2], x->phases[2], offset, value, 1,
+                              to + z * size[1] * size[2], size[2], rows, width);
     }
-    for (int64_t i = 0; i < count[0]; i++) {
-        for (int64_t j = 0; j < count[1]; j++) {
-            int64_t z = first[0] + i, y = first[1] + j;
-            bool inside = z >= 0 && z < size[0] && y >= 0 && y < size[1];
-            const float *line = inside ? in + (z * size[1] + y) * size[2] : NULL;
-            int64_t phase = (i % phases[0] * phases[1] + j % phases[1]) * phases[2];
-            float *to = box + phase * plane + (i / phases[0] * x->size[1] + j / phases[1]) * x->size[2];
-            for (int64_t p = 0; p < dcls_min_i64(phases[2], count[2]); p++)
-                copy_line(line, size[2], first[2] + p, phases[2], dcls_ceil_div(count[2] - p, phases[2]),
-                          to + p * plane);
+}
+
+/* What a tile sees of one input channel. */
+static void fill_channel(const dcls_conv_pass *pass, const tile *t, const float *in, float *box)
+{
+    const conv_sparse *x = (const conv_sparse *)pass->conv;
+    int64_t cells = dcls_volume(x->size);
+    run runs[3];
+    memset(box, 0, (size_t)(dcls_volume(x->phases) * cells) * sizeof *box);
+    for (int64_t i = 0; i < x->phases[0]; i++) {
+        runs[0] = run_inside(x, t, 0, i);
+        for (int64_t j = 0; j < x->phases[1]; j++) {
+            runs[1] = run_inside(x, t, 1, j);
+            for (int64_t k = 0; k < x->phases[2]; k++, box += cells) {
+                runs[2] = run_inside(x, t, 2, k);
+                fill_phase(pass, runs, in, box);
+            }
         }
     }
 }
@@ -139,7 +143,7 @@ static void run_unit(const dcls_conv_pass *pass, int64_t unit, float *scratch)
     const float *in = pass->in + part * x->in_channels * pass->conv->in_volume;
     float *results = scratch + x->in_channels * box_channel(x);
     for (int64_t c = 0; c < x->in_channels; c++)
-        fill_channel(x, &t, in + c * pass->conv->in_volume, scratch + c * box_channel(x));
+        fill_channel(pass, &t, in + c * pass->conv->in_volume, scratch + c * box_channel(x));
     int64_t end = dcls_min_i64((chunk + 1) * x->chunk, x->out_channels);
     for (int64_t o = chunk * x->chunk; o < end; o++)
         compute_channel(pass, &t, part * x->out_channels + o, scratch, results);
