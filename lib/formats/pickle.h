@@ -10,7 +10,7 @@
 /* Bounds on what one pickle may ask for; each is far above what torch.save writes for the largest networks.
  */
 #define DCLS_PICKLE_MAX_BYTES  ((size_t)256 << 20)
-#define DCLS_PICKLE_MAX_VALUES ((size_t)1 << 22)
+#define DCLS_PICKLE_MAX_VALUES ((size_t)1 << 21)
 #define DCLS_PICKLE_MAX_STACK  ((size_t)1 << 20)
 #define DCLS_PICKLE_MAX_MARKS  ((size_t)1 << 16)
 

@@ -240,7 +240,7 @@ static dcls_status read_view(dcls_torch_reader *r, const rebuild *call, view *ou
     dcls_pickle_value *const *args = call->args->items;
     char text[DCLS_PICKLE_DESCRIBE];
     if (!v3 && !v2 && !is_rebuild(call->function, "_rebuild_tensor"))
-        return dcls_fail(r->ctx, DCLS_ERR_UNSUPPORTED, "it is of a kind that is not supported: %s",
+        return dcls_fail(r->ctx, DCLS_ERR_UNSUPPORTED, "it is of a kind that is not supported, made by %s",
                          dcls_pickle_describe(call->function, text, sizeof text));
     if (count < plain || count > plain + 1 || args[0]->kind != DCLS_PICKLE_PERSISTENT ||
         args[1]->kind != DCLS_PICKLE_INT || args[1]->integer < 0)

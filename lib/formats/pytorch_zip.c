@@ -24,12 +24,10 @@ static bool is_pickle_name(const char *name)
 static dcls_status fail_no_pickle(dcls_context *ctx, const archive *a)
 {
     const dcls_zip_directory *d = a->directory;
-    size_t length = d->count ? strlen(d->entries[0].name) : 0;
-    if (length == 0) return dcls_fail(ctx, DCLS_ERR_FORMAT, "a zip archive without entries");
-    bool npz = length > 4 && strcmp(d->entries[0].name + length - 4, ".npy") == 0;
+    if (d->count == 0) return dcls_fail(ctx, DCLS_ERR_FORMAT, "a zip archive without entries");
     return dcls_fail(ctx, DCLS_ERR_FORMAT,
-                     "%s, not a PyTorch checkpoint: it has no data.pkl, but '%.64s' and %zu more",
-                     npz ? "a NumPy .npz archive" : "a zip archive", d->entries[0].name, d->count - 1);
+                     "a zip archive, not a PyTorch checkpoint: it has no data.pkl, but '%.64s' and %zu more",
+                     d->entries[0].name, d->count - 1);
 }
 
 static dcls_status find_pickle(dcls_context *ctx, archive *a)
