@@ -137,8 +137,8 @@ static void choose_output(struct jpeg_job *job)
         if (!job->cmyk_row) leave(job, DCLS_ERR_MEMORY);
         return;
     default:
-        leave(job,
-              dcls_fail(job->ctx, DCLS_ERR_UNSUPPORTED, "a JPEG of %d components", cinfo->num_components));
+        leave(job, dcls_fail(job->ctx, DCLS_ERR_UNSUPPORTED, "JPEG pictures of %d components are not read",
+                             cinfo->num_components));
     }
 }
 

@@ -1,6 +1,7 @@
 /* PNG in and out: the one user of libpng, through its row interface. */
 #include <png.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +14,7 @@ struct png_job {
     dcls_context *ctx;
     dcls_status status; /* the first failure, already recorded in ctx */
     const char *verb;
+    char warning[64]; /* the last one */
     png_structp png;
     png_infop info;
     const uint8_t *data; /* reading */
@@ -21,9 +23,11 @@ struct png_job {
     dcls_output *output; /* writing */
 };
 
+/* Of a bad header libpng warns of what is wrong with it, then fails with a message that says less. */
 static void on_error(png_structp png, png_const_charp message)
 {
     struct png_job *job = png_get_error_ptr(png);
+    if (job->warning[0] && strcmp(message, "Invalid IHDR data") == 0) message = job->warning;
     if (job->status == DCLS_OK) {
         job->status = dcls_fail(job->ctx, DCLS_ERR_FORMAT, "%s PNG: %s", job->verb, message);
     }
@@ -33,8 +37,8 @@ static void on_error(png_structp png, png_const_charp message)
 /* libpng warns of ancillary chunks it cannot read and of other things that do not change the pixels. */
 static void on_warning(png_structp png, png_const_charp message)
 {
-    (void)png;
-    (void)message;
+    struct png_job *job = png_get_error_ptr(png);
+    snprintf(job->warning, sizeof job->warning, "%s", message);
 }
 
 /* libpng reports a failed allocation like any damaged file; this tells them apart. */
