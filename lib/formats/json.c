@@ -11,9 +11,9 @@
 /* Objects with more members than this get a map from keys to members. */
 #define LINEAR_MEMBERS 8
 
-/* What one value takes at most while a text is being parsed: cJSON's node and its two strings with malloc's
+/* What one value takes, about, while a text is being parsed: cJSON's node and its two strings with malloc's
  * overhead, our node and its share of a map. */
-#define BYTES_PER_VALUE 256
+#define BYTES_PER_VALUE 320
 
 #define MAX_EXACT_INT 9007199254740991.0 /* 2^53 - 1 */
 
