@@ -9,6 +9,9 @@
 
 #include "dcls_tools.h"
 
+/* Elements near the border always lose a little; a layer that loses more learned something its window cannot hold. */
+#define MASS_LOST_WORTH_A_WARNING 0.05
+
 /* Theoretical receptive field of a value along its spatial dimensions: `size` input pixels, `jump` input
  * pixels between neighbours. A global operation sees the whole input: size is infinite. */
 typedef struct field {
@@ -174,7 +177,7 @@ static dcls_status warn_about_layer(const reporter *r, const dcls_node *node, co
     if (layer->not_finite > 0)
         DCLS_TRY(warn(r, "layer '%s': %lld elements have a position or spread that is not finite", node->name,
                       (long long)layer->not_finite));
-    if (layer->mass_lost > 0.01)
+    if (layer->mass_lost > MASS_LOST_WORTH_A_WARNING)
         DCLS_TRY(warn(r, "layer '%s': %.1f %% of the kernel mass lies outside the window", node->name,
                       100 * layer->mass_lost));
     if (!layer->even_window || !r->plan) return DCLS_OK;
