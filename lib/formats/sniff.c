@@ -3,60 +3,9 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/magic.h"
 #include "formats/formats.h"
 #include "formats/little_endian.h"
-
-typedef struct magic {
-    size_t offset, length;
-    const char *bytes, *phrase;
-} magic;
-
-#define MAGIC(offset, bytes, phrase)                                                                         \
-    {                                                                                                        \
-        offset, sizeof(bytes) - 1, bytes, phrase                                                             \
-    }
-
-/* Kinds of files people hand over by mistake; those whose first bytes can start no format read here. */
-static const magic magics[] = {
-    MAGIC(0, "version https://git-lfs", "a Git LFS pointer (the file itself was not downloaded)"),
-    MAGIC(0, "\x89PNG\r\n\x1a\n", "a PNG picture"),
-    MAGIC(0, "\xff\xd8\xff", "a JPEG picture"),
-    MAGIC(0, "GIF87a", "a GIF picture"),
-    MAGIC(0, "GIF89a", "a GIF picture"),
-    MAGIC(8, "WEBP", "a WebP picture"),
-    MAGIC(0, "II*\0", "a TIFF picture"),
-    MAGIC(0, "MM\0*", "a TIFF picture"),
-    MAGIC(0, "P5\n", "a PGM picture"),
-    MAGIC(0, "P6\n", "a PPM picture"),
-    MAGIC(0, "\x1f\x8b", "a gzip archive"),
-    MAGIC(0, "BZh", "a bzip2 archive"),
-    MAGIC(0,
-          "\xfd"
-          "7zXZ",
-          "an xz archive"),
-    MAGIC(0, "\x28\xb5\x2f\xfd", "a Zstandard archive"),
-    MAGIC(0, "7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
-    MAGIC(257, "ustar", "a tar archive"),
-    MAGIC(0, "PK\x05\x06", "an empty ZIP archive"),
-    MAGIC(0, "\x89HDF\r\n\x1a\n", "an HDF5 file (Keras?)"),
-    MAGIC(0, "GGUF", "a GGUF model"),
-    MAGIC(4, "TFL3", "a TensorFlow Lite model"),
-    MAGIC(0,
-          "\x7f"
-          "ELF",
-          "an ELF program or library"),
-    MAGIC(0, "%PDF", "a PDF document"),
-};
-
-static const char *find_magic(const unsigned char *data, size_t size)
-{
-    for (size_t i = 0; i < sizeof magics / sizeof *magics; i++) {
-        const magic *m = &magics[i];
-        if (size >= m->offset + m->length && memcmp(data + m->offset, m->bytes, m->length) == 0)
-            return m->phrase;
-    }
-    return NULL;
-}
 
 static bool contains(const unsigned char *data, size_t size, const char *word)
 {
@@ -156,7 +105,8 @@ dcls_format dcls_format_sniff(const unsigned char *data, size_t size, const char
 {
     *looks_like = NULL;
     if (is_safetensors(data, size)) return DCLS_FORMAT_SAFETENSORS;
-    *looks_like = size == 0 ? "an empty file" : find_magic(data, size);
+    const dcls_magic *magic = dcls_magic_find(data, size);
+    *looks_like = size == 0 ? "an empty file" : magic != NULL ? magic->phrase : NULL;
     if (*looks_like != NULL) return DCLS_FORMAT_UNKNOWN;
     if (size >= 6 && memcmp(data, "\x93NUMPY", 6) == 0) return DCLS_FORMAT_NPY;
     if (size >= 4 && memcmp(data, "PK\x03\x04", 4) == 0) return sniff_zip(data, size, looks_like);

@@ -3,59 +3,25 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/magic.h"
 #include "base/text.h"
 #include "image/image.h"
 
-/* Things people hand in by mistake, by the bytes at an offset; `phrase` completes "this is ..". */
-struct mark {
-    size_t offset, length;
-    const char *bytes, *phrase;
-    bool picture; /* a picture all the same, of a kind not read here */
-};
-
-#define MARK(offset, bytes, phrase, picture)                                                                 \
-    {                                                                                                        \
-        offset, sizeof(bytes) - 1, bytes, phrase, picture                                                    \
-    }
-
-static const struct mark marks[] = {
-    MARK(0, "GIF8", "a GIF picture", true),
-    MARK(8, "WEBP", "a WebP picture", true),
-    MARK(0, "II*\0", "a TIFF picture", true),
-    MARK(0, "MM\0*", "a TIFF picture", true),
-    MARK(0, "BM", "a BMP picture", true),
-    MARK(4, "ftypavif", "an AVIF picture", true),
-    MARK(4, "ftyphei", "a HEIC picture", true),
-    MARK(4, "ftypmif1", "a HEIC picture", true),
-    MARK(4, "ftyp", "an MP4 or QuickTime film", false),
-    MARK(0, "\0\0\0\14jP  ", "a JPEG 2000 picture", true),
-    MARK(0, "\xff\x4f\xff\x51", "a JPEG 2000 picture", true),
-    MARK(0, "\xff\x0a", "a JPEG XL picture", true),
-    MARK(0, "\0\0\0\14JXL ", "a JPEG XL picture", true),
-    MARK(0, "8BPS", "a Photoshop picture", true),
-    MARK(0, "P7\n", "a PAM picture", true),
-    MARK(0, "Pf\n", "a PFM picture", true),
-    MARK(0, "PF\n", "a PFM picture", true),
-    MARK(0, "qoif", "a QOI picture", true),
-    MARK(0, "\0\0\1\0", "an icon file", true),
-    MARK(0, "<svg", "an SVG drawing", true),
-    MARK(0, "%PDF", "a PDF", false),
-    MARK(0, "%!PS", "a PostScript file", false),
-    MARK(0, "PK\3\4", "a zip archive (or a PyTorch checkpoint)", false),
-    MARK(0, "\x1f\x8b", "gzip-compressed data", false),
-    MARK(0, "\x28\xb5\x2f\xfd", "zstd-compressed data", false),
-    MARK(0, "\x93NUMPY", "a NumPy array", false),
-    MARK(0, "\x80\2", "a Python pickle", false),
-    MARK(0,
-         "\x7f"
-         "ELF",
-         "a program", false),
-    MARK(0, "version https://git-lfs", "a Git LFS pointer (fetch the file with git lfs pull)", false),
-    MARK(0, "<!DOCTYPE", "a web page", false),
-    MARK(0, "<!doctype", "a web page", false),
-    MARK(0, "<html", "a web page", false),
-    MARK(0, "<?xml", "XML", false),
-    MARK(8, "{\"", "a safetensors file", false),
+/* What is no picture at all, besides the kinds base/magic.h knows. */
+static const dcls_magic others[] = {
+    DCLS_MAGIC(0, "PK\3\4", "a ZIP archive (or a PyTorch checkpoint)", false),
+    DCLS_MAGIC(0, "\x93NUMPY", "a NumPy array", false),
+    DCLS_MAGIC(0, "\x80\2", "a Python pickle", false),
+    DCLS_MAGIC(8, "{\"", "a safetensors file", false),
+    DCLS_MAGIC(0, "<svg", "an SVG drawing", false),
+    DCLS_MAGIC(0, "<!DOCTYPE", "an HTML page", false),
+    DCLS_MAGIC(0, "<!doctype", "an HTML page", false),
+    DCLS_MAGIC(0, "<html", "an HTML page", false),
+    DCLS_MAGIC(0, "<?xml", "an XML document", false),
+    /* The shortest marks come last: they may begin text as well. */
+    DCLS_MAGIC(0, "BM", "a BMP picture", true),
+    DCLS_MAGIC(0, "\xff\x0a", "a JPEG XL picture", true),
+    DCLS_MAGIC(0, "\0\0\1\0", "an icon file", true),
 };
 
 /* Valid UTF-8 without NUL, judged by the start, which must not be cut within a character. */
@@ -72,16 +38,13 @@ static dcls_status reject(dcls_context *ctx, const uint8_t *data, size_t size)
 {
     static const char known[] = "PNG, JPEG or PNM";
     if (size == 0) return dcls_fail(ctx, DCLS_ERR_FORMAT, "this is an empty file, not a %s picture", known);
-    for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
-        const struct mark *mark = &marks[i];
-        if (size < mark->offset + mark->length || memcmp(data + mark->offset, mark->bytes, mark->length) != 0)
-            continue;
-        if (!mark->picture) {
-            return dcls_fail(ctx, DCLS_ERR_FORMAT, "this is %s, not a %s picture", mark->phrase, known);
-        }
-        return dcls_fail(ctx, DCLS_ERR_UNSUPPORTED, "this is %s; only %s pictures are read", mark->phrase,
-                         known);
+    const dcls_magic *magic = dcls_magic_find(data, size);
+    if (!magic) magic = dcls_magic_find_in(others, sizeof others / sizeof *others, data, size);
+    if (magic && magic->picture) {
+        return dcls_fail(ctx, DCLS_ERR_UNSUPPORTED, "this is %s; only PNG, JPEG and PNM pictures are read",
+                         magic->phrase);
     }
+    if (magic) return dcls_fail(ctx, DCLS_ERR_FORMAT, "this is %s, not a %s picture", magic->phrase, known);
     if (looks_like_text(data, size))
         return dcls_fail(ctx, DCLS_ERR_FORMAT, "this is text, not a %s picture", known);
     return dcls_fail(ctx, DCLS_ERR_FORMAT, "this is not a %s picture", known);
