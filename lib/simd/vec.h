@@ -103,6 +103,11 @@ VEC_INLINE vec vec_sqrt(vec v)
     return _mm512_sqrt_ps(v);
 }
 
+VEC_INLINE vec vec_ldexp(vec v, vec n)
+{
+    return _mm512_scalef_ps(v, n);
+}
+
 #elif defined(VEC_AVX2)
 
 VEC_INLINE vec vec_set1(float x)
@@ -186,10 +191,7 @@ VEC_INLINE void vec_store(float *p, vec v)
 VEC_INLINE vec vec_load_n(const float *p, int n)
 {
     if (n == VEC_WIDTH) return vec_load(p);
-    vec v = vec_set1(0.0f);
-    for (int i = 0; i < n; i++)
-        v[i] = p[i];
-    return v;
+    return (vec){n > 0 ? p[0] : 0.0f, n > 1 ? p[1] : 0.0f, n > 2 ? p[2] : 0.0f, 0.0f};
 }
 
 VEC_INLINE void vec_store_n(float *p, vec v, int n)
@@ -198,8 +200,9 @@ VEC_INLINE void vec_store_n(float *p, vec v, int n)
         vec_store(p, v);
         return;
     }
-    for (int i = 0; i < n; i++)
-        p[i] = v[i];
+    if (n > 0) p[0] = v[0];
+    if (n > 1) p[1] = v[1];
+    if (n > 2) p[2] = v[2];
 }
 
 VEC_INLINE vec vec_fma(vec a, vec b, vec c)
@@ -235,6 +238,18 @@ VEC_INLINE vec vec_sqrt(vec v)
     return v;
 }
 
+#endif
+
+#if !defined(VEC_AVX512)
+/* v 2^n, rounded once; n whole, |n| <= 252. Two factors reach beyond the normal range. */
+VEC_INLINE vec vec_ldexp(vec v, vec n)
+{
+    vecu power =
+        (vecu)(n + vec_set1(0x1.8p23f)); /* n in the low bits; what stands above leaves by the shifts */
+    vecu half = (vecu)((veci)power >> 1);
+    vecu one = (vecu)vec_set1(1.0f);
+    return v * (vec)((half << 23) + one) * (vec)(((power - half) << 23) + one);
+}
 #endif
 
 VEC_INLINE vec vec_select(veci mask, vec yes, vec no)
