@@ -113,7 +113,8 @@ static dcls_status draw_strip(dcls_context *ctx, const struct layout *l, const d
     DCLS_TRY(dcls_canvas_create(ctx, l->width, l->height, paper, out));
     double step = column_width(l) + l->column_gap;
     for (int i = 0; i < legend->count; i++) {
-        double x = l->margin + i / l->rows * step, y = l->margin + i % l->rows * l->row;
+        int column = i / l->rows, row = i % l->rows;
+        double x = l->margin + column * step, y = l->margin + row * l->row;
         draw_entry(*out, l, &legend->entries[i], &lines[i], x, y);
     }
     dcls_status status = dcls_canvas_finish(ctx, *out);

@@ -93,13 +93,8 @@ dcls_status dcls_mask_from_logits(dcls_context *ctx, const float *logits, int64_
         return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "a mask needs at least one pixel");
     }
     int threads = dcls_context_threads(ctx);
-    struct argmax_job job = {.logits = logits,
-                             .classes = classes,
-                             .height = height,
-                             .width = width,
-                             .out_height = out_height,
-                             .out_width = out_width,
-                             .mask = mask};
+    struct argmax_job job = {logits, classes, height, width, out_height, out_width, NULL, NULL, NULL};
+    job.mask = mask;
     dcls_status status = DCLS_ERR_MEMORY;
     job.best = dcls_alloc(ctx, (size_t)threads * sizeof *job.best, (size_t)out_width);
     if (!job.best) goto done;

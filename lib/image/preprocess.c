@@ -90,7 +90,6 @@ static dcls_status make_geometry(dcls_context *ctx, const dcls_preprocess *p, in
     resized_size(p, g, width, height);
     crop_span(&g->x, p->crop_width);
     crop_span(&g->y, p->crop_height);
-    /* The tensor takes 4 bytes a value; dcls_image_check_size counts 3 of 12 for RGB. */
     uint64_t limit = dcls_context_limit(ctx, DCLS_LIMIT_PIXELS), pixels;
     if (__builtin_mul_overflow((uint64_t)g->x.length, (uint64_t)g->y.length, &pixels) || pixels > limit) {
         return dcls_fail(ctx, DCLS_ERR_LIMIT,
@@ -104,7 +103,7 @@ static dcls_status make_geometry(dcls_context *ctx, const dcls_preprocess *p, in
 dcls_status dcls_preprocess_size(dcls_context *ctx, const dcls_preprocess *preprocess, int64_t image_width,
                                  int64_t image_height, int64_t *height, int64_t *width)
 {
-    struct geometry g;
+    struct geometry g = {0};
     DCLS_TRY(make_geometry(ctx, preprocess, image_width, image_height, &g));
     *height = g.y.length;
     *width = g.x.length;
@@ -143,7 +142,7 @@ static void write_channel(const dcls_preprocess *p, const struct geometry *g, co
 dcls_status dcls_preprocess_run(dcls_context *ctx, const dcls_preprocess *preprocess, const dcls_image *image,
                                 float *tensor)
 {
-    struct geometry g;
+    struct geometry g = {0};
     DCLS_TRY(make_geometry(ctx, preprocess, image->width, image->height, &g));
     size_t pixels = (size_t)image->width * (size_t)image->height;
     uint8_t *gray = NULL, *window = NULL;

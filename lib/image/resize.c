@@ -71,8 +71,8 @@ static double support_of(const struct axis_request *r)
 
 static dcls_status too_large(dcls_context *ctx)
 {
-    return dcls_fail(ctx, DCLS_ERR_LIMIT,
-                     "resizing the picture would take more memory than the limit allows");
+    dcls_fail(ctx, DCLS_ERR_LIMIT, "resizing the picture would take more memory than the limit allows");
+    return DCLS_ERR_LIMIT;
 }
 
 /* The weights of one output cell: doubles in `exact`, then rounded to fixed point, halves away from zero. */
@@ -234,8 +234,10 @@ static void nearest_cells(int64_t from, int64_t to, int64_t first, int64_t count
     double scale = (double)from / (double)to, at = scale * 0.5;
     for (int64_t i = 0; i < first; i++)
         at += scale;
-    for (int64_t i = 0; i < count; i++, at += scale)
+    for (int64_t i = 0; i < count; i++) {
         cells[i] = (int64_t)at < from ? (int64_t)at : from - 1;
+        at += scale;
+    }
 }
 
 static dcls_status run_nearest(dcls_context *ctx, const dcls_resize *r, uint8_t *out)

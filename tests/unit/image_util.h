@@ -35,6 +35,18 @@ static inline void for_lines(const char *name, void (*each)(dcls_context *ctx, c
     assert_true(count > 0);
 }
 
+/* The decimal numbers of a line, separated by spaces, which must be exactly `count`. */
+static inline void read_numbers(const char *text, int64_t *numbers, int count)
+{
+    for (int i = 0; i < count; i++) {
+        char *end;
+        numbers[i] = strtoll(text, &end, 10);
+        assert_true(end != text);
+        text = end;
+    }
+    assert_int_equal(text[strspn(text, " ")], 0);
+}
+
 /* A picture that stands in a file of the test's own. */
 static inline dcls_image *load_picture(dcls_context *ctx, const char *path)
 {

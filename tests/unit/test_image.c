@@ -7,14 +7,17 @@
 
 struct good {
     char name[64];
-    int width, height;
+    int64_t width, height;
     size_t offset;
 };
 
 static struct good parse_good(const char *line)
 {
-    struct good good;
-    assert_int_equal(sscanf(line, "%63s %d %d %zu", good.name, &good.width, &good.height, &good.offset), 4);
+    int64_t numbers[3];
+    int length = (int)strcspn(line, " ");
+    read_numbers(line + length, numbers, 3);
+    struct good good = {.width = numbers[0], .height = numbers[1], .offset = (size_t)numbers[2]};
+    snprintf(good.name, sizeof good.name, "%.*s", length, line);
     return good;
 }
 

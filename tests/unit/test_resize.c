@@ -47,48 +47,45 @@ static void check_tensor(const char *name, const dcls_preprocess *p, int64_t pix
 static void check_resize(dcls_context *ctx, const char *line, void *arg)
 {
     const dcls_bytes *data = arg;
+    enum { WIDTH, HEIGHT, TO_WIDTH, TO_HEIGHT, CHANNELS, FROM, TO, COUNT };
     char filter[16];
-    int width, height, to_width, to_height, channels;
-    size_t from, to;
+    int64_t n[COUNT];
     if (strncmp(line, "crop", 4) == 0) return;
-    assert_int_equal(sscanf(line, "%15s %d %d %d %d %d %zu %zu", filter, &width, &height, &to_width,
-                            &to_height, &channels, &from, &to),
-                     8);
+    snprintf(filter, sizeof filter, "%.*s", (int)strcspn(line, " "), line);
+    read_numbers(line + strlen(filter), n, COUNT);
     dcls_preprocess p = plain();
     p.resize = DCLS_RESIZE_EXACT;
-    p.resize_width = to_width;
-    p.resize_height = to_height;
+    p.resize_width = n[TO_WIDTH];
+    p.resize_height = n[TO_HEIGHT];
     p.filter = filter_named(filter);
-    p.channels = channels;
+    p.channels = (int)n[CHANNELS];
     int64_t h, w;
-    float *tensor = run(ctx, &p, width, height, data->data + from, &h, &w);
-    assert_int_equal(h, to_height);
-    assert_int_equal(w, to_width);
-    check_tensor(line, &p, h * w, tensor, data->data + to);
+    float *tensor = run(ctx, &p, (int)n[WIDTH], (int)n[HEIGHT], data->data + n[FROM], &h, &w);
+    assert_int_equal(h, n[TO_HEIGHT]);
+    assert_int_equal(w, n[TO_WIDTH]);
+    check_tensor(line, &p, h * w, tensor, data->data + n[TO]);
     free(tensor);
 }
 
 static void check_crop(dcls_context *ctx, const char *line, void *arg)
 {
     const dcls_bytes *data = arg;
-    int size, crop_height, crop_width, width, height;
-    size_t from, to;
+    enum { SIZE, CROP_HEIGHT, CROP_WIDTH, WIDTH, HEIGHT, FROM, TO, COUNT };
+    int64_t n[COUNT];
     if (strncmp(line, "crop", 4) != 0) return;
-    assert_int_equal(sscanf(line, "crop %d %d %d %d %d %zu %zu", &size, &crop_height, &crop_width, &width,
-                            &height, &from, &to),
-                     7);
+    read_numbers(line + 4, n, COUNT);
     dcls_preprocess p = plain();
-    p.resize = size ? DCLS_RESIZE_SHORTER : DCLS_RESIZE_NONE;
-    p.resize_height = size;
-    p.crop_height = crop_height;
-    p.crop_width = crop_width;
+    p.resize = n[SIZE] ? DCLS_RESIZE_SHORTER : DCLS_RESIZE_NONE;
+    p.resize_height = n[SIZE];
+    p.crop_height = n[CROP_HEIGHT];
+    p.crop_width = n[CROP_WIDTH];
     memcpy(p.mean, (float[]){0.485f, 0.456f, 0.406f}, sizeof p.mean);
     memcpy(p.std, (float[]){0.229f, 0.224f, 0.225f}, sizeof p.std);
     int64_t h, w;
-    float *tensor = run(ctx, &p, width, height, data->data + from, &h, &w);
-    assert_int_equal(h, crop_height);
-    assert_int_equal(w, crop_width);
-    check_tensor(line, &p, h * w, tensor, data->data + to);
+    float *tensor = run(ctx, &p, (int)n[WIDTH], (int)n[HEIGHT], data->data + n[FROM], &h, &w);
+    assert_int_equal(h, n[CROP_HEIGHT]);
+    assert_int_equal(w, n[CROP_WIDTH]);
+    check_tensor(line, &p, h * w, tensor, data->data + n[TO]);
     free(tensor);
 }
 
