@@ -49,9 +49,15 @@ static bool is_nan(float_layout l, uint64_t bits)
 
 static bool parse_nan(float_layout l, const char *text, uint64_t *bits)
 {
-    int digits = l.bits / 4, length = 0;
-    return strlen(text) == (size_t)digits && sscanf(text, "%16" SCNx64 "%n", bits, &length) == 1 &&
-           length == digits && is_nan(l, *bits);
+    static const char digits[] = "0123456789abcdef";
+    *bits = 0;
+    if (strlen(text) != (size_t)l.bits / 4) return false;
+    for (; *text != '\0'; text++) {
+        const char *digit = strchr(digits, *text);
+        if (digit == NULL) return false;
+        *bits = *bits << 4 | (uint64_t)(digit - digits);
+    }
+    return is_nan(l, *bits);
 }
 
 static bool parse_word(float_layout l, const char *text, uint64_t *bits)

@@ -23,7 +23,6 @@ typedef enum state {
 typedef struct scanner {
     dcls_context *ctx;
     const char *start, *at, *end;
-    char *copy;
     const dcls_json_raw_spec *spec;
     dcls_json_scan *out;
     char closers[DCLS_JSON_DEPTH]; /* the bracket each open level waits for */
@@ -141,7 +140,7 @@ static size_t scan_digits(scanner *s)
  * written back in at most 32 characters. */
 static dcls_status check_long_number(scanner *s, const char *text, size_t length)
 {
-    char *copy = s->copy + (text - s->start);
+    char *copy = s->out->copy + (text - s->start);
     char after = copy[length], shorter[32];
     double value = 0;
     copy[length] = '\0';
@@ -232,7 +231,7 @@ static void close_raw(scanner *s)
 {
     dcls_json_raw_range *range = &s->out->raws[s->out->raw_count - 1];
     range->length = (size_t)(s->at - s->start) + 1 - range->offset;
-    memset(s->copy + range->offset + 1, ' ', range->length - 2);
+    memset(s->out->copy + range->offset + 1, ' ', range->length - 2);
     s->raw_depth = 0;
 }
 
@@ -327,17 +326,13 @@ static dcls_status scan_all(scanner *s)
 }
 
 dcls_status dcls_json_scan_text(dcls_context *ctx, const char *text, size_t size,
-                                const dcls_json_raw_spec *spec, char *copy, dcls_json_scan *out)
+                                const dcls_json_raw_spec *spec, dcls_json_scan *scan)
 {
-    scanner s = {
-        .ctx = ctx, .start = text, .at = text, .end = text + size, .copy = copy, .spec = spec, .out = out};
-    *out = (dcls_json_scan){0};
+    scanner s = {.ctx = ctx, .start = text, .at = text, .end = text + size, .spec = spec, .out = scan};
     if (size >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0)
         return dcls_fail(ctx, DCLS_ERR_FORMAT, "JSON must not begin with a byte order mark");
     if (!dcls_utf8_valid(text, size)) return dcls_fail(ctx, DCLS_ERR_FORMAT, "JSON text is not valid UTF-8");
-    dcls_status status = scan_all(&s);
-    if (status != DCLS_OK) dcls_json_scan_free(out);
-    return status;
+    return scan_all(&s);
 }
 
 void dcls_json_scan_free(dcls_json_scan *scan)

@@ -204,7 +204,7 @@ static void copy_element(unsigned char *to, const unsigned char *from, size_t si
 static void copy_data(const npy *n, unsigned char *to)
 {
     const dcls_tensor *t = &n->tensor;
-    size_t size = dcls_dtype_size(t->dtype), stride[DCLS_MAX_DIMS], step = size;
+    size_t size = dcls_dtype_size(t->dtype), stride[DCLS_MAX_DIMS] = {0}, step = size;
     int64_t index[DCLS_MAX_DIMS] = {0};
     const unsigned char *from = n->data;
     for (int i = 0; i < t->ndim; i++) {

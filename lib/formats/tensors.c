@@ -61,7 +61,7 @@ static dcls_status check_tensor(dcls_context *ctx, const dcls_tensor *tensor, si
 
 dcls_status dcls_tensors_add(dcls_context *ctx, dcls_tensors *set, const dcls_tensor *tensor)
 {
-    size_t nbytes;
+    size_t nbytes = 0;
     bool found;
     DCLS_TRY(check_tensor(ctx, tensor, &nbytes));
     DCLS_TRY(dcls_grow(ctx, &set->items, &set->capacity, set->count + 1, sizeof *set->items));
@@ -81,7 +81,7 @@ dcls_status dcls_tensors_add_new(dcls_context *ctx, dcls_tensors *set, const cha
                                  int ndim, const int64_t *shape, void **data)
 {
     dcls_tensor tensor = {.name = name, .dtype = dtype, .ndim = ndim};
-    size_t nbytes;
+    size_t nbytes = 0;
     if (ndim > 0 && ndim <= DCLS_MAX_DIMS) memcpy(tensor.shape, shape, (size_t)ndim * sizeof *shape);
     DCLS_TRY(check_tensor(ctx, &tensor, &nbytes));
     void *block = dcls_alloc(ctx, nbytes, 1);
