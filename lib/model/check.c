@@ -120,21 +120,32 @@ static dcls_status pad_same(dcls_context *ctx, dcls_window *w)
     return DCLS_OK;
 }
 
-/* Spreads stride, padding and dilation over the dimensions of a window whose kernel is known. */
+static dcls_status fill_padding(dcls_context *ctx, dcls_draft_node *draft, int ndim)
+{
+    dcls_window *w = &draft->node.window;
+    if (w->pad_before[0] == DCLS_PAD_SAME) return pad_same(ctx, w);
+    if (w->pad_before[0] == DCLS_PAD_HALF)
+        for (int i = 0; i < ndim; i++)
+            w->pad_before[i] = w->kernel[i] / 2;
+    else
+        DCLS_TRY(spread(ctx, draft, DCLS_ATTR_PADDING, ndim, w->pad_before));
+    memcpy(w->pad_after, w->pad_before, sizeof w->pad_after);
+    return DCLS_OK;
+}
+
+/* Spreads stride, padding and dilation over the dimensions of a window whose kernel is known. Dimensions it
+ * does not have become those of a 1x1 window. */
 static dcls_status fill_window(dcls_context *ctx, dcls_draft_node *draft, int ndim)
 {
     dcls_window *w = &draft->node.window;
     w->ndim = ndim;
     DCLS_TRY(spread(ctx, draft, DCLS_ATTR_STRIDE, ndim, w->stride));
     DCLS_TRY(spread(ctx, draft, DCLS_ATTR_DILATION, ndim, w->dilation));
-    if (w->pad_before[0] == DCLS_PAD_SAME) return pad_same(ctx, w);
-    if (w->pad_before[0] == DCLS_PAD_HALF) {
-        for (int i = 0; i < ndim; i++)
-            w->pad_before[i] = w->kernel[i] / 2;
-    } else {
-        DCLS_TRY(spread(ctx, draft, DCLS_ATTR_PADDING, ndim, w->pad_before));
+    DCLS_TRY(fill_padding(ctx, draft, ndim));
+    for (int i = ndim; i < DCLS_MAX_SPATIAL; i++) {
+        w->kernel[i] = w->stride[i] = w->dilation[i] = 1;
+        w->pad_before[i] = w->pad_after[i] = 0;
     }
-    memcpy(w->pad_after, w->pad_before, sizeof w->pad_after);
     return DCLS_OK;
 }
 
