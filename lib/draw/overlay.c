@@ -26,19 +26,18 @@ struct overlay {
     uint8_t *row;  /* [width, 3] */
 };
 
-/* ---- legend
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- legend ---- */
 
 struct present {
     int64_t pixels;
-    int class;
+    int index;
 };
 
 static int by_share(const void *a, const void *b)
 {
     const struct present *p = a, *q = b;
     if (p->pixels != q->pixels) return p->pixels < q->pixels ? 1 : -1;
-    return p->class - q->class;
+    return p->index - q->index;
 }
 
 /* Classes in the mask, largest first; returns their number. */
@@ -71,22 +70,21 @@ static dcls_status make_legend(dcls_context *ctx, struct overlay *o, int64_t *he
     char numbers[CLASSES][LABEL_BYTES];
     int count = count_classes(o->mask, pixels, present);
     for (int i = 0; i < count; i++) {
-        int class = present[i].class;
-        if (class >= options->colors) {
-            return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "class %d has no colour in a palette of %d", class,
+        int index = present[i].index;
+        if (index >= options->colors) {
+            return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "class %d has no colour in a palette of %d", index,
                              options->colors);
         }
-        snprintf(numbers[i], LABEL_BYTES, "%d", class);
-        entries[i].label = options->labels ? options->labels[class] : numbers[i];
+        snprintf(numbers[i], LABEL_BYTES, "%d", index);
+        entries[i].label = options->labels ? options->labels[index] : numbers[i];
         entries[i].share = (double)present[i].pixels / (double)pixels;
-        memcpy(entries[i].rgb, options->palette + (size_t) class * 3, 3);
+        memcpy(entries[i].rgb, options->palette + (size_t)index * 3, 3);
     }
     const dcls_legend legend = {entries, count, o->image->width, text_size(o->image)};
     return dcls_legend_draw(ctx, &legend, &o->legend, &o->legend_width, height);
 }
 
-/* ---- picture
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- picture ---- */
 
 /* True if a pixel of another class lies up to border_width to the right or below: borders are drawn on one
  * side only. */

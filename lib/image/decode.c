@@ -7,7 +7,7 @@
 #include "base/text.h"
 #include "image/image.h"
 
-/* What is no picture at all, besides the kinds base/magic.h knows. */
+/* Kinds besides those base/magic.h knows. */
 static const dcls_magic others[] = {
     DCLS_MAGIC(0, "PK\3\4", "a ZIP archive (or a PyTorch checkpoint)", false),
     DCLS_MAGIC(0, "\x93NUMPY", "a NumPy array", false),

@@ -84,8 +84,7 @@ const uint8_t *dcls_image_pixels(const dcls_image *image)
     return image->pixels;
 }
 
-/* ---- orientation
- * --------------------------------------------------------------------------------------------- */
+/* ---- orientation ---- */
 
 /* Where pixel (x, y) of the upright picture comes from: first + x * step_x + y * step_y, in pixels. */
 struct walk {

@@ -88,8 +88,7 @@ static void on_progress(j_common_ptr common)
     }
 }
 
-/* Encoders write about 10 scans. 100 are let through where the picture is small, 20 where that would take
- * long. */
+/* Encoders write about 10 scans. Small pictures may have 100, large ones 20. */
 static int scan_limit(uint64_t pixels)
 {
     const uint64_t scan_pixels = UINT64_C(3000000000);
@@ -97,8 +96,7 @@ static int scan_limit(uint64_t pixels)
     return scans > 100 ? 100 : scans < 20 ? 20 : (int)scans;
 }
 
-/* Bytes libjpeg holds besides the picture: all coefficients where the file has several scans, else some rows.
- */
+/* What libjpeg holds besides the picture: all coefficients of a file of several scans, else a few rows. */
 static uint64_t decoder_bytes(struct jpeg_decompress_struct *cinfo)
 {
     uint64_t width = cinfo->image_width, height = cinfo->image_height,

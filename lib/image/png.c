@@ -63,8 +63,7 @@ static dcls_status out_of_memory(struct png_job *job)
     return job->status = dcls_fail(job->ctx, DCLS_ERR_MEMORY, "out of memory");
 }
 
-/* ---- reading
- * ------------------------------------------------------------------------------------------------- */
+/* ---- reading ---- */
 
 static void on_read(png_structp png, png_bytep to, size_t count)
 {
@@ -179,8 +178,7 @@ dcls_status dcls_png_decode(dcls_context *ctx, const uint8_t *data, size_t size,
     return DCLS_OK;
 }
 
-/* ---- writing
- * ------------------------------------------------------------------------------------------------- */
+/* ---- writing ---- */
 
 static void on_write(png_structp png, png_bytep data, size_t count)
 {

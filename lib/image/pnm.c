@@ -74,8 +74,7 @@ static dcls_status read_number(struct pnm *p, const char *what, int64_t max, int
     return DCLS_OK;
 }
 
-/* After the magic: width, height, maxval except for bitmaps; one white space ends the header of binary kinds.
- */
+/* After the magic: width, height, maxval except for bitmaps. One white space ends a binary header. */
 static dcls_status read_header(struct pnm *p)
 {
     int64_t maxval = 1;

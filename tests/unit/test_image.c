@@ -1,9 +1,7 @@
-/* Decoding: every picture of tests/fixtures/images/good gives Pillow's pixels, every one of bad its message.
- */
+/* Decoding: the pictures of tests/fixtures/images/good give Pillow's pixels, those of bad their messages. */
 #include "tests/unit/image_util.h"
 
-/* ---- good pictures
- * -------------------------------------------------------------------------------------------------- */
+/* ---- good pictures ---- */
 
 struct good {
     char name[64];
@@ -106,8 +104,7 @@ static void flipped_bits_do_no_harm(void **state)
     for_lines("good.txt", check_flipped, *state, NULL);
 }
 
-/* ---- bad pictures
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- bad pictures ---- */
 
 static dcls_status status_named(const char *name)
 {
@@ -133,8 +130,7 @@ static void bad_pictures_are_explained(void **state)
     for_lines("bad.txt", check_bad, *state, NULL);
 }
 
-/* ---- limits and the rest
- * ------------------------------------------------------------------------------------------ */
+/* ---- limits and the rest ---- */
 
 static void limits_hold_before_memory_is_taken(void **state)
 {

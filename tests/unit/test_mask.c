@@ -6,8 +6,7 @@
 #include "base/palette.h"
 #include "draw/canvas.h"
 
-/* ---- argmax
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- argmax ---- */
 
 static void ties_and_nan(void **state)
 {
@@ -72,8 +71,7 @@ static void logits_are_resized_first(void **state)
     }
 }
 
-/* ---- palette and PNG
- * ------------------------------------------------------------------------------------------------ */
+/* ---- palette and PNG ---- */
 
 static void voc_colours(void **state)
 {
@@ -129,8 +127,7 @@ static void bad_masks_leave_no_file(void **state)
     assert_int_equal(rmdir(dir.path), 0); /* empty */
 }
 
-/* ---- overlay
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- overlay ---- */
 
 /* False, after saying so, where nothing can be drawn. */
 static bool can_draw(dcls_context *ctx)

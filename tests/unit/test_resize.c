@@ -1,5 +1,4 @@
-/* Resize, crop and normalisation against results of Pillow and torchvision in tests/fixtures/images/resize.*.
- */
+/* Resize, crop and normalisation against Pillow's and torchvision's, in tests/fixtures/images/resize.*. */
 #include "tests/unit/image_util.h"
 
 #include <math.h>
