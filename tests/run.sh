@@ -12,7 +12,6 @@ case $build in /*) ;; *) build=$PWD/$build ;; esac
 export DCLS_BUILD=$build DCLS=$build/dcls DCLS_SHARED=${DCLS_SHARED:-$PWD/../shared}
 export CMOCKA_MESSAGE_OUTPUT=TAP
 export LSAN_OPTIONS=${LSAN_OPTIONS:-suppressions=$PWD/tests/lsan.supp:print_suppressions=0}
-export LSAN_OPTIONS=${LSAN_OPTIONS-suppressions=$PWD/tests/lsan.supp:print_suppressions=0}
 logs=$(mktemp -d) || exit 2
 trap 'rm -rf "$logs"' EXIT
 
