@@ -83,15 +83,15 @@ static dcls_status window_size(const infer *in, const dcls_window *w, int i, int
     if (size == DCLS_ANY) return DCLS_OK;
     DCLS_TRY(check_pad_mode(in, w, i, size));
     const int64_t reach = w->dilation[i] * (w->kernel[i] - 1) + 1; /* at most 2^40: no overflow */
+    const int64_t excess = w->ceil_mode ? w->stride[i] - 1 : 0;
     int64_t padded = 0;
-    if (!dcls_add_i64(size, w->pad_before[i] + w->pad_after[i], &padded))
+    if (!dcls_add_i64(size, w->pad_before[i] + w->pad_after[i] + excess, &padded))
         return dcls_fail(in->ctx, DCLS_ERR_LIMIT, "its padded input is too large");
     if (padded < reach)
         return dcls_fail(in->ctx, in->status, "its window of %lld is larger than the padded input of %lld",
-                         (long long)reach, (long long)padded);
+                         (long long)reach, (long long)(padded - excess));
     *out = (padded - reach) / w->stride[i] + 1;
-    const int64_t rest = (padded - reach) % w->stride[i];
-    if (w->ceil_mode && rest > 0 && *out * w->stride[i] < size + w->pad_before[i]) ++*out;
+    if (w->ceil_mode && (*out - 1) * w->stride[i] >= size + w->pad_before[i]) --*out;
     return DCLS_OK;
 }
 
