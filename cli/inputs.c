@@ -15,6 +15,7 @@ struct cli_inputs {
     cli_operands operands;
     int next_operand;
     FILE *list; /* NUL-separated names, or NULL */
+    bool list_failed;
     const char *list_name;
     const char *directory; /* the one being walked; a word of operands or of name */
     char *name;            /* memory of the last name read from list */
@@ -167,8 +168,8 @@ static bool next_from_list(cli_inputs *inputs, cli_input *out, const char **name
         *name = inputs->name;
         return true;
     }
-    if (!ferror(inputs->list)) return false;
-    clearerr(inputs->list);
+    if (!ferror(inputs->list) || inputs->list_failed) return false;
+    inputs->list_failed = true;
     give_error(out, inputs->list_name, CLI_IO, cli_format("cannot read: %s", strerror(errno)));
     return true;
 }
