@@ -66,11 +66,11 @@ static dcls_draft_node *add_node(dcls_builder *b, dcls_op op, const char *other,
     return node;
 }
 
-/* Gives a node the tensor PREFIX.SLOT if the state dict has it. */
-static void take_tensor(dcls_builder *b, dcls_draft_node *node, dcls_slot slot, const char *fallback)
+/* Gives a node the tensor NAME.SLOT if the state dict has it. */
+static void take_tensor(dcls_builder *b, dcls_draft_node *node, dcls_slot slot)
 {
     const dcls_tensor *tensor = dcls_build_find(b, "%s.%s", node->node.name, dcls_slot_name(slot));
-    node->tensor[slot] = tensor != NULL ? tensor->name : fallback;
+    if (tensor != NULL) node->tensor[slot] = tensor->name;
 }
 
 dcls_draft_node *dcls_build_op(dcls_builder *b, dcls_op op, const char *fmt, ...)
@@ -100,7 +100,7 @@ void dcls_build_norm(dcls_builder *b, dcls_op op, double eps, const char *fmt, .
     node->node.eps = (float)eps;
     const unsigned slots = dcls_op_describe(op)->needs | dcls_op_describe(op)->may;
     for (int slot = 0; slot < DCLS_SLOT_COUNT; slot++)
-        if ((slots >> slot) & 1) take_tensor(b, node, (dcls_slot)slot, NULL);
+        if ((slots >> slot) & 1) take_tensor(b, node, (dcls_slot)slot);
 }
 
 void dcls_build_layer_scale(dcls_builder *b, const char *fmt, ...)
@@ -117,8 +117,8 @@ void dcls_build_linear(dcls_builder *b, const char *fmt, ...)
     dcls_draft_node *node = add_node(b, DCLS_OP_LINEAR, NULL, name.text);
     const dcls_tensor *weight = dcls_build_tensor(b, "%s.weight", name.text);
     if (node == NULL || weight == NULL) return;
-    take_tensor(b, node, DCLS_SLOT_WEIGHT, NULL);
-    take_tensor(b, node, DCLS_SLOT_BIAS, NULL);
+    take_tensor(b, node, DCLS_SLOT_WEIGHT);
+    take_tensor(b, node, DCLS_SLOT_BIAS);
     b->channels = weight->shape[0];
 }
 
@@ -148,21 +148,26 @@ static void set_window(dcls_draft_node *node, const dcls_conv_form *form, const 
         dcls_attr_set_int(node, DCLS_ATTR_DILATION, form->dilation);
 }
 
+static void take_positions(dcls_builder *b, dcls_draft_node *node, const dcls_conv_form *form)
+{
+    take_tensor(b, node, DCLS_SLOT_P);
+    take_tensor(b, node, DCLS_SLOT_SIG);
+    if (form->P != NULL) node->tensor[DCLS_SLOT_P] = form->P;
+    if (form->SIG != NULL) node->tensor[DCLS_SLOT_SIG] = form->SIG;
+}
+
 void dcls_build_conv(dcls_builder *b, dcls_conv_form form, const char *fmt, ...)
 {
     KEY_FROM(name, fmt);
     const dcls_tensor *weight = dcls_build_tensor(b, "%s.weight", name.text);
     if (b->status != DCLS_OK || weight == NULL) return;
     if (weight->ndim == 2) reshape_matrix(b, weight->name);
-    const bool dcls = weight->ndim == 3 && (form.P != NULL || dcls_build_find(b, "%s.P", name.text) != NULL);
+    const bool dcls = dcls_build_find(b, "%s.P", name.text) != NULL || (form.P != NULL && weight->ndim == 3);
     dcls_draft_node *node = add_node(b, dcls ? DCLS_OP_DCLS : DCLS_OP_CONV, NULL, name.text);
     if (node == NULL) return;
-    take_tensor(b, node, DCLS_SLOT_WEIGHT, NULL);
-    take_tensor(b, node, DCLS_SLOT_BIAS, NULL);
-    if (dcls) {
-        take_tensor(b, node, DCLS_SLOT_P, form.P);
-        take_tensor(b, node, DCLS_SLOT_SIG, form.SIG);
-    }
+    take_tensor(b, node, DCLS_SLOT_WEIGHT);
+    take_tensor(b, node, DCLS_SLOT_BIAS);
+    if (dcls) take_positions(b, node, &form);
     set_window(node, &form, weight);
     const int64_t in = weight->ndim > 1 ? weight->shape[1] : 0;
     if (in > 0 && b->channels % in == 0 && b->channels / in <= INT32_MAX)

@@ -40,7 +40,7 @@ void dcls_build_fail(dcls_builder *b, const char *fmt, ...) DCLS_PRINTF(2, 3);
 typedef struct dcls_conv_form {
     int stride, padding, dilation; /* 0: stride of the kernel's size, padding 0, dilation 1 */
     bool same;                     /* padding that keeps the size */
-    const char *P, *SIG;           /* names of tensors to use when its own are missing */
+    const char *P, *SIG;           /* names of tensors shared with other layers, used in place of its own */
 } dcls_conv_form;
 
 /* A convolution, or a DCLS layer with padding floor(D / 2) where there is a P beside the weight. Groups
