@@ -245,7 +245,7 @@ dcls_status dcls_safetensors_read(dcls_context *ctx, dcls_bytes *bytes, dcls_ten
     bool in_place = false;
     *out = NULL;
     dcls_status status = read_bytes(ctx, bytes, out, &in_place);
-    if (in_place)
+    if (status == DCLS_OK && in_place)
         status = dcls_tensors_own(ctx, *out, bytes->data);
     else
         free(bytes->data);

@@ -1,0 +1,186 @@
+/* Reading and writing weights when memory runs out: every single allocation fails once. Each time the answer
+ * must be DCLS_ERR_MEMORY, and everything that was taken must have been given back. */
+#include "format_util.h"
+
+#include <errno.h>
+
+#include "formats/formats.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#define HAVE_SANITIZER 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define HAVE_SANITIZER 1
+#endif
+#endif
+
+static long fail_at = -1, seen,
+            live; /* which allocation fails, how many there were, how many are not freed */
+
+#ifndef HAVE_SANITIZER
+/* The program's own definitions take the place of the C library's, also for the libraries it uses. */
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t nmemb, size_t size);
+void *__libc_realloc(void *old, size_t size);
+void *__libc_memalign(size_t alignment, size_t size);
+void __libc_free(void *memory);
+
+static int fails(void)
+{
+    if (fail_at < 0 || seen++ != fail_at) return 0;
+    errno = ENOMEM;
+    return 1;
+}
+
+static void *counted(void *memory)
+{
+    live += memory != NULL;
+    return memory;
+}
+
+void *malloc(size_t size)
+{
+    return fails() ? NULL : counted(__libc_malloc(size));
+}
+
+void *calloc(size_t nmemb, size_t size)
+{
+    return fails() ? NULL : counted(__libc_calloc(nmemb, size));
+}
+
+void *realloc(void *ptr, size_t size)
+{
+    if (fails()) return NULL;
+    void *memory = __libc_realloc(ptr, size);
+    live += ptr == NULL && memory != NULL;
+    return memory;
+}
+
+void *aligned_alloc(size_t alignment, size_t size)
+{
+    return fails() ? NULL : counted(__libc_memalign(alignment, size));
+}
+
+void free(void *ptr)
+{
+    live -= ptr != NULL;
+    __libc_free(ptr);
+}
+#endif
+
+static void require_interposition(void)
+{
+#ifdef HAVE_SANITIZER
+    print_message("the sanitizer has the allocator for itself\n");
+    skip();
+#endif
+}
+
+/* ---- files to read ---- */
+
+static dcls_tensors *make_set(dcls_context *ctx, size_t count)
+{
+    dcls_tensors *set;
+    void *data;
+    char name[32];
+    assert_ok(ctx, dcls_tensors_create(ctx, "", &set));
+    assert_ok(
+        ctx, dcls_tensors_set_meta(ctx, set, DCLS_META_MODEL, "{\"nodes\": [{\"op\": \"relu\", \"n\": 1}]}"));
+    assert_ok(ctx, dcls_tensors_set_meta(ctx, set, "key", "value"));
+    for (size_t i = 0; i < count; i++) {
+        snprintf(name, sizeof name, "t%zu", i);
+        assert_ok(ctx, dcls_tensors_add_new(ctx, set, name, DCLS_F16, 2, (const int64_t[]){1, 5}, &data));
+        memset(data, (int)i, 10);
+    }
+    return set;
+}
+
+/* The path of a file of so many tensors; the caller frees it. Odd sizes: half of the tensors have to be
+ * moved. */
+static char *make_file(dcls_context *ctx, temp_dir *t, const char *name, size_t count)
+{
+    dcls_tensors *set = make_set(ctx, count);
+    assert_ok(ctx, dcls_tensors_write(ctx, set, temp_file(t, name)));
+    dcls_tensors_destroy(set);
+    return strdup(t->file);
+}
+
+/* ---- the torture ---- */
+
+typedef dcls_status attempt_fn(dcls_context *ctx, void *arg);
+
+static void torture(dcls_context *ctx, const char *what, attempt_fn *attempt, void *arg)
+{
+    dcls_status status = DCLS_ERR_MEMORY;
+    long k = 0;
+    for (; status != DCLS_OK && k < 10000; k++) {
+        seen = live = 0;
+        fail_at = k;
+        status = attempt(ctx, arg);
+        fail_at = -1;
+        if (live != 0) fail_msg("%s: %ld blocks lost when allocation %ld failed", what, live, k);
+        if (status != DCLS_OK) check_outcome(ctx, what, status, DCLS_ERR_MEMORY, "memory");
+    }
+    assert_int_equal(status, DCLS_OK);
+    if (k < 4) fail_msg("%s: only %ld allocations were seen", what, k);
+}
+
+static dcls_status load(dcls_context *ctx, void *path)
+{
+    dcls_tensors *set = (dcls_tensors *)1;
+    dcls_status status = dcls_tensors_load_file(ctx, path, &set);
+    if (status == DCLS_OK)
+        dcls_tensors_destroy(set);
+    else if (set != NULL)
+        fail_msg("a set in spite of failure");
+    return status;
+}
+
+typedef struct write_job {
+    const dcls_tensors *set;
+    const char *path;
+} write_job;
+
+static dcls_status write_set(dcls_context *ctx, void *arg)
+{
+    const write_job *job = arg;
+    return dcls_tensors_write(ctx, job->set, job->path);
+}
+
+static void test_load(void **state)
+{
+    static const struct {
+        const char *name;
+        size_t tensors;
+    } files[] = {{"a.bin", 40}, {"b.bin", 1}, {"a.json", 20}, {"a.npy", 1}};
+    require_interposition();
+    temp_dir t = make_temp_dir();
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        char *path = make_file(*state, &t, files[i].name, files[i].tensors);
+        torture(*state, files[i].name, load, path);
+        remove(path);
+        free(path);
+    }
+    rmdir(t.path);
+}
+
+static void test_write(void **state)
+{
+    static const char *const names[] = {"a.bin", "a.json", "a.npy"};
+    require_interposition();
+    temp_dir t = make_temp_dir();
+    for (size_t i = 0; i < 3; i++) {
+        dcls_tensors *set = make_set(*state, i == 2 ? 1 : 40);
+        write_job job = {set, temp_file(&t, names[i])};
+        torture(*state, names[i], write_set, &job);
+        remove(t.file);
+        dcls_tensors_destroy(set);
+    }
+    rmdir(t.path);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {CONTEXT_TEST(test_load), CONTEXT_TEST(test_write)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
