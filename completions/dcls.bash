@@ -1,0 +1,85 @@
+# bash completion for dcls
+
+_dcls_builtins() {
+  dcls --version 2>/dev/null | sed -n 's/^built-in models: //p' | tr -d ' ' | tr ',' '\n' | sed 's/^/builtin:/'
+}
+
+# Files and built-in models. A colon breaks words, so behind one only the name is offered.
+_dcls_models() {
+  local names
+  names=$(_dcls_builtins)
+  if [[ $cur == : || ${COMP_WORDS[COMP_CWORD - 1]} == : ]]; then
+    mapfile -t COMPREPLY < <(compgen -W "${names//builtin:/}" -- "${cur#:}")
+  else
+    compopt -o filenames 2>/dev/null
+    mapfile -t COMPREPLY < <(compgen -W "$names" -f -- "$cur")
+  fi
+}
+
+# Words that may follow the option in $prev; returns 1 if it takes none.
+_dcls_value() {
+  case $command:$prev in
+    infer:-m | infer:--model) _dcls_models ;;
+    infer:--format) mapfile -t COMPREPLY < <(compgen -W 'text json csv' -- "$cur") ;;
+    infer:--algo) mapfile -t COMPREPLY < <(compgen -W 'auto construct im2col sparse' -- "$cur") ;;
+    infer:-o | infer:--output)
+      compopt -o filenames 2>/dev/null
+      mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+      ;;
+    infer:--logits | infer:--files0-from | convert:--labels)
+      compopt -o filenames 2>/dev/null
+      mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+      ;;
+    convert:--arch)
+      compopt -o filenames 2>/dev/null
+      mapfile -t COMPREPLY < <(compgen -W 'convmixer convnext_dcls deeplabv3' -f -- "$cur")
+      ;;
+    convert:--set)
+      compopt -o nospace 2>/dev/null
+      mapfile -t COMPREPLY < <(compgen -W 'version= dilated_kernel_size= layer= flat_dim=' -- "$cur")
+      ;;
+    convert:--preprocess) mapfile -t COMPREPLY < <(compgen -W 'imagenet imagenet-bicubic cifar10 none' -- "$cur") ;;
+    convert:--to) mapfile -t COMPREPLY < <(compgen -W 'dense' -- "$cur") ;;
+    *:--threads | infer:-k | infer:--top | infer:--jobs | infer:--alpha | infer:--max-pixels | infer:--max-memory | \
+      inspect:-t | inspect:--tensor | inspect:-n | inspect:--values | inspect:--input) ;;
+    *) return 1 ;;
+  esac
+}
+
+_dcls() {
+  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]}
+  local common='--threads --quiet -q --verbose -v --help -h'
+  COMPREPLY=()
+
+  if ((COMP_CWORD == 1)); then
+    mapfile -t COMPREPLY < <(compgen -W 'infer inspect convert help --version --help' -- "$cur")
+    return
+  fi
+  # builtin:NAME arrives as three words.
+  if [[ $prev == : ]]; then
+    prev=${COMP_WORDS[COMP_CWORD - 3]}
+  elif [[ $cur == : ]]; then
+    prev=${COMP_WORDS[COMP_CWORD - 2]}
+  fi
+  _dcls_value && return
+
+  if [[ $cur == -* ]]; then
+    local options
+    case $command in
+      infer)
+        options='--model -m --top -k --format --output -o --alpha --logits --files0-from --algo --jobs --no-exif
+          --fail-fast --max-pixels --max-memory'
+        ;;
+      convert) options='--arch --set --preprocess --labels --to' ;;
+      inspect) options='--tensor -t --values -n --input --json' ;;
+    esac
+    mapfile -t COMPREPLY < <(compgen -W "$options $common" -- "$cur")
+  elif [[ $command == help ]]; then
+    mapfile -t COMPREPLY < <(compgen -W 'infer inspect convert help' -- "$cur")
+  else
+    compopt -o filenames 2>/dev/null
+    mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+  fi
+}
+
+complete -F _dcls dcls
