@@ -141,7 +141,7 @@ LIB_A := $(B)/libdcls.a
 TOOLS_A := $(B)/libdcls_tools.a
 LIB_SO := $(if $(SAN)$(COV),,$(B)/libdcls.so.$(SOVERSION))
 
-.PHONY: all libs tests FORCE
+.PHONY: all libs tests fuzz-targets FORCE
 all: libs $(if $(CLI_SRC),dcls) ## build ./dcls and the libraries (default)
 libs: $(LIB_A) $(TOOLS_A) $(LIB_SO) ## build the libraries alone
 
@@ -180,7 +180,8 @@ $(B)/weights.o: $(B)/weights.S $(EMBED)
 $(B)/dcls: $(CLI_OBJ) $(TOOLS_A) $(LIB_A) $(B)/link-flags
 	$(call say,LD,$@)$(CC) -pie $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) $(LIBS)
 
-tests: $(TEST_BIN) $(FUZZ_BIN) ## build unit tests and fuzz targets
+tests: $(TEST_BIN) fuzz-targets ## build unit tests and fuzz targets
+fuzz-targets: $(FUZZ_BIN)
 $(TEST_BIN): %: %.o $(SUPPORT_OBJ) $(TOOLS_A) $(LIB_A) $(B)/link-flags
 	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) -lcmocka $(LIBS)
 # Without libFuzzer a small main runs the target over the files it is given.
@@ -210,7 +211,7 @@ check: ## build and run every test; the last line counts them
 	@CC='$(CC)' tests/run.sh $(B)
 
 fuzz: ## build the fuzz targets with clang and libFuzzer: build/clang-sanfuzz/tests/fuzz/
-	@$(submake) CC=clang SAN=fuzz tests
+	@$(submake) CC=clang SAN=fuzz fuzz-targets
 
 fuzz-smoke: fuzz ## run every fuzz target over its corpus
 	@set -e; for f in $(FUZZ_SRC:tests/fuzz/fuzz_%.c=%); do \
