@@ -14,8 +14,9 @@
 #endif
 #endif
 
-static long fail_at = -1, seen,
-            live; /* which allocation fails, how many there were, how many are not freed */
+/* Which allocation fails, how many there were, how many are not freed. The compiler thinks it knows what
+ * malloc looks at, hence volatile. */
+static volatile long fail_at = -1, seen, live;
 
 #ifndef HAVE_SANITIZER
 /* The program's own definitions take the place of the C library's, also for the libraries it uses. */
