@@ -263,8 +263,11 @@ static void print_totals(const inspection *it)
                                              cli_grouped(sum.weights + sum.positions + sum.spreads).text,
                                              cli_grouped(sum.weights).text, cli_grouped(sum.positions).text,
                                              cli_grouped(sum.spreads).text));
-    print_made_fact("MACs", cli_format("%s dense, %s with DCLS layers sparse", cli_count(sum.macs_dense).text,
-                                       cli_count(sum.macs_sparse).text));
+    print_made_fact("MACs",
+                    sum.macs_sparse == sum.macs_dense
+                        ? cli_copy(cli_count(sum.macs_dense).text)
+                        : cli_format("%s dense, %s with DCLS layers sparse", cli_count(sum.macs_dense).text,
+                                     cli_count(sum.macs_sparse).text));
     print_made_fact("memory", cli_format("%s of activations at the peak; the plan takes %s",
                                          cli_bytes(dcls_report_peak_live(it->report)).text,
                                          cli_bytes(dcls_report_plan_memory(it->report)).text));

@@ -259,7 +259,7 @@ disguised.png[0]: red 96.5%\ndisguised.png[1]: blue 96.5%'
   try 3 infer -m red.ppm red.ppm
   is stdout "$output" ""
   has stderr "$stderr" "dcls: red.ppm: "
-  npy "1" 1 >t.npy
+  npy "1," 1 >t.npy
   try 3 infer -m t.npy red.ppm
   try 2 infer -m builtin:nothing red.ppm
   has stderr "$stderr" "dcls: builtin:nothing: "

@@ -1,0 +1,221 @@
+#!/usr/bin/env bats
+# dcls convert: formats, models of state dicts, dense kernels, what is refused.
+
+load helper
+
+# state_dict: a JSON file with tensors only, as a classifier without its network would have
+state_dict() { printf '{"format": "dcls-model", "version": 1, "tensors": {%s}}\n' "$mean_tensors"; }
+# The classifier's network without tensors, for --arch.
+network() { model classification "$mean_nodes" fc ''; }
+
+# answers MODEL EXPECTED: what a red picture is
+answers() {
+  try 0 infer -m "$1" -k 1 red.ppm || return 1
+  is "answer of $1" "$output" "$2"
+}
+
+@test "a model between binary and JSON and back, without loss" {
+  classifier >m.json
+  ppm 2 2 255 0 0 >red.ppm
+  try 0 convert m.json a.bin
+  has stderr "$stderr" "dcls: a.bin: classification model, 2 tensors, 12 values, "
+  is stdout "$output" ""
+  try 0 convert -q a.bin b.json
+  is stderr "$stderr" ""
+  try 0 convert -q b.json c.safetensors
+  try 0 convert -q b.json d.bin
+  cmp a.bin c.safetensors
+  cmp a.bin d.bin
+  answers a.bin "red.ppm: red 96.5%"
+  answers b.json "red.ppm: red 96.5%"
+}
+
+@test "a state dict stays one without --arch" {
+  state_dict >s.json
+  try 0 convert s.json s.safetensors
+  has stderr "$stderr" "dcls: s.safetensors: state dict, 2 tensors, 12 values, "
+  try 0 inspect s.safetensors
+  has stdout "$output" "s.safetensors: tensors without a network"
+  try 0 convert -q s.safetensors t.json
+  try 0 convert -q t.json u.bin
+  cmp s.safetensors u.bin
+}
+
+@test "--arch FILE, --labels and --preprocess make a model of it" {
+  state_dict >s.json
+  network >net.json
+  ppm 32 32 255 0 0 >red.ppm
+  printf 'rot\r\ngrün\nblau\n\n' >labels.txt
+  try 0 convert s.json m.bin --arch net.json --labels labels.txt --preprocess cifar10
+  answers m.bin "red.ppm: rot 100.0%"
+  try 0 inspect --json m.bin
+  has json "$output" '"labels": ['
+  has json "$output" '"grün"'
+  has json "$output" '"resize": "shorter"'
+}
+
+@test "--labels and --preprocess change a file that is a model already" {
+  classifier >m.json
+  ppm 2 2 255 0 0 >red.ppm
+  printf 'x\ny\nz' >labels
+  try 0 convert -q m.json n.json --labels labels
+  answers n.json "red.ppm: x 96.5%"
+}
+
+@test "labels: wrong number, empty line, control characters, none" {
+  state_dict >s.json
+  network >net.json
+  local args=(convert s.json m.bin --arch net.json --labels l)
+  printf 'a\nb\n' >l
+  try 2 "${args[@]}" || try 3 "${args[@]}"
+  has stderr "$stderr" "labels"
+  printf 'a\n\nc\n' >l
+  try 3 "${args[@]}"
+  is stderr "$stderr" "dcls: l: line 2 is empty"
+  printf 'a\nb\033\nc\n' >l
+  try 3 "${args[@]}"
+  is stderr "$stderr" "dcls: l: line 2 is not plain UTF-8 text"
+  printf 'a\nb\xff\nc\n' >l
+  try 3 "${args[@]}"
+  printf '\n\n' >l
+  try 3 "${args[@]}"
+  is stderr "$stderr" "dcls: l: holds no labels"
+  printf 'a\0b\nc\n' >l
+  try 3 "${args[@]}"
+  is stderr "$stderr" "dcls: l: holds NUL bytes: not a list of labels"
+  rm l
+  try 4 "${args[@]}"
+  is stderr "$stderr" "dcls: l: cannot open: No such file or directory"
+  [[ ! -e m.bin ]]
+}
+
+@test "OUT's suffix is checked before anything is read" {
+  local out
+  for out in m.pth m.xyz m m.png; do
+    try 2 convert nowhere.bin "$out"
+    has stderr "$stderr" "dcls: $out: "
+  done
+  try 2 convert nowhere.bin m.npy --arch convmixer
+  try 4 convert nowhere.bin m.bin
+  is stderr "$stderr" "dcls: nowhere.bin: cannot open: No such file or directory"
+}
+
+@test "IN and OUT the same file: refused, also by another name" {
+  classifier >m.json
+  ln -s m.json link.json
+  ln m.json hard.json
+  mkdir sub
+  local sum out
+  sum=$(cksum <m.json)
+  for out in m.json ./m.json sub/../m.json link.json hard.json "$PWD/m.json"; do
+    try 2 convert m.json "$out"
+    is stderr "$stderr" "dcls: $out: is the input itself"
+  done
+  is "the file" "$(cksum <m.json)" "$sum"
+}
+
+@test "a failed conversion leaves OUT as it was, and no other file" {
+  classifier >good.json
+  echo '{"format": "dcls-model", "version": 1, "model": {}, "tensors": {}}' >bad.json
+  try 0 convert -q good.json out.bin
+  local sum
+  sum=$(cksum <out.bin)
+  try 3 convert bad.json out.bin
+  is "the file" "$(cksum <out.bin)" "$sum"
+  is files "$(ls -A | paste -sd' ')" "bad.json good.json out.bin"
+}
+
+@test "OUT that cannot be written: exit 4" {
+  classifier >m.json
+  try 4 convert m.json no/where.bin
+  is stderr "$stderr" "dcls: no/where.bin: cannot write: No such file or directory"
+  mkdir dir.bin
+  try 4 convert m.json dir.bin
+  is stderr "$stderr" "dcls: dir.bin: cannot write: Is a directory"
+  run --separate-stderr bash -c 'ulimit -f 1; trap "" XFSZ; "$0" convert m.json - 2>&1' "$DCLS"
+  is status "$status" 2
+}
+
+@test "a full file system: exit 4, nothing is left" {
+  state_dict >s.json
+  printf '{"format": "dcls-model", "version": 1, "tensors": {"x": {"dtype": "U8", "shape": [8192], "data": [0%s]}}}\n' \
+    "$(printf ',0%.0s' {2..8192})" >big.json
+  run --separate-stderr bash -c 'trap "" XFSZ; ulimit -f 4; "$0" convert big.json out.bin' "$DCLS"
+  is status "$status" 4
+  is stderr "$stderr" "dcls: out.bin: cannot write: File too large"
+  is files "$(ls -A | paste -sd' ')" "big.json s.json"
+}
+
+@test ".npy: one tensor in and out" {
+  npy "2, 2" 0 1 2 1 >x.npy
+  try 0 convert -q x.npy x.safetensors
+  try 0 convert -q x.safetensors y.npy
+  is values "$(tail -c 16 y.npy | od -An -tf4 | tr -s ' ')" " 0 1 2 1"
+  state_dict >s.json
+  try 2 convert s.json z.npy
+  has stderr "$stderr" "dcls: z.npy: "
+}
+
+@test "--to dense: models answer the same, state dicts lose P" {
+  dcls_model >m.json
+  ppm 5 4 10 20 30 >a.ppm
+  try 0 convert -q m.json d.bin --to dense
+  try 0 infer -m m.json --logits 1.npy a.ppm
+  try 0 infer -m d.bin --logits 2.npy a.ppm
+  is outputs "$(tail -c 240 2.npy | od -An -v -tf4 | awk '{ for (i = 1; i <= NF; i++) printf "%.4f ", $i }')" \
+    "$(tail -c 240 1.npy | od -An -v -tf4 | awk '{ for (i = 1; i <= NF; i++) printf "%.4f ", $i }')"
+  try 0 inspect d.bin
+  has stdout "$output" " conv "
+  printf '{"format": "dcls-model", "version": 1, "tensors": {%s, %s}}' "$(f32 l.weight '[1, 1, 1]' '[3]')" \
+    "$(f32 l.P '[2, 1, 1, 1]' '[0, 1]')" >s.json
+  try 0 convert -q s.json t.json --to dense --set version=v1 --set dilated_kernel_size=3
+  try 0 inspect t.json
+  has stdout "$output" "l.weight  F32   [1, 1, 3, 3]       9"
+  [[ $output != *l.P* ]]
+}
+
+@test "what does not go together is a usage error" {
+  state_dict >s.json
+  network >net.json
+  try 2 convert s.json m.bin --preprocess imagenet
+  is stderr "$stderr" "dcls: convert: --preprocess needs --arch: the file holds tensors without a network"
+  try 2 convert s.json m.bin --set version=v1
+  is stderr "$stderr" "dcls: convert: --set needs --arch or --to dense: the file holds tensors without a network"
+  try 2 convert s.json m.bin --to dense --set version=v9 --set dilated_kernel_size=3
+  try 2 convert s.json m.bin --arch convmixr
+  has stderr "$stderr" "convmixer"
+  try 2 convert s.json m.bin --arch net.json --preprocess imagenot
+  has stderr "$stderr" "imagenet"
+  try 2 convert s.json m.bin --arch net.json --set nonsense
+  is files "$(ls -A | paste -sd' ')" "net.json s.json"
+}
+
+@test "a state dict that does not have what the network needs: exit 3" {
+  npy "2," 1 2 >x.npy
+  network >net.json
+  try 3 convert x.npy m.bin --arch net.json
+  try 3 convert x.npy m.bin --arch convmixer
+  is files "$(ls -A | paste -sd' ')" "net.json x.npy"
+}
+
+@test "built-in models can be converted, not changed" {
+  [[ $(dcls --version) == *built-in* ]] || skip "the program was built without models"
+  local name
+  name=$(dcls --version | sed -n 's/^built-in models: \([^,]*\).*/\1/p')
+  try 0 convert -q "builtin:$name" m.bin
+  try 0 convert -q "builtin:$name" d.bin --to dense
+  try 2 convert "builtin:$name" m.json --arch convmixer
+  is stderr "$stderr" "dcls: convert: --arch cannot change a built-in model"
+  try 2 convert builtin:nothing m.bin
+  has stderr "$stderr" "dcls: builtin:nothing: "
+}
+
+@test "concurrent writers: the last whole file wins" {
+  classifier >m.json
+  try 0 convert -q m.json expected.bin
+  local i
+  for i in {1..8}; do "$DCLS" convert -q m.json out.bin & done
+  wait
+  cmp out.bin expected.bin
+  is files "$(ls -A | paste -sd' ')" "expected.bin m.json out.bin"
+}

@@ -1,0 +1,145 @@
+#!/usr/bin/env bats
+# dcls inspect: tables for people, JSON, single tensors.
+
+load helper
+
+# fact NAME: the value printed behind a name
+fact() { sed -nE "s/^  $1 +(.*)/\1/p" <<<"$output"; }
+# squeeze: runs of blanks as one
+squeeze() { tr -s ' ' <<<"$1"; }
+
+@test "a model: facts, operations, DCLS layers, totals" {
+  dcls_model >m.json
+  try 0 inspect m.json --input 4x6
+  is "first line" "${lines[0]}" "m.json: features model"
+  is file "$(fact file)" "json, 2 tensors, $(wc -c <m.json) B"
+  is input "$(fact input)" "[any, 3, any, any]"
+  has heading "$output" "Network for an input of [1, 3, 4, 6]"
+  local text
+  text=$(squeeze "$output")
+  has "columns" "$text" " node op output weights P MACs sparse field"
+  has "layers" "$text" " layer version D K elements std of P clamped lost taps runs as"
+  has "layer" "$text" " d v1 3x3 2 6 "
+  is parameters "$(fact parameters)" "18: 6 weights, 12 positions, 0 spreads"
+  has memory "$(fact memory)" " of activations at the peak; the plan takes "
+}
+
+@test "columns without content are left out" {
+  segmenter >m.json
+  try 0 inspect m.json
+  has columns "$(squeeze "$output")" " node op output weights MACs field"
+  [[ $output != *"DCLS layers"* ]]
+  has classes "$(fact classes)" "3: red, green, blue"
+}
+
+@test "sizes: open ones are chosen, fixed ones are not to be changed" {
+  segmenter >m.json
+  try 0 inspect m.json
+  has heading "$output" "Network for an input of [1, 3, 224, 224] (--input sets another size)"
+  try 0 inspect m.json --input 10x12
+  [[ $output == *"Network for an input of [1, 3, 10, 12]"* && $output != *"--input sets"* ]]
+  segmenter | sed 's/"height": "any"/"height": 8/' >f.json
+  try 0 inspect f.json --input 8x9
+  try 2 inspect f.json --input 9x9
+  is stderr "$stderr" "dcls: inspect: --input: '9x9' is not the size this model is fixed to"
+  local value
+  for value in 10 10x 10x0 -1x5 axb 1x2x3 10X12 ''; do
+    try 2 inspect m.json --input "$value"
+    is stderr "$stderr" "dcls: inspect: --input: '$value' is not a size such as 224x224"
+  done
+  segmenter | sed 's/"inputs"/"padding": 0, "stride": 2, "inputs"/; s/"k"}/"k", "dilation": 9}/' >s.json
+  try 0 inspect s.json --input 30x30
+}
+
+@test "--json: one object with everything" {
+  needs jq
+  dcls_model >m.json
+  try 0 inspect --json m.json --input 4x6
+  is kind "$(jq -r .kind <<<"$output")" model
+  is tensors "$(jq -c '[.tensors[] | [.name, .dtype, .shape, .bytes]]' <<<"$output")" \
+    '[["d.weight","F32",[3,1,2],24],["d.P","F32",[2,3,1,2],48]]'
+  is input "$(jq -c '.input, .analysed_input' <<<"$output" | paste -sd' ')" '["any",3,"any","any"] [1,3,4,6]'
+  is node "$(jq -c '.nodes[0] | [.name, .op, .shape, .weights, .positions, .spreads]' <<<"$output")" '["d","dcls",[1,3,4,6],6,12,0]'
+  is layer "$(jq -c '.nodes[0].dcls | [.layer, .version, .dilated_kernel_size, .kernel_count, .elements, .clamped]' <<<"$output")" \
+    '["dcls","v1",[3,3],2,6,1]'
+  is totals "$(jq -c '.totals | [.parameters, .weights, .positions]' <<<"$output")" '[18,6,12]'
+  is memory "$(jq '.totals | [.peak_live_bytes, .plan_bytes] | all(type == "number")' <<<"$output")" true
+}
+
+@test "tensors without a network" {
+  printf '{"format": "dcls-model", "version": 1, "tensors": {%s, %s}}' "$(f32 a.weight '[2, 3]' '[1,2,3,4,5,6]')" \
+    "$(f32 b '[]' '[7]')" >s.json
+  try 0 inspect s.json
+  is "first line" "${lines[0]}" "s.json: tensors without a network"
+  is values "$(fact values)" 7
+  has table "$(squeeze "$output")" $'\n a.weight F32 [2, 3] 6\n b F32 [] 1'
+  try 2 inspect s.json --input 4x4
+  try 0 inspect --json s.json
+  has json "$output" '"kind": "tensors"'
+}
+
+@test "--tensor: statistics and first values; -n" {
+  dcls_model >m.json
+  try 0 inspect m.json --tensor d.P
+  is text "$output" "m.json: d.P
+  F32 [2, 3, 1, 2], 12 values, 48 B
+  min 0  max 1  mean 0.1667  std $(awk 'BEGIN { m = 2 / 12; printf "%.4g", sqrt((1 + 0.25 + 0.25) / 12 - m * m) }')
+  zeros 9  NaN 0  infinite 0
+  first 0 1 0 0.5 0 0 0 0 .."
+  try 0 inspect m.json -t d.P -n 2
+  is "last line" "${lines[4]}" "  first 0 1 .."
+  try 0 inspect m.json -t d.P -n 0
+  is "lines" "${#lines[@]}" 4
+  try 0 inspect m.json -t d.P -n 1000
+  is "last line" "${lines[4]}" "  first 0 1 0 0.5 0 0 0 0 0.5 0 0 0"
+}
+
+@test "--tensor --json" {
+  needs jq
+  npy "2, 2" 0 1 nan 2 >x.npy
+  try 0 inspect x.npy --json
+  is facts "$(jq -c '[.name, .dtype, .shape, .count, .min, .max, .mean, .nan, .inf, .zero, .first]' <<<"$output")" \
+    '["array","F32",[2,2],4,0,2,1,1,0,1,[0,1,"NaN",2]]'
+}
+
+@test "a .npy is one tensor" {
+  npy "3," 0 1 2 >x.npy
+  try 0 inspect x.npy
+  is "first lines" "${lines[0]}|${lines[1]}" "x.npy: array|  F32 [3], 3 values, 12 B"
+}
+
+@test "an unknown tensor: the nearest name" {
+  dcls_model >m.json
+  try 2 inspect m.json --tensor d.wieght
+  is stderr "$stderr" "dcls: m.json: has no tensor 'd.wieght'; did you mean 'd.weight'?"
+  try 2 inspect m.json --tensor xyzzy
+  is stderr "$stderr" "dcls: m.json: has no tensor 'xyzzy'"
+}
+
+@test "names from files are safe on a terminal" {
+  printf '{"format": "dcls-model", "version": 1, "tensors": {%s}}' "$(f32 'a\u001b[2Jb' '[1]' '[1]')" >s.json
+  try 0 inspect s.json || try 3 inspect s.json
+  [[ $output$stderr != *$'\033'* ]]
+}
+
+@test "tables fit the terminal" {
+  needs script
+  dcls_model | sed 's/"name": "d"/"name": "a.very.long.name.of.a.layer.that.does.not.end.soon.because.it.is.deep.block.3.dwconv"/; s/"output": "d"/"output": "a.very.long.name.of.a.layer.that.does.not.end.soon.because.it.is.deep.block.3.dwconv"/' >m.json
+  local width
+  for width in 80 120; do
+    run script -qec "stty cols $width; TERM=dumb '$DCLS' inspect m.json" /dev/null </dev/null
+    is status "$status" 0
+    is "lines wider than $width" "$(tr -d '\r' <<<"$output" | awk -v w=$width 'length > w')" ""
+    has "shortened name" "$output" "~"
+  done
+  try 0 inspect m.json
+  [[ $output != *~* ]]
+}
+
+@test "a real model that ships" {
+  [[ $(dcls --version) == *dclsseg-camvid* ]] || skip "the program was built without models"
+  try 0 inspect builtin:dclsseg-camvid --input 180x240
+  has stdout "$output" "builtin:dclsseg-camvid: segmentation model"
+  has stdout "$output" "gauss"
+  try 0 inspect builtin:dclsseg-camvid --tensor blocks.0.dwconv.P
+}
