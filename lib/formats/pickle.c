@@ -229,7 +229,9 @@ dcls_status dcls_pickle_read(dcls_context *ctx, const unsigned char *data, size_
     /* Only this much is looked at, so that storages behind a pickle do not count. */
     dcls_pickle_machine m = {.ctx = ctx, .data = data, .size = size, .out = out};
     if (m.size > DCLS_PICKLE_MAX_BYTES) m.size = DCLS_PICKLE_MAX_BYTES;
-    dcls_status status = run(&m);
+    /* There is a stack from the start, so that no opcode meets a null pointer. */
+    dcls_status status = dcls_grow(ctx, &m.stack, &m.stack_capacity, 64, sizeof *m.stack);
+    if (status == DCLS_OK) status = run(&m);
     free(m.stack);
     free(m.marks);
     free(m.memo);

@@ -172,7 +172,7 @@ static dcls_status append_key(flattening *f, const dcls_torch_child *child, size
     if (memchr(text.data, 0, text.length) || !dcls_utf8_valid(text.data, text.length))
         return dcls_fail(f->r->ctx, DCLS_ERR_FORMAT, "a key in the state dict is not UTF-8 text without NUL");
     size_t dot = *length > 0;
-    if (text.length > MAX_NAME - dot - *length)
+    if (text.length > MAX_NAME || *length + dot + text.length > MAX_NAME)
         return dcls_fail(f->r->ctx, DCLS_ERR_LIMIT, "a tensor's name is longer than %d bytes", MAX_NAME);
     if (dot) f->path[(*length)++] = '.';
     memcpy(f->path + *length, text.data, text.length);
@@ -284,8 +284,9 @@ dcls_status dcls_torch_collect(dcls_torch_reader *r, dcls_pickle_value *root, co
 dcls_status dcls_torch_reader_init(dcls_context *ctx, const char *format, size_t file_size,
                                    dcls_torch_reader *out)
 {
-    *out = (dcls_torch_reader){.ctx = ctx};
-    out->copy_budget = COPY_BASE + COPY_TIMES * (uint64_t)file_size;
+    uint64_t budget = COPY_BASE + COPY_TIMES * (uint64_t)file_size;
+    uint64_t limit = dcls_context_limit(ctx, DCLS_LIMIT_MEMORY_BYTES);
+    *out = (dcls_torch_reader){.ctx = ctx, .copy_budget = budget < limit ? budget : limit};
     return dcls_tensors_create(ctx, format, &out->set);
 }
 

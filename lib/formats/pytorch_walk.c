@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_STEPS     ((uint64_t)1 << 25) /* in all walks through one checkpoint together */
+#define MAX_STEPS     ((uint64_t)1 << 24) /* in all walks through one checkpoint together */
 #define MAX_DESCRIBED 6                   /* children a description names */
 
 dcls_status dcls_torch_steps(dcls_torch_reader *r, size_t count)

@@ -260,7 +260,11 @@ static void test_text(void **state)
 static void test_containers(void **state)
 {
     dcls_context *ctx = *state;
-    dcls_pickle p = parse(ctx, BYTES("](K\1K\2eK\3a."));
+    dcls_pickle p = parse(ctx, BYTES("(\x91."));
+    assert_int_equal(p.root->count, 0);
+    dcls_pickle_free(&p);
+
+    p = parse(ctx, BYTES("](K\1K\2eK\3a."));
     assert_int_equal(p.root->kind, DCLS_PICKLE_LIST);
     assert_int_equal(p.root->count, 3);
     assert_int_equal(p.root->items[2]->integer, 3);

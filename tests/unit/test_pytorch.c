@@ -631,6 +631,25 @@ static const struct {
          "arguments"),
     DICT("odd persistent id", "}U\1a", "0ctorch._utils\n_rebuild_tensor\n(K\1QK\0))tRs.", DCLS_ERR_FORMAT,
          "does not describe a storage"),
+    DICT("no facts", "", "0](K\1Ne.", DCLS_ERR_FORMAT, "a list of 2 with 0 (an integer), 1 (None)"),
+    DICT("facts", "", "0}(K\7NNNu.", DCLS_ERR_FORMAT, "a dict of 2 with 7 (None), ? (None)"),
+    DICT("storage key with NUL", "}U\1a",
+         "0ctorch._utils\n_rebuild_tensor\n((U\7storagectorch\nFloatStorage\nU\2"
+         "0\0U\3cpuK\4tQK\0K\1\x85K\1\x85tRs.",
+         DCLS_ERR_FORMAT, "a storage key holds a NUL"),
+    DICT("sizes are no tuple", "}U\1a",
+         "0ctorch._utils\n_rebuild_tensor\n((U\7storagectorch\nFloatStorage\nU\1"
+         "0U\3cpuK\4tQK\0K\4K\1tRs.",
+         DCLS_ERR_FORMAT, "tensor 'a': its sizes or strides are no tuple"),
+    DICT("element type unknown", "}U\1a",
+         "0ctorch._utils\n_rebuild_tensor_v3\n((U\7storagectorch.storage\nUntypedStorage\nU\1"
+         "0U\3cpuK\x10tQK\0K\4\x85K\1\x85\x89Nctorch\nfloat8_e5m2\ntRs.",
+         DCLS_ERR_UNSUPPORTED,
+         "tensor 'a': its element type, the global torch.float8_e5m2, is not supported"),
+    DICT("storage of impossible size", "}U\1a",
+         "0ctorch._utils\n_rebuild_tensor\n((U\7storagectorch\nFloatStorage\nU\1"
+         "0U\3cpu\x8a\x08\0\0\0\0\0\0\0\x7ftQK\0K\0\x85K\1\x85tRs.",
+         DCLS_ERR_FORMAT, "impossible size"),
     DICT("evil beside it", "}U\1a", "sU\1bcposix\nsystem\nU\x0ctouch canary\x85Rs.", DCLS_OK, "a"),
     DICT("evil in it", "}U\1a", "0cposix\nsystem\nU\x0ctouch canary\x85Rs.", DCLS_ERR_FORMAT,
          "an object of posix.system"),
@@ -654,7 +673,31 @@ static void test_state_dicts(void **state)
     }
 }
 
-/* Dicts that hold one another doubly, 40 deep: 2^40 ways to the same tensor. */
+static void test_long_names(void **state)
+{
+    dcls_tensors *set = NULL;
+    for (size_t length = 1020; length < 1030; length++) {
+        char key[1030];
+        dcls_string pickle = {0};
+        memset(key, 'k', sizeof key);
+        PUT(&pickle, "}");
+        put_text(&pickle, key, length);
+        PUT(&pickle, "}X\0\0\0\0");
+        put_tensor(&pickle, (tensor_call)SCALARS);
+        PUT(&pickle, "ssU\1t"); /* a tensor of its own makes the outer dict the state dict */
+        put_tensor(&pickle, (tensor_call)SCALARS);
+        PUT(&pickle, "s.");
+        /* the name is "kk..k." */
+        bool fits = length < 1024;
+        dcls_status status = read_pickle(*state, &pickle, &set);
+        check_outcome(*state, "long name", status, fits ? DCLS_OK : DCLS_ERR_LIMIT,
+                      fits ? NULL : "longer than 1024");
+        dcls_tensors_destroy(set);
+        dcls_string_free(&pickle);
+    }
+}
+
+/* Dicts and tuples that hold one another doubly, 40 deep: 2^40 ways to the same tensor, or to none. */
 static void test_doubling(void **state)
 {
     dcls_tensors *set = NULL;
@@ -663,8 +706,16 @@ static void test_doubling(void **state)
     for (int i = 0; i < 40; i++)
         PUT(&pickle, "q\1}U\1ah\1sU\1bh\1s");
     PUT(&pickle, ".");
-    dcls_status status = read_pickle(*state, &pickle, &set);
-    check_outcome(*state, "doubling", status, DCLS_ERR_LIMIT, "tensors");
+    check_outcome(*state, "tensors", read_pickle(*state, &pickle, &set), DCLS_ERR_LIMIT, "tensors");
+    dcls_string_free(&pickle);
+
+    PUT(&pickle, "}U\1t");
+    put_tensor(&pickle, (tensor_call)SCALARS);
+    PUT(&pickle, "sU\1lN");
+    for (int i = 0; i < 40; i++)
+        PUT(&pickle, "2\x86");
+    PUT(&pickle, "s.");
+    check_outcome(*state, "lists", read_pickle(*state, &pickle, &set), DCLS_ERR_LIMIT, "the same too often");
     dcls_string_free(&pickle);
 }
 
@@ -806,9 +857,9 @@ int main(void)
         CONTEXT_TEST(test_real_checkpoints), CONTEXT_TEST(test_archives),
         CONTEXT_TEST(test_overlap),          CONTEXT_TEST(test_archive_damage),
         CONTEXT_TEST(test_without_libzip),   CONTEXT_TEST(test_tensors),
-        CONTEXT_TEST(test_state_dicts),      CONTEXT_TEST(test_doubling),
-        CONTEXT_TEST(test_shared_storages),  CONTEXT_TEST(test_legacy),
-        CONTEXT_TEST(test_legacy_damage),
+        CONTEXT_TEST(test_state_dicts),      CONTEXT_TEST(test_long_names),
+        CONTEXT_TEST(test_doubling),         CONTEXT_TEST(test_shared_storages),
+        CONTEXT_TEST(test_legacy),           CONTEXT_TEST(test_legacy_damage),
     };
     void *zip =
         dlopen("libzip.so.4", RTLD_NOW); /* kept, or else each of the many archives would load it anew */
