@@ -3,6 +3,7 @@
 #include "format_util.h"
 
 #include <errno.h>
+#include <limits.h>
 
 #include "formats/formats.h"
 
@@ -69,14 +70,16 @@ void free(void *ptr)
 }
 #endif
 
-/* Sanitizers and valgrind keep the allocator for themselves. */
+/* Sanitizers keep the allocator for themselves, valgrind parts of it. */
 static void require_interposition(void)
 {
-    fail_at = seen = 0;
-    void *volatile memory = malloc(1);
+    seen = 0;
+    fail_at = LONG_MAX;
+    void *volatile blocks[] = {malloc(8), calloc(1, 8), realloc(NULL, 8), aligned_alloc(8, 8)};
     fail_at = -1;
-    free(memory);
-    if (memory == NULL) return;
+    for (size_t i = 0; i < 4; i++)
+        free(blocks[i]);
+    if (seen == 4) return;
     print_message("the allocator cannot be replaced here\n");
     skip();
 }
