@@ -218,6 +218,8 @@ DCLS_API void dcls_plan_destroy(dcls_plan *plan);
 
 /* Shape of the output; returns its rank. Classification: [N, classes]; segmentation: [N, classes, H, W]. */
 DCLS_API int dcls_plan_output_shape(const dcls_plan *plan, int64_t shape[DCLS_MAX_DIMS]);
+/* Number of floats of the output. */
+DCLS_API size_t dcls_plan_output_count(const dcls_plan *plan);
 /* Bytes of activations and workspace the plan holds. */
 DCLS_API size_t dcls_plan_memory(const dcls_plan *plan);
 

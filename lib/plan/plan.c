@@ -1,5 +1,6 @@
 /* Public functions of plans. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "plan/plan_internal.h"
 
@@ -75,6 +76,12 @@ int dcls_plan_output_shape(const dcls_plan *plan, int64_t shape[DCLS_MAX_DIMS])
     return output->ndim;
 }
 
+size_t dcls_plan_output_count(const dcls_plan *plan)
+{
+    dcls_extent e = dcls_plan_extent(plan, plan->model->output);
+    return (size_t)(e.batch * e.channels * e.pixels);
+}
+
 size_t dcls_plan_memory(const dcls_plan *plan)
 {
     return plan->arena_bytes + plan->workspace_bytes;
@@ -107,10 +114,6 @@ dcls_status dcls_plan_run(dcls_context *ctx, dcls_plan *plan, const float *input
         step->run(step, &o);
     }
     int root = plan->root[plan->model->output];
-    if (root == 0) {
-        dcls_extent e = dcls_plan_extent(plan, plan->model->output);
-        for (int64_t i = 0; i < e.batch * e.channels * e.pixels; i++)
-            output[i] = input[i];
-    }
+    if (root == 0) memcpy(output, input, dcls_plan_output_count(plan) * sizeof *output);
     return DCLS_OK;
 }
