@@ -20,6 +20,8 @@
     X(zip_fread)                                                                                             \
     X(zip_fclose)                                                                                            \
     X(zip_file_get_error)                                                                                    \
+    X(zip_get_error)                                                                                         \
+    X(zip_error_code_zip)                                                                                    \
     X(zip_error_init)                                                                                        \
     X(zip_error_fini)                                                                                        \
     X(zip_error_strerror)
@@ -55,6 +57,14 @@ static dcls_status load_library(dcls_context *ctx, library *lib)
     return DCLS_OK;
 }
 
+/* libzip's reason for a failure; `what` names what failed. */
+static dcls_status fail_as(dcls_context *ctx, const library *lib, zip_error_t *error, const char *what)
+{
+    bool memory = lib->zip_error_code_zip(error) == ZIP_ER_MEMORY;
+    return dcls_fail(ctx, memory ? DCLS_ERR_MEMORY : DCLS_ERR_FORMAT, "zip archive: %s cannot be read: %s",
+                     what, lib->zip_error_strerror(error));
+}
+
 static dcls_status open_archive(dcls_context *ctx, dcls_zip *zip, const unsigned char *data, size_t size)
 {
     const library *lib = &zip->lib;
@@ -64,7 +74,7 @@ static dcls_status open_archive(dcls_context *ctx, dcls_zip *zip, const unsigned
     if (source) zip->archive = lib->zip_open_from_source(source, ZIP_RDONLY | ZIP_CHECKCONS, &error);
     dcls_status status = DCLS_OK;
     if (!zip->archive) {
-        status = dcls_fail(ctx, DCLS_ERR_FORMAT, "zip archive: %s", lib->zip_error_strerror(&error));
+        status = fail_as(ctx, lib, &error, "its directory");
         if (source) lib->zip_source_free(source);
     }
     lib->zip_error_fini(&error);
@@ -147,15 +157,15 @@ dcls_status dcls_zip_read(dcls_context *ctx, dcls_zip *zip, size_t index, unsign
     unsigned char *memory = dcls_alloc(ctx, (size_t)entry->size, 1);
     if (!memory) return DCLS_ERR_MEMORY;
     zip_file_t *file = zip->lib.zip_fopen_index(zip->archive, index, 0);
-    bool ok = file && read_whole(zip, file, memory, entry->size);
-    if (ok)
-        *data = memory;
-    else {
-        const char *why =
-            file ? zip->lib.zip_error_strerror(zip->lib.zip_file_get_error(file)) : "cannot be opened";
-        dcls_fail(ctx, DCLS_ERR_FORMAT, "entry '%s' cannot be read: %s", entry->name, why);
-        free(memory);
-    }
+    dcls_status status = DCLS_OK;
+    if (!file)
+        status = fail_as(ctx, &zip->lib, zip->lib.zip_get_error(zip->archive), entry->name);
+    else if (!read_whole(zip, file, memory, entry->size))
+        status = fail_as(ctx, &zip->lib, zip->lib.zip_file_get_error(file), entry->name);
     if (file) zip->lib.zip_fclose(file);
-    return ok ? DCLS_OK : DCLS_ERR_FORMAT;
+    if (status == DCLS_OK)
+        *data = memory;
+    else
+        free(memory);
+    return status;
 }

@@ -225,7 +225,7 @@ static const archive_row archives[] = {
     {.row = "wrong CRC",
      .storage = {.both = {.crc = 0x100}},
      .status = DCLS_ERR_FORMAT,
-     .part = "entry 'x/data/0' cannot be read: CRC error"},
+     .part = "zip archive: x/data/0 cannot be read: CRC error"},
     {.row = "wrong CRC in descriptor",
      .storage = {.descriptor = true, .central = {.crc = 1}},
      .status = DCLS_ERR_FORMAT,
