@@ -103,7 +103,7 @@ static void convmixer_of_timm(void **state)
              ".pwconv1.bias 16; " p ".pwconv2.weight 4 16; " p ".pwconv2.bias 4; "
 #define NEXT_DCLS(p)                                                                                         \
     NEXT_BLOCK(p, p ".dwconv.weight 4 1 6; " p ".dwconv.P 2 4 1 6; " p ".dwconv.SIG 2 4 1 6; " p ".gamma "   \
-                                                                                                 "4; ")
+                    "4; ")
 #define NEXT_PLAIN(p) NEXT_BLOCK(p, p ".dwconv.weight 4 1 7 7; ")
 #define NEXT_DOWN(i)                                                                                         \
     "downsample_layers." i ".0.weight 4; downsample_layers." i ".0.bias 4; downsample_layers." i             \
@@ -417,9 +417,11 @@ static void refuses(void **state)
 
 /* ---- labels, presets, descriptions ---- */
 
-#define TINY                                                                                                 \
-    "{\"input\":{\"channels\":3,\"height\":\"any\",\"width\":\"any\"},\"nodes\":[{\"op\":\"conv\",\"name\":" \
-    "\"c\",\"weight\":\"w\"}]}"
+#define TINY_BODY                                                                                            \
+    "\"input\":{\"channels\":3,\"height\":\"any\",\"width\":\"any\"},\"nodes\":[{\"op\":\"conv\",\"name\":"  \
+    "\"c\","                                                                                                 \
+    "\"weight\":\"w\"}]}"
+#define TINY "{" TINY_BODY
 
 static void labels_and_presets(void **state)
 {
@@ -449,6 +451,21 @@ static void labels_and_presets(void **state)
     assert_int_equal(p->filter, DCLS_FILTER_BICUBIC);
     assert_int_equal(p->resize_height, 256);
     assert_int_equal(p->crop_height, 224);
+    dcls_model_destroy(model);
+}
+
+static void preset_none(void **state)
+{
+    dcls_context *ctx = *state;
+    dcls_model *model;
+    dcls_tensors *set = make_tensors(ctx, "w 2 3 1 1");
+    assert_ok(ctx, dcls_tensors_set_meta(
+                       ctx, set, DCLS_META_MODEL,
+                       "{\"preprocess\":{\"mean\":3,\"crop\":{\"height\":5,\"width\":5}}," TINY_BODY));
+    const dcls_build_options options = {.preprocess = "none"};
+    assert_ok(ctx, dcls_model_build(ctx, set, &options, &model));
+    const dcls_preprocess *p = dcls_model_preprocess(model);
+    assert_true(p->mean[0] == 0 && p->std[2] == 1 && p->crop_height == 0 && p->channels == 3);
     dcls_model_destroy(model);
 }
 
@@ -564,6 +581,7 @@ int main(void)
         CONTEXT_TEST(deeplab_with_dcls),
         CONTEXT_TEST(refuses),
         CONTEXT_TEST(labels_and_presets),
+        CONTEXT_TEST(preset_none),
         CONTEXT_TEST(descriptions),
         CONTEXT_TEST(real_convmixer),
         CONTEXT_TEST(real_segmentation),

@@ -46,6 +46,11 @@ static const bad_row BAD[] = {
     {MODEL FIRST "],\"task\":\"classification\"}", DCLS_ERR_FORMAT,
      "task classification: the output 'c' has 4 dimensions, must be [N, classes]"},
     {MODEL FIRST ",{\"op\":\"flatten\"}],\"task\":\"segmentation\"}", DCLS_ERR_FORMAT, "[N, classes, height"},
+    {"{\"input\":{\"channels\":257,\"height\":9,\"width\":9},\"task\":\"segmentation\",\"nodes\":[{\"op\":"
+     "\"relu\"}]}",
+     DCLS_ERR_LIMIT, "has 257 classes, a mask can hold 256"},
+    {"{\"input\":{\"channels\":9,\"width\":9},\"task\":\"segmentation\",\"nodes\":[{\"op\":\"relu\"}]}",
+     DCLS_ERR_FORMAT, "segmentation needs an input of height and width"},
     {MODEL FIRST "],\"preprocess\":{\"mean\":[1,2]}}", DCLS_ERR_FORMAT,
      "'mean' of 'preprocess' must be a number or"},
     {MODEL FIRST "],\"preprocess\":{\"std\":0}}", DCLS_ERR_FORMAT, "'std' of 'preprocess' is out of range"},
@@ -470,12 +475,78 @@ static void saves_and_loads(void **state)
     rmdir(dir);
 }
 
+/* The manual's example, which stands behind a comment that says so. */
+static void reads_the_manual(void **state)
+{
+    dcls_context *ctx = *state;
+    FILE *file = fopen("man/dcls-model.5", "r");
+    if (file == NULL) skip();
+    char line[1024];
+    dcls_string json = {0};
+    int part = 0; /* 1: found, 2: inside */
+    while (fgets(line, sizeof line, file) != NULL && part < 3) {
+        if (part == 2 && strncmp(line, ".Ed", 3) == 0) part = 3;
+        if (part == 2) dcls_string_puts(&json, line);
+        if (part == 1) part = 2;
+        if (strstr(line, "A test reads this example") != NULL) part = 1;
+    }
+    fclose(file);
+    assert_int_equal(part, 3);
+    dcls_model *model;
+    assert_ok(ctx, dcls_model_from_json(
+                       ctx,
+                       make_tensors(ctx, "stem.weight 16 3 2 2; stem.bias 16; spread.weight 16 1 5; "
+                                         "spread.P 2 16 1 5; head.weight 2 16"),
+                       json.data, &model));
+    assert_int_equal(model->node_count, 6);
+    assert_int_equal(model->preprocess.crop_height, 32);
+    dcls_model_destroy(model);
+    dcls_string_free(&json);
+}
+
+static void loads_from_memory(void **state)
+{
+    dcls_context *ctx = *state;
+    static const char FILE_TEXT[] =
+        "{\"format\":\"dcls-model\",\"version\":1,\"model\":{\"input\":{\"channels\":1,"
+        "\"width\":9},\"nodes\":[{\"op\":\"conv\",\"weight\":\"t\"}]},\"tensors\":"
+        "{\"t\":{\"dtype\":\"F32\",\"shape\":[1,1,2],\"data\":[1,2]}}}";
+    dcls_model *model;
+    assert_ok(ctx, dcls_model_load_memory(ctx, FILE_TEXT, sizeof FILE_TEXT - 1, &model));
+    assert_int_equal(model->nodes[0].window.kernel[0], 2);
+    dcls_model_destroy(model);
+    assert_int_equal(dcls_model_load_memory(ctx, FILE_TEXT, sizeof FILE_TEXT - 3, &model), DCLS_ERR_FORMAT);
+    assert_null(model);
+    assert_int_equal(dcls_model_load_file(ctx, "/nowhere/model.bin", &model), DCLS_ERR_IO);
+    assert_null(model);
+}
+
+static void saves_an_array(void **state)
+{
+    dcls_context *ctx = *state;
+    char path[] = "/tmp/dcls-array-XXXXXX.npy";
+    const int fd = mkstemps(path, 4);
+    assert_true(fd >= 0);
+    close(fd);
+    const float numbers[] = {1, -2, 0.5f, 3, 4, 5};
+    assert_ok(ctx, dcls_npy_save(ctx, path, 2, (const int64_t[]){2, 3}, numbers));
+    dcls_tensors *set;
+    assert_ok(ctx, dcls_tensors_load_file(ctx, path, &set));
+    assert_memory_equal(dcls_tensors_at(set, 0)->data, numbers, sizeof numbers);
+    assert_ok(ctx, dcls_tensors_save(ctx, set, path));
+    dcls_tensors_destroy(set);
+    unlink(path);
+    assert_int_equal(dcls_npy_save(ctx, path, 9, (const int64_t[]){1}, numbers), DCLS_ERR_ARGUMENT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CONTEXT_TEST(refuses_bad_networks), CONTEXT_TEST(writes_what_it_read), CONTEXT_TEST(reads_attributes),
-        CONTEXT_TEST(answers_questions),    CONTEXT_TEST(orders_nodes),        CONTEXT_TEST(long_chains),
-        CONTEXT_TEST(saves_and_loads),
+        CONTEXT_TEST(refuses_bad_networks), CONTEXT_TEST(writes_what_it_read),
+        CONTEXT_TEST(reads_attributes),     CONTEXT_TEST(answers_questions),
+        CONTEXT_TEST(orders_nodes),         CONTEXT_TEST(long_chains),
+        CONTEXT_TEST(saves_and_loads),      CONTEXT_TEST(reads_the_manual),
+        CONTEXT_TEST(loads_from_memory),    CONTEXT_TEST(saves_an_array),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,168 @@
+/* Networks: the text of a model to a model, its shapes, its text and its dense form; and lists of keys and
+ * shapes through the architectures.
+ *
+ * An input that begins with '{' is a JSON model file, or a bare "model" object over a fixed set of tensors.
+ * In any other the first line names an architecture and settings ("-" stands for none), and each further one
+ * a tensor and its shape. */
+#include "format_fuzz.h"
+
+#include "base/tensor.h"
+#include "dcls_tools.h"
+#include "model/model.h"
+
+#define MOST_TENSORS 200
+
+static void check_shapes(dcls_context *ctx, const dcls_model *model, const dcls_model *again)
+{
+    int64_t input[DCLS_MAX_DIMS];
+    const int ndim = dcls_model_input_shape(model, input);
+    for (int i = 0; i < ndim; i++)
+        if (input[i] == DCLS_ANY) input[i] = i == 0 ? 2 : 13;
+    dcls_shape *a = malloc((model->node_count + 1) * sizeof *a),
+               *b = malloc((model->node_count + 1) * sizeof *b);
+    if (a == NULL || b == NULL) abort();
+    const dcls_status status = dcls_model_infer(ctx, model, ndim, input, a);
+    if (dcls_model_infer(ctx, again, ndim, input, b) != status) abort();
+    for (size_t i = 0; i <= model->node_count && status == DCLS_OK; i++) {
+        size_t bytes = 0;
+        if (!dcls_shape_equal(a[i].ndim, a[i].size, b[i].ndim, b[i].size)) abort();
+        if (!dcls_shape_bytes(DCLS_F32, a[i].ndim, a[i].size, &bytes) || bytes == 0 || bytes > 4 << 20)
+            abort();
+    }
+    free(a);
+    free(b);
+}
+
+/* A copy of the tensors, so that a second model can own them. */
+static dcls_tensors *copy_tensors(dcls_context *ctx, const dcls_tensors *from)
+{
+    dcls_tensors *set;
+    if (dcls_tensors_create(ctx, "", &set) != DCLS_OK) abort();
+    for (size_t i = 0; i < from->count; i++)
+        if (dcls_tensors_add(ctx, set, &from->items[i]) != DCLS_OK) abort();
+    return set;
+}
+
+/* A model must be what its own text says. */
+static void check_model(dcls_context *ctx, const dcls_model *model)
+{
+    dcls_string first = {0}, second = {0};
+    dcls_model *again, *dense;
+    if (dcls_model_to_json(ctx, model, 1, &first) != DCLS_OK) abort();
+    if (dcls_model_from_json(ctx, copy_tensors(ctx, model->tensors), first.data, &again) != DCLS_OK) abort();
+    if (dcls_model_to_json(ctx, again, 1, &second) != DCLS_OK) abort();
+    if (strcmp(first.data, second.data) != 0 || model->node_count != again->node_count) abort();
+    check_shapes(ctx, model, again);
+    if (dcls_model_to_dense(ctx, model, &dense) == DCLS_OK) dcls_model_destroy(dense);
+    dcls_model_destroy(again);
+    dcls_string_free(&first);
+    dcls_string_free(&second);
+}
+
+static void finish(dcls_context *ctx, dcls_status status, dcls_model *model)
+{
+    if (status == DCLS_OK)
+        check_model(ctx, model);
+    else if (model != NULL || dcls_context_message(ctx)[0] == '\0')
+        abort();
+    dcls_model_destroy(model);
+}
+
+static void add_tensor(dcls_context *ctx, dcls_tensors *set, const char *name, int ndim, const int64_t *shape)
+{
+    size_t bytes = 0;
+    void *data;
+    if (!dcls_shape_bytes(DCLS_F32, ndim, shape, &bytes) || bytes > 1 << 20) return;
+    if (dcls_tensors_add_new(ctx, set, name, DCLS_F32, ndim, shape, &data) == DCLS_OK) memset(data, 0, bytes);
+}
+
+/* "name 3 4 5" */
+static void add_line(dcls_context *ctx, dcls_tensors *set, char *line)
+{
+    char *rest = NULL, *name = strtok_r(line, " ", &rest), *word;
+    int64_t shape[DCLS_MAX_DIMS];
+    int ndim = 0;
+    if (name == NULL) return;
+    while (ndim < DCLS_MAX_DIMS && (word = strtok_r(NULL, " ", &rest)) != NULL)
+        shape[ndim++] = atoi(word);
+    add_tensor(ctx, set, name, ndim, shape);
+}
+
+static void build_text(dcls_context *ctx, char *text)
+{
+    dcls_tensors *set;
+    dcls_model *model = NULL;
+    const char *settings[8];
+    char *rest = NULL, *first = strtok_r(text, "\n", &rest), *words = NULL, *line;
+    if (first == NULL || dcls_tensors_create(ctx, "", &set) != DCLS_OK) return;
+    dcls_build_options options = {.arch = strtok_r(first, " ", &words), .settings = settings};
+    while (options.setting_count < 8 && (line = strtok_r(NULL, " ", &words)) != NULL)
+        settings[options.setting_count++] = line;
+    for (int i = 0; i < MOST_TENSORS && (line = strtok_r(NULL, "\n", &rest)) != NULL; i++)
+        add_line(ctx, set, line);
+    if (options.arch == NULL || strcmp(options.arch, "-") == 0) {
+        dcls_tensors *dense = NULL;
+        if (dcls_tensors_to_dense(ctx, set, settings, options.setting_count, &dense) == DCLS_OK)
+            fuzz_touch(dense);
+        dcls_tensors_destroy(dense);
+        dcls_tensors_destroy(set);
+        return;
+    }
+    const dcls_status status = dcls_model_build(ctx, set, &options, &model);
+    finish(ctx, status, model);
+}
+
+/* The tensors a bare model object can name. */
+static dcls_tensors *fixed_tensors(dcls_context *ctx)
+{
+    static const struct {
+        const char *name;
+        int ndim;
+        int64_t shape[5];
+    } LIST[] = {{"w", 4, {4, 3, 3, 3}}, {"w1", 4, {4, 4, 1, 1}}, {"b", 1, {4}},
+                {"b3", 1, {3}},         {"k", 3, {4, 1, 5}},     {"P", 4, {2, 4, 1, 5}},
+                {"S", 4, {2, 4, 1, 5}}, {"P1", 4, {1, 4, 1, 5}}, {"Ps", 3, {2, 1, 5}},
+                {"l", 2, {2, 4}},       {"w3", 3, {4, 3, 3}},    {"w5", 5, {4, 3, 1, 3, 2}}};
+    dcls_tensors *set;
+    if (dcls_tensors_create(ctx, "", &set) != DCLS_OK) abort();
+    for (size_t i = 0; i < sizeof LIST / sizeof LIST[0]; i++)
+        add_tensor(ctx, set, LIST[i].name, LIST[i].ndim, LIST[i].shape);
+    return set;
+}
+
+static void read_text(dcls_context *ctx, const char *text, size_t size)
+{
+    dcls_bytes bytes = fuzz_bytes(ctx, (const uint8_t *)text, size);
+    dcls_tensors *set = NULL;
+    dcls_model *model = NULL;
+    if (dcls_json_read(ctx, &bytes, &set) == DCLS_OK) {
+        if (set->count <= MOST_TENSORS) {
+            const dcls_status status = dcls_model_from_json(ctx, set, NULL, &model);
+            finish(ctx, status, model);
+        } else {
+            dcls_tensors_destroy(set);
+        }
+        return;
+    }
+    const dcls_status status = dcls_model_from_json(ctx, fixed_tensors(ctx), text, &model);
+    finish(ctx, status, model);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (size > 1 << 16) return 0;
+    dcls_context *ctx = fuzz_context();
+    dcls_context_set_limit(ctx, DCLS_LIMIT_MEMORY_BYTES, 4 << 20);
+    if (dcls_context_set_threads(ctx, 1) != DCLS_OK) abort();
+    char *text = malloc(size + 1);
+    if (text == NULL) abort();
+    if (size > 0) memcpy(text, data, size);
+    text[size] = '\0';
+    if (size > 0 && text[0] == '{')
+        read_text(ctx, text, strlen(text));
+    else
+        build_text(ctx, text);
+    free(text);
+    dcls_context_destroy(ctx);
+    return 0;
+}
