@@ -127,22 +127,18 @@ dcls_status dcls_conv_set_work(dcls_context *ctx, dcls_conv *conv, dcls_conv_wor
     return DCLS_OK;
 }
 
-bool dcls_conv_reach_of(const dcls_geometry *g, int64_t cell, dcls_conv_reach *out)
+bool dcls_conv_shift(const dcls_geometry *g, int64_t cell, int64_t shift[3])
 {
     int64_t k[3] = {cell / (g->kernel[1] * g->kernel[2]), cell / g->kernel[2] % g->kernel[1],
                     cell % g->kernel[2]};
-    out->cell = cell;
-    out->offset = 0;
+    bool reaches = true;
     for (int d = 0; d < 3; d++) {
-        int64_t shift = k[d] * g->dilation[d] - g->pad[d], after = g->in[d] - shift;
-        if (after <= 0) return false;
-        out->shift[d] = shift;
-        out->lo[d] = shift < 0 ? dcls_ceil_div(-shift, g->stride[d]) : 0;
-        out->hi[d] = dcls_min_i64(g->out[d], dcls_ceil_div(after, g->stride[d]));
-        if (out->lo[d] >= out->hi[d]) return false;
-        out->offset = out->offset * g->in[d] + shift;
+        shift[d] = k[d] * g->dilation[d] - g->pad[d];
+        int64_t first =
+            shift[d] < 0 ? dcls_ceil_div(-shift[d], g->stride[d]) : 0; /* y with y * stride + shift >= 0 */
+        reaches = reaches && first < g->out[d] && first * g->stride[d] + shift[d] < g->in[d];
     }
-    return true;
+    return reaches;
 }
 
 float *dcls_conv_target(const dcls_conv_pass *pass, int64_t plane, int64_t pixel, float *scratch)

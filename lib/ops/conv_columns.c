@@ -77,12 +77,12 @@ typedef struct span {
 static bool span_of(const dcls_geometry *g, const dcls_taps *taps, int64_t r, span *out)
 {
     bool any = false;
-    dcls_conv_reach reach;
+    int64_t shift[3];
     for (int64_t t = taps->start[r]; t < taps->start[r + 1]; t++) {
-        if (!dcls_conv_reach_of(g, taps->cell[t], &reach)) continue;
+        if (!dcls_conv_shift(g, taps->cell[t], shift)) continue;
         for (int d = 0; d < 3; d++) {
-            out->lo[d] = any ? dcls_min_i64(out->lo[d], reach.shift[d]) : reach.shift[d];
-            out->hi[d] = any ? dcls_max_i64(out->hi[d], reach.shift[d]) : reach.shift[d];
+            out->lo[d] = any ? dcls_min_i64(out->lo[d], shift[d]) : shift[d];
+            out->hi[d] = any ? dcls_max_i64(out->hi[d], shift[d]) : shift[d];
         }
         any = true;
     }
@@ -114,22 +114,32 @@ static void place_columns(const dcls_geometry *g, const dcls_taps *taps, dcls_co
     }
 }
 
-/* Offsets in the padded input of the taps that can touch it. */
-static void place_taps(const dcls_geometry *g, const dcls_taps *taps, dcls_conv_columns *x)
+/* A tap in the padded input, whose neighbouring output rows read rows one stride apart. */
+static dcls_conv_tap place_tap(const dcls_geometry *g, const dcls_conv_columns *x, const int64_t shift[3],
+                               float value)
 {
-    dcls_conv_reach reach;
-    int64_t n = 0;
+    int64_t z = shift[0] + x->before[0], y = shift[1] + x->before[1], stride = g->stride[1];
+    int64_t column = shift[2] + x->before[2];
+    return (dcls_conv_tap){.column = (z * stride + y % stride) * x->size[2] + column,
+                           .row = y / stride,
+                           .offset = (z * x->size[1] + y) * x->size[2] + column,
+                           .value = value};
+}
+
+/* taps_of_one: room for the taps of the longest row. */
+static void place_taps(const dcls_geometry *g, const dcls_taps *taps, dcls_conv_columns *x,
+                       dcls_conv_tap *taps_of_one)
+{
+    int64_t shift[3], n = 0;
     for (int64_t r = 0; r < taps->rows; r++) {
+        int64_t found = 0;
+        for (int64_t t = taps->start[r]; t < taps->start[r + 1]; t++)
+            if (dcls_conv_shift(g, taps->cell[t], shift))
+                taps_of_one[found++] = place_tap(g, x, shift, taps->value[t]);
+        dcls_conv_write_taps(taps_of_one, found, x->offset + n, x->value + n);
         x->column[r].start = n;
-        for (int64_t t = taps->start[r]; t < taps->start[r + 1]; t++) {
-            if (!dcls_conv_reach_of(g, taps->cell[t], &reach)) continue;
-            int64_t offset = 0;
-            for (int d = 0; d < 3; d++)
-                offset = offset * x->size[d] + reach.shift[d] + x->before[d];
-            x->offset[n] = offset;
-            x->value[n++] = taps->value[t];
-        }
-        x->column[r].taps = n - x->column[r].start;
+        x->column[r].taps = found;
+        n += found;
     }
     x->taps = n;
 }
@@ -144,10 +154,14 @@ dcls_status dcls_conv_matrix_set_columns(dcls_context *ctx, dcls_conv_matrix *ma
     x->column = dcls_conv_pack(ctx, &matrix->base, taps->rows, sizeof *x->column);
     x->offset = dcls_conv_pack(ctx, &matrix->base, tap_count, sizeof *x->offset);
     x->value = dcls_conv_pack(ctx, &matrix->base, tap_count, sizeof *x->value);
-    if (!x->column || !x->offset || !x->value) return DCLS_ERR_MEMORY;
-    place_columns(&matrix->base.g, taps, x);
-    place_taps(&matrix->base.g, taps, x);
-    return DCLS_OK;
+    dcls_conv_tap *taps_of_one = dcls_conv_tap_room(ctx, taps, 1);
+    bool ready = x->column && x->offset && x->value && taps_of_one;
+    if (ready) {
+        place_columns(&matrix->base.g, taps, x);
+        place_taps(&matrix->base.g, taps, x, taps_of_one);
+    }
+    free(taps_of_one);
+    return ready ? DCLS_OK : DCLS_ERR_MEMORY;
 }
 
 void dcls_conv_columns_free(dcls_conv_columns *columns)

@@ -12,9 +12,9 @@ static dcls_status list_cells(dcls_context *ctx, const dcls_geometry *g, dcls_ta
                        .cell = dcls_alloc(ctx, cells, sizeof *out->cell),
                        .value = dcls_alloc(ctx, cells, sizeof *out->value)};
     if (!out->start || !out->cell || !out->value) return DCLS_ERR_MEMORY;
-    dcls_conv_reach reach;
+    int64_t shift[3];
     for (size_t cell = 0; cell < cells; cell++) {
-        if (!dcls_conv_reach_of(g, (int64_t)cell, &reach)) continue;
+        if (!dcls_conv_shift(g, (int64_t)cell, shift)) continue;
         out->start[out->rows] = out->rows;
         out->cell[out->rows] = (int32_t)cell;
         out->value[out->rows++] = 1.0f;

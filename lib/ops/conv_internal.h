@@ -68,15 +68,22 @@ float *dcls_conv_target(const dcls_conv_pass *pass, int64_t plane, int64_t pixel
 /* The epilogue for n contiguous pixels computed at y, and their way into the output if they are not there. */
 void dcls_conv_complete(const dcls_conv_pass *pass, int64_t plane, int64_t pixel, float *y, int64_t n);
 
-/* What one cell of the window can touch. */
-typedef struct dcls_conv_reach {
-    int64_t cell;
-    int64_t shift[3];     /* output position y reads the input at y * stride + shift */
-    int64_t lo[3], hi[3]; /* which is inside the input for lo <= y < hi */
-    int64_t offset;       /* shift as an offset into a channel of the input */
-} dcls_conv_reach;
+/* Where a cell of the window lies: output position y reads the input at y * stride + shift. False if it never
+ * reads anything but padding. */
+bool dcls_conv_shift(const dcls_geometry *g, int64_t cell, int64_t shift[3]);
 
-/* False if the cell touches nothing but padding. */
-bool dcls_conv_reach_of(const dcls_geometry *g, int64_t cell, dcls_conv_reach *out);
+/* A tap on its way into a list for simd->taps_rows. Taps of one column whose rows follow each other have
+ * offsets one x_stride apart. */
+typedef struct dcls_conv_tap {
+    int64_t column, row, offset;
+    float value;
+} dcls_conv_tap;
+
+/* Room for the taps of any `rows` rows that make one list: rows 0 .. rows - 1, the next ones and so on. */
+dcls_conv_tap *dcls_conv_tap_room(dcls_context *ctx, const dcls_taps *taps, int64_t rows);
+
+/* Writes n taps column by column, for taps_rows shares the loads of vertical neighbours, and the longest runs
+ * of neighbours first, for many equal runs in a row spare it mispredicted branches. taps is sorted. */
+void dcls_conv_write_taps(dcls_conv_tap *taps, int64_t n, int64_t *offset, float *value);
 
 #endif

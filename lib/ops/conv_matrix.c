@@ -13,7 +13,7 @@
 /* Columns of one product: BLAS cuts longer sums at about this length itself, so cutting here costs little. */
 #define BLOCK_K ((int64_t)512)
 
-/* Tiles begin at multiples of these and, if there is a choice, are not smaller than SIDE_MIN: BLAS kernels
+/* Tiles begin at multiples of these, and are not smaller than SIDE_MIN if there is a choice: BLAS kernels
  * would stay partly empty. */
 #define UNIT_M   ((int64_t)8)
 #define UNIT_N   ((int64_t)16)
@@ -40,6 +40,15 @@ static int64_t tiles_wanted(const dcls_conv_matrix *x)
     if (few > (double)TILES_FEW / others) few = (double)TILES_FEW / others;
     double wanted = few > many ? few : many;
     return wanted < 1 ? 1 : (int64_t)(wanted < (double)TILES_MOST ? wanted + 0.5 : TILES_MOST);
+}
+
+/* Tiles of whole image rows are filled faster, where they are multiples of UNIT_N as well. */
+static int64_t pixel_unit(const dcls_conv_matrix *x)
+{
+    int64_t width = x->base.g.out[2];
+    for (int64_t pixels = width; pixels <= 2 * SIDE_MIN && !x->direct; pixels += width)
+        if (pixels % UNIT_N == 0) return pixels;
+    return UNIT_N;
 }
 
 /* First row or pixel of tile i of `tiles` even ones. */
@@ -72,7 +81,7 @@ static void choose_tiles(dcls_conv_matrix *x)
         if (m > 1 && (double)tile_m < side_min) break;
         int64_t most_n = dcls_min_i64(block_n, dcls_max_i64(RESULT_FLOATS / tile_m, SIDE_MIN));
         int64_t n = dcls_max_i64(dcls_ceil_div(wanted, m), dcls_ceil_div(x->n, most_n));
-        n = dcls_min_i64(n, dcls_ceil_div(x->n, SIDE_MIN));
+        n = dcls_min_i64(n, dcls_ceil_div(x->n, dcls_max_i64(SIDE_MIN, x->unit_n)));
 
         int64_t parts = dcls_min_i64(m * n, wanted);
         double cost = (double)n * (double)x->m + (double)m * (double)x->n * (1 + fill);
@@ -101,9 +110,11 @@ dcls_status dcls_conv_matrix_plan(dcls_context *ctx, dcls_conv_matrix *x)
     const dcls_geometry *g = &x->base.g;
     x->block_k = dcls_max_i64(x->k, 1);
     if (!x->direct && x->k > BLOCK_K * 3 / 2) x->block_k = dcls_ceil_div(x->k, dcls_ceil_div(x->k, BLOCK_K));
+    x->unit_n = pixel_unit(x);
     choose_tiles(x);
 
-    int64_t tile_m = largest_tile(x->m, UNIT_M, x->tiles_m), tile_n = largest_tile(x->n, UNIT_N, x->tiles_n);
+    int64_t tile_m = largest_tile(x->m, UNIT_M, x->tiles_m),
+            tile_n = largest_tile(x->n, x->unit_n, x->tiles_n);
     dcls_conv_work work = {.units = g->batch * g->groups * x->tiles_n * x->tiles_m,
                            .macs = (double)tile_m * (double)tile_n * (double)x->k};
     x->columns_floats = x->direct ? 0 : x->block_k * tile_n;
@@ -147,9 +158,9 @@ static void run_unit(const dcls_conv_pass *pass, int64_t unit, float *scratch)
     const dcls_geometry *g = &x->base.g;
     int64_t i = unit % x->tiles_m, j = unit / x->tiles_m % x->tiles_n;
     int64_t part = unit / (x->tiles_m * x->tiles_n); /* image * groups + group */
-    int64_t row = tile_start(x->m, UNIT_M, x->tiles_m, i), pixel = tile_start(x->n, UNIT_N, x->tiles_n, j);
+    int64_t row = tile_start(x->m, UNIT_M, x->tiles_m, i), pixel = tile_start(x->n, x->unit_n, x->tiles_n, j);
     int64_t rows = tile_start(x->m, UNIT_M, x->tiles_m, i + 1) - row;
-    int64_t pixels = tile_start(x->n, UNIT_N, x->tiles_n, j + 1) - pixel;
+    int64_t pixels = tile_start(x->n, x->unit_n, x->tiles_n, j + 1) - pixel;
 
     dcls_conv_slice slice = {.group = part % g->groups,
                              .plane = part * (g->in_channels / g->groups),

@@ -28,12 +28,12 @@ typedef struct dcls_conv_columns {
 typedef struct dcls_conv_matrix {
     dcls_conv base;
     int64_t m, n, k;
-    float *weight;             /* [groups, m, k]; owned */
-    bool direct;               /* the input is the matrix of columns */
-    dcls_conv_columns columns; /* unless direct */
-    int64_t tiles_m, tiles_n;
-    int64_t columns_floats; /* of a block of columns */
-    int64_t block_k;        /* columns of one product */
+    float *weight;                    /* [groups, m, k]; owned */
+    bool direct;                      /* the input is the matrix of columns */
+    dcls_conv_columns columns;        /* unless direct */
+    int64_t tiles_m, tiles_n, unit_n; /* tiles begin at multiples of unit_n pixels */
+    int64_t columns_floats;           /* of a block of columns */
+    int64_t block_k;                  /* columns of one product */
 } dcls_conv_matrix;
 
 /* A conv_matrix with m and n set; name is what dcls_conv_algorithm says. NULL when memory is short. */

@@ -165,12 +165,12 @@ static const dcls_conv_method method = {.name = "sparse", .run_unit = run_unit, 
 static int64_t measure_taps(conv_sparse *x, const dcls_taps *taps)
 {
     int64_t n = 0;
-    dcls_conv_reach reach;
+    int64_t shift[3];
     for (int64_t t = 0; t < taps->start[taps->rows]; t++) {
-        if (!dcls_conv_reach_of(&x->base.g, taps->cell[t], &reach)) continue;
+        if (!dcls_conv_shift(&x->base.g, taps->cell[t], shift)) continue;
         for (int d = 0; d < 3; d++) {
-            x->lo[d] = n > 0 ? dcls_min_i64(x->lo[d], reach.shift[d]) : reach.shift[d];
-            x->hi[d] = n > 0 ? dcls_max_i64(x->hi[d], reach.shift[d]) : reach.shift[d];
+            x->lo[d] = n > 0 ? dcls_min_i64(x->lo[d], shift[d]) : shift[d];
+            x->hi[d] = n > 0 ? dcls_max_i64(x->hi[d], shift[d]) : shift[d];
         }
         n++;
     }
@@ -214,78 +214,51 @@ static dcls_status choose_tile(dcls_context *ctx, conv_sparse *x, int64_t *float
     return DCLS_OK;
 }
 
-typedef struct tap {
-    int64_t order, offset;
-    float value;
-} tap;
-
-static int compare_taps(const void *a, const void *b)
-{
-    const tap *s = a, *t = b;
-    return (s->order > t->order) - (s->order < t->order);
-}
-
-/* Offset in the box, and a rank that lets taps of one channel, plane, phase and column follow each other from
- * top to bottom: taps_rows shares loads among vertical neighbours. */
-static tap place_tap(const conv_sparse *x, int64_t channel, const dcls_conv_reach *reach, float value)
+/* A tap in the box. */
+static dcls_conv_tap place_tap(const conv_sparse *x, int64_t channel, const int64_t shift[3], float value)
 {
     int64_t phase[3], at[3];
     for (int d = 0; d < 3; d++) {
-        phase[d] = (reach->shift[d] - x->lo[d]) % x->phases[d];
-        at[d] = (reach->shift[d] - x->lo[d]) / x->phases[d];
+        phase[d] = (shift[d] - x->lo[d]) % x->phases[d];
+        at[d] = (shift[d] - x->lo[d]) / x->phases[d];
     }
     int64_t plane = ((channel * x->phases[0] + phase[0]) * x->phases[1] + phase[1]) * x->phases[2] + phase[2];
-    tap t = {.value = value};
-    t.offset = ((plane * x->size[0] + at[0]) * x->size[1] + at[1]) * x->size[2] + at[2];
-    t.order = ((plane * x->size[0] + at[0]) * x->size[2] + at[2]) * x->size[1] + at[1];
-    return t;
+    int64_t slice = plane * x->size[0] + at[0];
+    return (dcls_conv_tap){.column = slice * x->size[2] + at[2],
+                           .row = at[1],
+                           .offset = (slice * x->size[1] + at[1]) * x->size[2] + at[2],
+                           .value = value};
 }
 
-/* The taps of one output channel; returns how many. */
-static int64_t place_taps(const conv_sparse *x, const dcls_taps *taps, int64_t output, tap *placed)
+/* Writes the taps of all output channels. taps_of_one: room for those of the longest list. */
+static void place_taps(conv_sparse *x, const dcls_taps *taps, dcls_conv_tap *taps_of_one)
 {
-    int64_t n = 0;
-    dcls_conv_reach reach;
-    for (int64_t c = 0; c < x->in_channels; c++) {
-        int64_t row = output * x->in_channels + c;
-        for (int64_t t = taps->start[row]; t < taps->start[row + 1]; t++)
-            if (dcls_conv_reach_of(&x->base.g, taps->cell[t], &reach))
-                placed[n++] = place_tap(x, c, &reach, taps->value[t]);
+    int64_t shift[3], n = 0;
+    for (int64_t o = 0; o < x->base.g.out_channels; o++) {
+        int64_t found = 0;
+        for (int64_t c = 0; c < x->in_channels; c++) {
+            int64_t row = o * x->in_channels + c;
+            for (int64_t t = taps->start[row]; t < taps->start[row + 1]; t++)
+                if (dcls_conv_shift(&x->base.g, taps->cell[t], shift))
+                    taps_of_one[found++] = place_tap(x, c, shift, taps->value[t]);
+        }
+        dcls_conv_write_taps(taps_of_one, found, x->offset + n, x->value + n);
+        x->start[o] = n;
+        n += found;
     }
-    qsort(placed, (size_t)n, sizeof *placed, compare_taps);
-    return n;
-}
-
-static int64_t most_taps(const conv_sparse *x, const dcls_taps *taps)
-{
-    int64_t most = 0;
-    for (int64_t o = 0; o < x->base.g.out_channels; o++)
-        most = dcls_max_i64(most, taps->start[(o + 1) * x->in_channels] - taps->start[o * x->in_channels]);
-    return most;
+    x->start[x->base.g.out_channels] = n;
 }
 
 static dcls_status pack_taps(dcls_context *ctx, conv_sparse *x, const dcls_taps *taps, int64_t count)
 {
-    int64_t outputs = x->base.g.out_channels, n = 0;
-    x->start = dcls_conv_pack(ctx, &x->base, outputs + 1, sizeof *x->start);
+    x->start = dcls_conv_pack(ctx, &x->base, x->base.g.out_channels + 1, sizeof *x->start);
     x->offset = dcls_conv_pack(ctx, &x->base, count, sizeof *x->offset);
     x->value = dcls_conv_pack(ctx, &x->base, count, sizeof *x->value);
-    tap *placed = dcls_alloc(ctx, (size_t)most_taps(x, taps), sizeof *placed);
-    if (!x->start || !x->offset || !x->value || !placed) {
-        free(placed);
-        return DCLS_ERR_MEMORY;
-    }
-    for (int64_t o = 0; o < outputs; o++) {
-        int64_t found = place_taps(x, taps, o, placed);
-        x->start[o] = n;
-        for (int64_t t = 0; t < found; t++, n++) {
-            x->offset[n] = placed[t].offset;
-            x->value[n] = placed[t].value;
-        }
-    }
-    x->start[outputs] = n;
-    free(placed);
-    return DCLS_OK;
+    dcls_conv_tap *taps_of_one = dcls_conv_tap_room(ctx, taps, x->in_channels);
+    bool ready = x->start && x->offset && x->value && taps_of_one;
+    if (ready) place_taps(x, taps, taps_of_one);
+    free(taps_of_one);
+    return ready ? DCLS_OK : DCLS_ERR_MEMORY;
 }
 
 static dcls_status set_work(dcls_context *ctx, conv_sparse *x, int64_t taps, int64_t box)
