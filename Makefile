@@ -19,7 +19,7 @@ say = $(if $(V),,@printf '  %-5s %s\n' $(1) '$(2)';)
 
 CONFIG := $(notdir $(firstword $(CC)))$(if $(SAN),-san$(filter-out 1,$(SAN)))$(if $(COV),-cov)
 B := build/$(CONFIG)
-ARCH := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
+ARCH := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine 2>/dev/null)))
 X86_64 := $(filter x86_64,$(ARCH))
 VERSION := $(shell sed -n 's/.*DCLS_VERSION_STRING *"\(.*\)"/\1/p' include/dcls.h)
 SOVERSION := 0
@@ -253,7 +253,8 @@ INSTALLED = 755:$(B)/dcls:$(BINDIR) \
   $(patsubst %,644:%:$(DATADIR)/bash-completion/completions:dcls,$(wildcard completions/dcls.bash)) \
   $(patsubst %,644:%:$(DATADIR)/zsh/site-functions,$(wildcard completions/_dcls)) \
   $(patsubst %,644:%:$(DATADIR)/fish/vendor_completions.d,$(wildcard completions/dcls.fish)) \
-  $(if $(EMBED),$(patsubst %,644:%:$(DATADIR)/dcls,$(EMBED) $(wildcard weights/*.md)))
+  $(if $(EMBED),$(patsubst %,644:%:$(DATADIR)/dcls,$(EMBED) $(wildcard weights/*.md weights/SHA256SUMS)) \
+    $(patsubst %,644:%:$(DATADIR)/dcls/arch,$(wildcard weights/arch/*.json)))
 
 .PHONY: install uninstall dist clean help
 install: all $(B)/dcls.pc ## install under $(DESTDIR)$(PREFIX)
@@ -265,7 +266,7 @@ install: all $(B)/dcls.pc ## install under $(DESTDIR)$(PREFIX)
 uninstall: ## remove what install put there
 	@set -e; IFS=:; for item in $(INSTALLED:%='%'); do set -- $$item; rm -f '$(DESTDIR)'"$$3/$${4:-$${2##*/}}"; done
 	@rm -f '$(DESTDIR)$(LIBDIR)/libdcls.so.$(SOVERSION)' '$(DESTDIR)$(LIBDIR)/libdcls.so'
-	@rmdir '$(DESTDIR)$(DATADIR)/dcls' 2>/dev/null || true
+	@rmdir '$(DESTDIR)$(DATADIR)/dcls/arch' '$(DESTDIR)$(DATADIR)/dcls' 2>/dev/null || true
 
 dist: ## source archive build/dcls-VERSION.tar.gz of the committed tree
 	@mkdir -p build && git archive --prefix=dcls-$(VERSION)/ -o build/dcls-$(VERSION).tar.gz HEAD
