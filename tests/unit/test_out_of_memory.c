@@ -21,6 +21,8 @@ static volatile long fail_at = -1, seen, live;
 
 #ifndef HAVE_SANITIZER
 /* The program's own definitions take the place of the C library's, also for the libraries it uses. */
+#define VISIBLE __attribute__((visibility("default")))
+
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t nmemb, size_t size);
 void *__libc_realloc(void *old, size_t size);
@@ -40,17 +42,17 @@ static void *counted(void *memory)
     return memory;
 }
 
-void *malloc(size_t size)
+VISIBLE void *malloc(size_t size)
 {
     return fails() ? NULL : counted(__libc_malloc(size));
 }
 
-void *calloc(size_t nmemb, size_t size)
+VISIBLE void *calloc(size_t nmemb, size_t size)
 {
     return fails() ? NULL : counted(__libc_calloc(nmemb, size));
 }
 
-void *realloc(void *ptr, size_t size)
+VISIBLE void *realloc(void *ptr, size_t size)
 {
     if (fails()) return NULL;
     void *memory = __libc_realloc(ptr, size);
@@ -58,12 +60,12 @@ void *realloc(void *ptr, size_t size)
     return memory;
 }
 
-void *aligned_alloc(size_t alignment, size_t size)
+VISIBLE void *aligned_alloc(size_t alignment, size_t size)
 {
     return fails() ? NULL : counted(__libc_memalign(alignment, size));
 }
 
-void free(void *ptr)
+VISIBLE void free(void *ptr)
 {
     live -= ptr != NULL;
     __libc_free(ptr);
