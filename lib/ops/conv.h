@@ -1,16 +1,23 @@
 /*
- * Convolution, forward. Four algorithms share one life: create packs what it needs from the weights (copied;
- * the epilogue's arrays are referenced and must outlive it), run computes out[n, o, y] = epilogue(sum over c,
- * k of weight[o, c, k] * in[n, c, y * stride - pad + k * dilation]) without allocating. in and out must not
- * overlap; residual may be out. workspace: dcls_conv_workspace(conv, threads) bytes, 64-byte aligned. Results
- * are the same bits for any number of threads: tiles depend on the geometry alone, and one BLAS call computes
- * one whole tile.
+ * Convolution, forward. The algorithms share one life: create packs what it needs from the weights (copied;
+ * the epilogue's arrays are referenced and must outlive it), run computes
  *
- *   dense        any convolution: tiles of an im2col matrix (or the input itself, for 1x1) and one GEMM each
- *   sparse       a list of taps per (output channel, input channel), applied directly; cost follows the
- * number of taps interpolated DCLS with output-shared positions or one output per group: interpolated input
- * columns, one per (input channel, element), gathered by tiles, and one GEMM; the time- and memory-efficient
- * method of arXiv 2112.03740
+ *     out[n, o, y] = epilogue(sum over c, k of weight[o, c, k] * in[n, c, y * stride - pad + k * dilation])
+ *
+ * without allocating. in and out must not overlap; residual may be out. workspace: dcls_conv_workspace(conv,
+ * threads) bytes, 64-byte aligned. Results are the same bits for any number of threads: tiles depend on the
+ * geometry alone, and one BLAS call computes one whole tile.
+ *
+ * - dense: any convolution. Tiles of an im2col matrix (or the input itself, for 1x1) and one GEMM each.
+ * - sparse: a list of taps for every output channel, applied directly. Cost follows the number of taps.
+ * - interpolated: DCLS with output-shared positions or one output per group, by im2col (arXiv 2112.03740).
+ *
+ * Interpolated columns, one per (input channel, element), are made by tiles and multiplied by the weights;
+ * neither time nor memory grows with the window.
+ *
+ * create fails with DCLS_ERR_ARGUMENT when sizes are not positive or do not fit each other, and with
+ * DCLS_ERR_LIMIT when they are too large: 2^29 for each size, stride, dilation and reach of a window, and no
+ * product may overflow.
  */
 #ifndef DCLS_OPS_CONV_H
 #define DCLS_OPS_CONV_H
@@ -21,7 +28,8 @@
 
 typedef struct dcls_conv dcls_conv;
 
-/* weight [out_channels, in_channels / groups, kernel..]. */
+/* weight [out_channels, in_channels / groups, kernel..]. With few outputs per group, as in depthwise
+ * convolution, the result is a sparse one of all non-zero cells, which is faster. */
 dcls_status dcls_conv_create_dense(dcls_context *ctx, const dcls_geometry *g, const float *weight,
                                    const dcls_epilogue *epilogue, dcls_conv **out);
 
@@ -39,7 +47,7 @@ dcls_status dcls_conv_create_interpolated(dcls_context *ctx, const dcls_geometry
 size_t dcls_conv_workspace(const dcls_conv *conv, int threads);
 /* Bytes of packed weights and tables. */
 size_t dcls_conv_packed_bytes(const dcls_conv *conv);
-/* "dense", "sparse", "interpolated". */
+/* "dense", "sparse" or "interpolated": the one that runs. */
 const char *dcls_conv_algorithm(const dcls_conv *conv);
 void dcls_conv_run(const dcls_conv *conv, const dcls_simd *simd, const float *in, const float *residual,
                    float *out, void *workspace, int threads);

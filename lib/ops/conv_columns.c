@@ -118,8 +118,8 @@ static void place_columns(const dcls_geometry *g, const dcls_taps *taps, dcls_co
 static dcls_conv_tap place_tap(const dcls_geometry *g, const dcls_conv_columns *x, const int64_t shift[3],
                                float value)
 {
-    int64_t z = shift[0] + x->before[0], y = shift[1] + x->before[1], stride = g->stride[1];
-    int64_t column = shift[2] + x->before[2];
+    int64_t z = shift[0] + x->before[0], y = shift[1] + x->before[1], column = shift[2] + x->before[2];
+    int64_t stride = dcls_min_i64(g->stride[1], x->size[1]);
     return (dcls_conv_tap){.column = (z * stride + y % stride) * x->size[2] + column,
                            .row = y / stride,
                            .offset = (z * x->size[1] + y) * x->size[2] + column,

@@ -60,12 +60,22 @@ static dcls_status pack(dcls_context *ctx, dcls_conv_matrix *x, const float *wei
     return status;
 }
 
-/* One input channel per group leaves BLAS too little to do: each window is a list of taps then. */
+/* So few outputs per group leave BLAS too little to do with a column; a list of taps for each of them is
+ * faster. */
+#define FEW_OUTPUTS 4
+
+static bool is_better_sparse(const dcls_geometry *g)
+{
+    bool depthwise = g->in_channels == g->groups;
+    return g->out_channels / g->groups <= FEW_OUTPUTS && (depthwise || !is_pointwise(g));
+}
+
 static dcls_status create_as_sparse(dcls_context *ctx, const dcls_geometry *g, const float *weight,
                                     const dcls_epilogue *epilogue, dcls_conv **out)
 {
+    int64_t windows = g->out_channels * (g->in_channels / g->groups);
     dcls_taps taps;
-    DCLS_TRY(dcls_taps_from_dense(ctx, weight, g->out_channels, dcls_volume(g->kernel), 0, &taps));
+    DCLS_TRY(dcls_taps_from_dense(ctx, weight, windows, dcls_volume(g->kernel), 0, &taps));
     dcls_status status = dcls_conv_create_sparse(ctx, g, &taps, epilogue, out);
     dcls_taps_free(&taps);
     return status;
@@ -75,7 +85,7 @@ dcls_status dcls_conv_create_dense(dcls_context *ctx, const dcls_geometry *g, co
                                    const dcls_epilogue *epilogue, dcls_conv **out)
 {
     DCLS_TRY(dcls_conv_check(ctx, g));
-    if (g->in_channels == g->groups) return create_as_sparse(ctx, g, weight, epilogue, out);
+    if (is_better_sparse(g)) return create_as_sparse(ctx, g, weight, epilogue, out);
     dcls_conv_matrix *x = dcls_conv_matrix_allocate(ctx, "dense", g, epilogue);
     if (x == NULL) return DCLS_ERR_MEMORY;
     return dcls_conv_finish(&x->base, pack(ctx, x, weight), out);
