@@ -194,7 +194,7 @@ static void map_finds_what_was_added(void **state)
 
 static double seconds_to_fill(size_t count)
 {
-    char(*names)[16] = malloc(count * sizeof *names);
+    char(*names)[32] = malloc(count * sizeof *names);
     assert_non_null(names);
     for (size_t i = 0; i < count; i++)
         snprintf(names[i], sizeof names[i], "layer.%zu", i);
