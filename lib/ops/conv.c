@@ -10,7 +10,7 @@
 #define MAX_THREADS 1024
 
 /* Largest size, stride, dilation, padding, and largest reach of a window: sums of four of these and products
- * of two fit easily, and BLAS counts in 32 bits. */
+ * of two fit easily. */
 #define MAX_SIZE ((int64_t)1 << 29)
 
 /* A task shorter than this (about two microseconds) is not worth handing out. */

@@ -6,7 +6,7 @@
  *
  * without allocating. in and out must not overlap; residual may be out. workspace: dcls_conv_workspace(conv,
  * threads) bytes, 64-byte aligned. Results are the same bits for any number of threads: tiles depend on the
- * geometry alone, and one BLAS call computes one whole tile.
+ * geometry alone, and one product computes one whole tile.
  *
  * - dense: any convolution. Tiles of an im2col matrix (or the input itself, for 1x1) and one GEMM each.
  * - sparse: a list of taps for every output channel, applied directly. Cost follows the number of taps.

@@ -23,19 +23,26 @@ static dcls_status list_cells(dcls_context *ctx, const dcls_geometry *g, dcls_ta
     return DCLS_OK;
 }
 
-/* The weights of the listed cells. weight: [windows, cells]. */
-static dcls_status pack_weight(dcls_context *ctx, dcls_conv_matrix *x, const dcls_taps *cells,
-                               const float *weight)
+/* The weights of the listed cells, in an array of their own. weight: [windows, cells]. */
+static float *select_weight(dcls_context *ctx, const dcls_geometry *g, const dcls_taps *cells,
+                            const float *weight)
 {
-    const dcls_geometry *g = &x->base.g;
     int64_t windows = g->out_channels * (g->in_channels / g->groups), volume = dcls_volume(g->kernel);
-    x->weight = dcls_conv_pack(ctx, &x->base, windows * cells->rows, sizeof *x->weight);
-    if (x->weight == NULL) return DCLS_ERR_MEMORY;
-    float *to = x->weight;
-    for (int64_t w = 0; w < windows; w++, weight += volume)
+    float *selected = dcls_alloc(ctx, (size_t)(windows * cells->rows), sizeof *selected), *to = selected;
+    for (int64_t w = 0; w < windows && selected != NULL; w++, weight += volume)
         for (int64_t i = 0; i < cells->rows; i++)
             *to++ = weight[cells->cell[i]];
-    return DCLS_OK;
+    return selected;
+}
+
+/* Plans with the weights of the listed cells; they are all of them in most cases. */
+static dcls_status plan(dcls_context *ctx, dcls_conv_matrix *x, const dcls_taps *cells, const float *weight)
+{
+    if (cells->rows == dcls_volume(x->base.g.kernel)) return dcls_conv_matrix_plan(ctx, x, weight);
+    float *selected = select_weight(ctx, &x->base.g, cells, weight);
+    dcls_status status = selected != NULL ? dcls_conv_matrix_plan(ctx, x, selected) : DCLS_ERR_MEMORY;
+    free(selected);
+    return status;
 }
 
 /* True if the input itself is the matrix of columns. */
@@ -53,14 +60,13 @@ static dcls_status pack(dcls_context *ctx, dcls_conv_matrix *x, const float *wei
     dcls_status status = list_cells(ctx, &x->base.g, &cells);
     x->direct = is_pointwise(&x->base.g);
     x->k = x->base.g.in_channels / x->base.g.groups * cells.rows;
-    if (!status) status = pack_weight(ctx, x, &cells, weight);
     if (!status && !x->direct) status = dcls_conv_matrix_set_columns(ctx, x, &cells, cells.rows);
-    if (!status) status = dcls_conv_matrix_plan(ctx, x);
+    if (!status) status = plan(ctx, x, &cells, weight);
     dcls_taps_free(&cells);
     return status;
 }
 
-/* So few outputs per group leave BLAS too little to do with a column; a list of taps for each of them is
+/* So few outputs per group leave a product too little to do with a column; a list of taps for each of them is
  * faster. */
 #define FEW_OUTPUTS 4
 

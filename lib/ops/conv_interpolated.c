@@ -1,8 +1,6 @@
 /* The im2col method for DCLS (arXiv 2112.03740): one column per (input channel, element), the input
  * interpolated at the element's position, multiplied by the weights. Neither time nor memory depends on how
  * far apart elements lie. */
-#include <string.h>
-
 #include "ops/conv_matrix.h"
 
 static dcls_status pack(dcls_context *ctx, dcls_conv_matrix *x, const dcls_taps *elements, int64_t count,
@@ -12,11 +10,8 @@ static dcls_status pack(dcls_context *ctx, dcls_conv_matrix *x, const dcls_taps 
     x->k = x->base.g.in_channels / x->base.g.groups * count;
     if (!dcls_mul_i64(x->base.g.out_channels, x->k, &weights))
         return dcls_fail(ctx, DCLS_ERR_LIMIT, "this convolution has too many elements");
-    x->weight = dcls_conv_pack(ctx, &x->base, weights, sizeof *weight);
-    if (x->weight == NULL) return DCLS_ERR_MEMORY;
-    memcpy(x->weight, weight, (size_t)weights * sizeof *weight);
     DCLS_TRY(dcls_conv_matrix_set_columns(ctx, x, elements, count));
-    return dcls_conv_matrix_plan(ctx, x);
+    return dcls_conv_matrix_plan(ctx, x, weight);
 }
 
 dcls_status dcls_conv_create_interpolated(dcls_context *ctx, const dcls_geometry *g,

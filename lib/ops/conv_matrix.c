@@ -10,12 +10,12 @@
 #define BLOCK_FLOATS  ((int64_t)128 << 10)
 #define RESULT_FLOATS ((int64_t)192 << 10)
 
-/* Columns of one product: BLAS cuts longer sums at about this length itself, so cutting here costs little. */
+/* Columns of one product: dcls_gemm_run cuts long sums itself, so cutting here costs little. */
 #define BLOCK_K ((int64_t)512)
 
-/* Tiles begin at multiples of these, and are not smaller than SIDE_MIN if there is a choice: BLAS kernels
- * would stay partly empty. */
-#define UNIT_M   ((int64_t)8)
+/* Tiles begin at multiples of these, and are not smaller than SIDE_MIN if there is a choice: the kernels of a
+ * product would stay partly empty. */
+#define UNIT_M   DCLS_GEMM_ROWS
 #define UNIT_N   ((int64_t)16)
 #define SIDE_MIN ((int64_t)64)
 
@@ -62,14 +62,14 @@ static int64_t largest_tile(int64_t size, int64_t unit, int64_t tiles)
     return dcls_min_i64(size, dcls_ceil_div(dcls_ceil_div(size, unit), tiles) * unit);
 }
 
-/* What making one element of a column costs, where 1 is what it costs BLAS to pack it. */
+/* What making one element of a column costs, where 1 is what copying it in a product costs. */
 static double fill_cost(const dcls_conv_matrix *x)
 {
     if (x->direct) return 0;
     return 1 + 0.5 * (double)x->columns.taps / (double)dcls_max_i64(x->columns.count, 1);
 }
 
-/* Every tile of n packs the weights again and every tile of m makes and packs the columns again: of all ways
+/* Every tile of n reads the weights again and every tile of m makes and copies the columns again: of all ways
  * to get the wanted number of tiles, or the nearest to it, the one with the least of that. */
 static void choose_tiles(dcls_conv_matrix *x)
 {
@@ -105,13 +105,30 @@ dcls_conv_matrix *dcls_conv_matrix_allocate(dcls_context *ctx, const char *name,
     return x;
 }
 
-dcls_status dcls_conv_matrix_plan(dcls_context *ctx, dcls_conv_matrix *x)
+/* Within a group, the blocks of block_k columns follow each other. */
+static dcls_status pack_weight(dcls_context *ctx, dcls_conv_matrix *x, const float *weight)
+{
+    const int64_t groups = x->base.g.groups;
+    float *to = x->weight = dcls_conv_pack(ctx, &x->base, groups * x->m * x->k, sizeof *to);
+    if (to == NULL) return DCLS_ERR_MEMORY;
+    for (int64_t group = 0; group < groups; group++, weight += x->m * x->k) {
+        for (int64_t column = 0; column < x->k; column += x->block_k) {
+            int64_t columns = dcls_min_i64(x->block_k, x->k - column);
+            dcls_gemm_pack(x->m, columns, weight + column, x->k, to);
+            to += x->m * columns;
+        }
+    }
+    return DCLS_OK;
+}
+
+dcls_status dcls_conv_matrix_plan(dcls_context *ctx, dcls_conv_matrix *x, const float *weight)
 {
     const dcls_geometry *g = &x->base.g;
     x->block_k = dcls_max_i64(x->k, 1);
     if (!x->direct && x->k > BLOCK_K * 3 / 2) x->block_k = dcls_ceil_div(x->k, dcls_ceil_div(x->k, BLOCK_K));
     x->unit_n = pixel_unit(x);
     choose_tiles(x);
+    DCLS_TRY(pack_weight(ctx, x, weight));
 
     int64_t tile_m = largest_tile(x->m, UNIT_M, x->tiles_m),
             tile_n = largest_tile(x->n, x->unit_n, x->tiles_n);
@@ -135,17 +152,18 @@ static void release(dcls_conv *conv)
 
 /* ---- run ---------------------------------------------------------------------------------------------- */
 
-/* The product over all columns, block by block. gemm: everything but k, which is set up for the first block.
- */
-static void multiply(const dcls_conv_pass *pass, dcls_conv_slice slice, dcls_gemm gemm, float *columns)
+/* The product over all columns, block by block. gemm: everything but a and k. */
+static void multiply(const dcls_conv_pass *pass, dcls_conv_slice slice, int64_t row, dcls_gemm gemm,
+                     float *columns)
 {
     const dcls_conv_matrix *x = (const dcls_conv_matrix *)pass->conv;
+    const float *weight = x->weight + slice.group * x->m * x->k;
     do { /* once even for k = 0, which clears the results */
         slice.columns = dcls_min_i64(x->block_k, x->k - slice.column);
         if (!x->direct) dcls_conv_columns_fill(pass, &slice, columns);
         gemm.k = slice.columns;
-        dcls_gemm_run(&gemm);
-        gemm.a += slice.columns;
+        gemm.a = weight + x->m * slice.column + row * slice.columns;
+        dcls_gemm_run(pass->simd, &gemm);
         gemm.accumulate = true;
         slice.column += slice.columns;
     } while (slice.column < x->k);
@@ -170,13 +188,11 @@ static void run_unit(const dcls_conv_pass *pass, int64_t unit, float *scratch)
     int64_t stride = pass->in_place ? pixels : x->n;
     dcls_gemm gemm = {.m = rows,
                       .n = pixels,
-                      .a = x->weight + (slice.group * x->m + row) * x->k,
-                      .lda = x->k,
                       .b = x->direct ? pass->in + slice.plane * x->base.in_volume + pixel : scratch,
                       .ldb = x->direct ? x->base.in_volume : pixels,
                       .c = results,
                       .ldc = stride};
-    multiply(pass, slice, gemm, scratch);
+    multiply(pass, slice, row, gemm, scratch);
     for (int64_t r = 0; r < rows; r++)
         dcls_conv_complete(pass, part * x->m + row + r, pixel, results + r * stride, pixels);
 }

@@ -28,7 +28,7 @@ typedef struct dcls_conv_columns {
 typedef struct dcls_conv_matrix {
     dcls_conv base;
     int64_t m, n, k;
-    float *weight;                    /* [groups, m, k]; owned */
+    float *weight;                    /* [groups, m, k] in packed blocks; owned */
     bool direct;                      /* the input is the matrix of columns */
     dcls_conv_columns columns;        /* unless direct */
     int64_t tiles_m, tiles_n, unit_n; /* tiles begin at multiples of unit_n pixels */
@@ -44,8 +44,8 @@ dcls_conv_matrix *dcls_conv_matrix_allocate(dcls_context *ctx, const char *name,
 dcls_status dcls_conv_matrix_set_columns(dcls_context *ctx, dcls_conv_matrix *matrix, const dcls_taps *taps,
                                          int64_t channel_columns);
 
-/* The last step of create, once everything else is set: chooses tiles. */
-dcls_status dcls_conv_matrix_plan(dcls_context *ctx, dcls_conv_matrix *matrix);
+/* The last step of create, once everything else is set: chooses tiles and packs weight [groups, m, k]. */
+dcls_status dcls_conv_matrix_plan(dcls_context *ctx, dcls_conv_matrix *matrix, const float *weight);
 
 /* The columns [column, column + columns) at the pixels [pixel, pixel + pixels) of one image and group. */
 typedef struct dcls_conv_slice {

@@ -1,20 +1,16 @@
-/* C = A B (+ C), row-major floats, on one thread: the one door to BLAS. */
+/* Matrix products on the calling thread, by the kernels in lib/simd or, built with BLAS=openblas, by
+ * OpenBLAS.
+ */
 #ifndef DCLS_OPS_GEMM_H
 #define DCLS_OPS_GEMM_H
 
-#include <stdbool.h>
-#include <stdint.h>
+#include "simd/simd.h"
 
-/* a [m, k] with row stride lda, b [k, n] with row stride ldb, c [m, n] with row stride ldc. transpose_b: b is
- * [n, k]. accumulate: adds to c. Sizes may be 0 (k 0 clears c). */
-typedef struct dcls_gemm {
-    int64_t m, n, k;
-    const float *a, *b;
-    float *c;
-    int64_t lda, ldb, ldc;
-    bool transpose_b, accumulate;
-} dcls_gemm;
+/* Brings a [m, k], rows lda floats apart, into the form in which dcls_gemm_run wants it: m * k floats. Rows
+ * from r, a multiple of DCLS_GEMM_ROWS, on may be multiplied alone; they begin at packed + r * k. */
+void dcls_gemm_pack(int64_t m, int64_t k, const float *a, int64_t lda, float *packed);
 
-void dcls_gemm_run(const dcls_gemm *gemm);
+/* Computes what dcls_gemm describes. Sizes may be 0; k = 0 clears c unless it accumulates. */
+void dcls_gemm_run(const dcls_simd *simd, const dcls_gemm *gemm);
 
 #endif

@@ -25,8 +25,8 @@ static void linear_tile(void *arg, int64_t item, int worker)
                       .lda = job->in,
                       .ldb = job->in,
                       .ldc = job->out,
-                      .transpose_b = true};
-    dcls_gemm_run(&gemm);
+                      .transposed = true};
+    dcls_gemm_run(job->simd, &gemm);
     if (!job->bias) return;
     for (int64_t row = 0; row < job->batch; row++) {
         float *y = gemm.c + row * job->out;

@@ -4,6 +4,7 @@
 #ifndef DCLS_SIMD_SIMD_H
 #define DCLS_SIMD_SIMD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,6 +17,19 @@ typedef enum dcls_activation {
     DCLS_ACT_GELU_TANH, /* x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) */
     DCLS_ACT_SIGMOID
 } dcls_activation;
+
+/* C = A B, or C += A B with accumulate, row-major: B [k, n] and C [m, n] have rows ldb and ldc floats apart.
+ * A [m, k] is packed: panels of DCLS_GEMM_ROWS rows (the last may have fewer), each [k, rows], follow each
+ * other. transposed: A [m, k] is row-major, its rows lda floats apart, and B is [n, k]. Nothing behind the
+ * last float of a row is touched. m, n >= 0, k >= 1. */
+#define DCLS_GEMM_ROWS ((int64_t)12)
+typedef struct dcls_gemm {
+    int64_t m, n, k;
+    const float *a, *b;
+    float *c;
+    int64_t lda, ldb, ldc;
+    bool transposed, accumulate;
+} dcls_gemm;
 
 typedef struct dcls_simd {
     const char *name; /* "scalar", "avx2", "avx512" */
@@ -46,6 +60,9 @@ typedef struct dcls_simd {
                        const float *weight, const float *bias, float eps);
     /* Softmax over channels for n pixels, laid out as above. */
     void (*softmax)(const float *x, float *y, int64_t channels, int64_t stride, int64_t n);
+    /* Bits depend on k alone. */
+    void (*gemm)(const dcls_gemm *gemm);
+    void (*gemm_transposed)(const dcls_gemm *gemm);
 } dcls_simd;
 
 /* The table for a level, or for the highest level below it that was compiled in. Never NULL. */
