@@ -16,8 +16,9 @@ say = $(if $(V),,@printf '  %-5s %s\n' $(1) '$(2)';)
 
 # ---- configuration ------------------------------------------------------------------------------------------------
 # SAN=1: AddressSanitizer and UndefinedBehaviorSanitizer; SAN=fuzz: these and libFuzzer's hooks (clang); COV=1: gcov.
+# BLAS=openblas: matrix products by OpenBLAS instead of our own (CONTRIBUTING.md says why these are the default).
 
-CONFIG := $(notdir $(firstword $(CC)))$(if $(SAN),-san$(filter-out 1,$(SAN)))$(if $(COV),-cov)
+CONFIG := $(notdir $(firstword $(CC)))$(if $(SAN),-san$(filter-out 1,$(SAN)))$(if $(COV),-cov)$(if $(filter openblas,$(BLAS)),-openblas)
 B := build/$(CONFIG)
 ARCH := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine 2>/dev/null)))
 X86_64 := $(filter x86_64,$(ARCH))
@@ -68,10 +69,14 @@ ALL_CPPFLAGS = -D_GNU_SOURCE $(INCLUDES) $(CPPFLAGS)
 ALL_LDFLAGS = $(HARDEN_LINK) -Wl,--as-needed $(SANITIZE) $(LDFLAGS)
 
 # ---- libraries ----------------------------------------------------------------------------------------------------
-# OpenBLAS must be the serial flavour: dcls brings its own threads, one BLAS call each. Debian's libopenblas.so.0 is an
-# alternative that any package depending on the threaded flavour (numpy, for one) turns away from the serial one, so the
-# serial directory goes into the run path of the program and of the shared library. BLAS_LIBS and BLAS_CFLAGS override.
+# OpenBLAS must be the serial flavour: dcls brings its own threads. Debian's libopenblas.so.0 is an alternative that any
+# package depending on the threaded flavour (numpy, for one) turns away from the serial one, so the serial directory goes
+# into the run path of the program and of the shared library. BLAS_LIBS and BLAS_CFLAGS override.
 
+BLAS ?= own
+ifeq ($(filter own openblas,$(BLAS)),)
+$(error BLAS is own or openblas, not '$(BLAS)')
+endif
 MULTIARCH := $(or $(shell $(CC) -print-multiarch 2>/dev/null),$(ARCH)-linux-gnu)
 BLAS_DIR := $(patsubst %/,%,$(dir $(firstword $(wildcard /usr/lib/$(MULTIARCH)/openblas-serial/libopenblas.so))))
 ifneq ($(BLAS_DIR),)
@@ -81,6 +86,7 @@ else
 BLAS_CFLAGS ?= $(shell pkg-config --cflags openblas 2>/dev/null)
 BLAS_LIBS ?= -lopenblas
 endif
+USE_BLAS := $(if $(filter openblas,$(BLAS)),-DDCLS_USE_OPENBLAS $(BLAS_CFLAGS))
 
 # cairo is opened when something is drawn, not linked.
 CAIRO_CFLAGS ?= $(or $(shell pkg-config --cflags-only-I cairo 2>/dev/null),-I/usr/include/cairo)
@@ -95,7 +101,7 @@ else
 OPENMP ?= -fopenmp
 endif
 
-LIBS = $(BLAS_LIBS) -lpng -ljpeg -lcjson $(OPENMP) -lm -ldl $(LDLIBS)
+LIBS = $(if $(USE_BLAS),$(BLAS_LIBS) -pthread) -lpng -ljpeg -lcjson $(OPENMP) -lm -ldl $(LDLIBS)
 
 # ---- sources ------------------------------------------------------------------------------------------------------
 
@@ -114,12 +120,13 @@ SUPPORT_OBJ := $(SUPPORT_SRC:%.c=$(B)/%.o)
 TEST_BIN := $(TEST_SRC:%.c=$(B)/%)
 FUZZ_BIN := $(FUZZ_SRC:%.c=$(B)/%)
 ALL_OBJ := $(LIB_OBJ) $(TOOLS_OBJ) $(CLI_OBJ) $(SUPPORT_OBJ) $(TEST_BIN:%=%.o) $(FUZZ_BIN:%=%.o) \
-           $(B)/tests/fuzz/replay.o
+           $(B)/tests/fuzz/replay.o $(B)/tests/bench/bench_gemm.o
 
 INCLUDES = -Iinclude -Ilib
 $(CLI_OBJ): INCLUDES = -Iinclude
 $(B)/tests/%.o: INCLUDES = -Iinclude -Ilib -I.
-$(B)/lib/ops/gemm.o: INCLUDES += $(BLAS_CFLAGS)
+$(B)/lib/ops/gemm.o $(B)/tests/unit/test_gemm.o: INCLUDES += $(USE_BLAS)
+$(B)/tests/bench/bench_gemm.o: INCLUDES += $(BLAS_CFLAGS)
 $(B)/lib/draw/cairo.o: INCLUDES += $(CAIRO_CFLAGS)
 $(B)/lib/draw/cairo.o: INCLUDES += $(CAIRO_CFLAGS)
 $(B)/lib/base/threads.o: SANITIZE += $(OPENMP)
@@ -153,7 +160,7 @@ dcls: $(B)/dcls FORCE
 # $(call remember,FILE,TEXT)
 remember = $(shell mkdir -p $(dir $(1)))$(if $(subst x$(strip $(2)),,x$(strip $(file <$(1)))),$(file >$(1),$(strip $(2))))
 ifeq ($(filter clean help,$(MAKECMDGOALS)),)
-$(call remember,$(B)/flags,$(CC) $(ALL_CFLAGS) $(ALL_CPPFLAGS) $(HOT_CFLAGS) $(OPENMP) $(BLAS_CFLAGS) $(CAIRO_CFLAGS))
+$(call remember,$(B)/flags,$(CC) $(ALL_CFLAGS) $(ALL_CPPFLAGS) $(HOT_CFLAGS) $(OPENMP) $(USE_BLAS) $(CAIRO_CFLAGS))
 $(call remember,$(B)/link-flags,$(ALL_LDFLAGS) $(LIBS))
 $(call remember,$(B)/sources,$(LIB_SRC) $(TOOLS_SRC) $(CLI_SRC) $(SUPPORT_SRC) $(EMBED))
 endif
@@ -208,7 +215,7 @@ demo: ## build, then show what dcls does
 check: ## build and run every test; the last line counts them
 	@sh tools/deps.sh build test
 	@$(submake) all tests
-	@CC='$(CC)' tests/run.sh $(B)
+	@CC='$(CC)' BLAS_CFLAGS='$(BLAS_CFLAGS)' BLAS_LIBS='$(BLAS_LIBS) $(OPENMP)' tests/run.sh $(B)
 
 fuzz: ## build the fuzz targets with clang and libFuzzer: build/clang-sanfuzz/tests/fuzz/
 	@$(submake) CC=clang SAN=fuzz fuzz-targets
@@ -224,11 +231,17 @@ coverage: ## line coverage of lib/ by the tests (gcovr)
 	@CC='$(CC)' tests/run.sh build/$(notdir $(firstword $(CC)))-cov
 	@gcovr -r . --object-directory build/$(notdir $(firstword $(CC)))-cov -f 'lib/' -s
 
+.PHONY: bench-gemm
+bench-gemm: $(B)/tests/bench/bench_gemm ## speed of matrix products, ours and OpenBLAS's
+	@env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $<
+$(B)/tests/bench/bench_gemm: %: %.o $(LIB_A) $(B)/link-flags
+	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) $(BLAS_LIBS) $(LIBS)
+
 C_FILES = $(shell git ls-files '*.c' '*.h' '*.inc')
 LINT_C = $(filter %.c,$(wildcard lib/*/*.c cli/*.c tests/unit/*.c tests/golden/*.c tests/fuzz/*.c))
 SH_FILES = $(wildcard tools/*.sh tests/*.sh) .ci/run
 lint: ## clang-tidy, cppcheck, shellcheck, mandoc, clang-format: whichever are installed
-	@CPPFLAGS='-D_GNU_SOURCE -Iinclude -Ilib -I. $(BLAS_CFLAGS) $(CAIRO_CFLAGS)' SH_FILES='$(SH_FILES)' MAN='$(wildcard man/*.[1-9])' \
+	@CPPFLAGS='-D_GNU_SOURCE -Iinclude -Ilib -I. $(USE_BLAS) $(CAIRO_CFLAGS)' SH_FILES='$(SH_FILES)' MAN='$(wildcard man/*.[1-9])' \
 	  sh tools/lint.sh $(LINT_C)
 
 format: ## clang-format all C files in place
@@ -277,4 +290,4 @@ clean: ## remove everything that was built
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
-	@echo 'Settings: CC CFLAGS LDFLAGS PREFIX DESTDIR  V=1 (commands)  SAN=1 (sanitizers)  COV=1 (gcov)  WEIGHTS=none'
+	@echo 'Settings: CC CFLAGS LDFLAGS PREFIX DESTDIR  V=1 (commands)  SAN=1 (sanitizers)  COV=1 (gcov)  WEIGHTS=none  BLAS=openblas'

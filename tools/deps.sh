@@ -3,8 +3,8 @@
 # not root. Says and does nothing when all are there.
 set -eu
 
-build="gcc make libc6-dev libopenblas-serial-dev libpng-dev libjpeg-dev libcjson-dev libzip-dev libcairo2-dev fonts-dejavu-core"
-test="libcmocka-dev bats pkgconf git"
+build="gcc make libc6-dev libpng-dev libjpeg-dev libcjson-dev libzip-dev libcairo2-dev fonts-dejavu-core"
+test="libopenblas-serial-dev libcmocka-dev bats pkgconf git"
 lint="clang-format clang-tidy cppcheck shellcheck mandoc"
 
 wanted=
