@@ -4,20 +4,12 @@
  * An input that begins with '{' is a JSON model file, or a bare "model" object over a fixed set of tensors.
  * In any other the first line names an architecture and settings ("-" stands for none), and each further one
  * a tensor and its shape. */
-#include "format_fuzz.h"
-
-#include "base/tensor.h"
-#include "dcls_tools.h"
-#include "model/model.h"
-
-#define MOST_TENSORS 200
+#include "graph_fuzz.h"
 
 static void check_shapes(dcls_context *ctx, const dcls_model *model, const dcls_model *again)
 {
     int64_t input[DCLS_MAX_DIMS];
-    const int ndim = dcls_model_input_shape(model, input);
-    for (int i = 0; i < ndim; i++)
-        if (input[i] == DCLS_ANY) input[i] = i == 0 ? 2 : 13;
+    const int ndim = fuzz_input_shape(model, input);
     dcls_shape *a = malloc((model->node_count + 1) * sizeof *a),
                *b = malloc((model->node_count + 1) * sizeof *b);
     if (a == NULL || b == NULL) abort();
@@ -26,7 +18,7 @@ static void check_shapes(dcls_context *ctx, const dcls_model *model, const dcls_
     for (size_t i = 0; i <= model->node_count && status == DCLS_OK; i++) {
         size_t bytes = 0;
         if (!dcls_shape_equal(a[i].ndim, a[i].size, b[i].ndim, b[i].size)) abort();
-        if (!dcls_shape_bytes(DCLS_F32, a[i].ndim, a[i].size, &bytes) || bytes == 0 || bytes > 4 << 20)
+        if (!dcls_shape_bytes(DCLS_F32, a[i].ndim, a[i].size, &bytes) || bytes == 0 || bytes > FUZZ_MEMORY)
             abort();
     }
     free(a);
@@ -68,14 +60,6 @@ static void finish(dcls_context *ctx, dcls_status status, dcls_model *model)
     dcls_model_destroy(model);
 }
 
-static void add_tensor(dcls_context *ctx, dcls_tensors *set, const char *name, int ndim, const int64_t *shape)
-{
-    size_t bytes = 0;
-    void *data;
-    if (!dcls_shape_bytes(DCLS_F32, ndim, shape, &bytes) || bytes > 1 << 20) return;
-    if (dcls_tensors_add_new(ctx, set, name, DCLS_F32, ndim, shape, &data) == DCLS_OK) memset(data, 0, bytes);
-}
-
 /* "name 3 4 5" */
 static void add_line(dcls_context *ctx, dcls_tensors *set, char *line)
 {
@@ -85,7 +69,7 @@ static void add_line(dcls_context *ctx, dcls_tensors *set, char *line)
     if (name == NULL) return;
     while (ndim < DCLS_MAX_DIMS && (word = strtok_r(NULL, " ", &rest)) != NULL)
         shape[ndim++] = atoi(word);
-    add_tensor(ctx, set, name, ndim, shape);
+    fuzz_add_tensor(ctx, set, name, ndim, shape);
 }
 
 static void build_text(dcls_context *ctx, char *text)
@@ -98,7 +82,7 @@ static void build_text(dcls_context *ctx, char *text)
     dcls_build_options options = {.arch = strtok_r(first, " ", &words), .settings = settings};
     while (options.setting_count < 8 && (line = strtok_r(NULL, " ", &words)) != NULL)
         settings[options.setting_count++] = line;
-    for (int i = 0; i < MOST_TENSORS && (line = strtok_r(NULL, "\n", &rest)) != NULL; i++)
+    for (int i = 0; i < FUZZ_MOST_TENSORS && (line = strtok_r(NULL, "\n", &rest)) != NULL; i++)
         add_line(ctx, set, line);
     if (options.arch == NULL || strcmp(options.arch, "-") == 0) {
         dcls_tensors *dense = NULL;
@@ -112,56 +96,21 @@ static void build_text(dcls_context *ctx, char *text)
     finish(ctx, status, model);
 }
 
-/* The tensors a bare model object can name. */
-static dcls_tensors *fixed_tensors(dcls_context *ctx)
-{
-    static const struct {
-        const char *name;
-        int ndim;
-        int64_t shape[5];
-    } LIST[] = {{"w", 4, {4, 3, 3, 3}}, {"w1", 4, {4, 4, 1, 1}}, {"b", 1, {4}},
-                {"b3", 1, {3}},         {"k", 3, {4, 1, 5}},     {"P", 4, {2, 4, 1, 5}},
-                {"S", 4, {2, 4, 1, 5}}, {"P1", 4, {1, 4, 1, 5}}, {"Ps", 3, {2, 1, 5}},
-                {"l", 2, {2, 4}},       {"w3", 3, {4, 3, 3}},    {"w5", 5, {4, 3, 1, 3, 2}}};
-    dcls_tensors *set;
-    if (dcls_tensors_create(ctx, "", &set) != DCLS_OK) abort();
-    for (size_t i = 0; i < sizeof LIST / sizeof LIST[0]; i++)
-        add_tensor(ctx, set, LIST[i].name, LIST[i].ndim, LIST[i].shape);
-    return set;
-}
-
-static void read_text(dcls_context *ctx, const char *text, size_t size)
-{
-    dcls_bytes bytes = fuzz_bytes(ctx, (const uint8_t *)text, size);
-    dcls_tensors *set = NULL;
-    dcls_model *model = NULL;
-    if (dcls_json_read(ctx, &bytes, &set) == DCLS_OK) {
-        if (set->count <= MOST_TENSORS) {
-            const dcls_status status = dcls_model_from_json(ctx, set, NULL, &model);
-            finish(ctx, status, model);
-        } else {
-            dcls_tensors_destroy(set);
-        }
-        return;
-    }
-    const dcls_status status = dcls_model_from_json(ctx, fixed_tensors(ctx), text, &model);
-    finish(ctx, status, model);
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size > 1 << 16) return 0;
-    dcls_context *ctx = fuzz_context();
-    dcls_context_set_limit(ctx, DCLS_LIMIT_MEMORY_BYTES, 4 << 20);
-    if (dcls_context_set_threads(ctx, 1) != DCLS_OK) abort();
+    dcls_context *ctx = fuzz_graph_context();
     char *text = malloc(size + 1);
     if (text == NULL) abort();
     if (size > 0) memcpy(text, data, size);
     text[size] = '\0';
-    if (size > 0 && text[0] == '{')
-        read_text(ctx, text, strlen(text));
-    else
+    dcls_model *model = NULL;
+    if (size > 0 && text[0] == '{') {
+        const dcls_status status = fuzz_read_model(ctx, text, &model);
+        finish(ctx, status, model);
+    } else {
         build_text(ctx, text);
+    }
     free(text);
     dcls_context_destroy(ctx);
     return 0;
