@@ -36,6 +36,17 @@ typedef __m256 vec;
 typedef float vec __attribute__((vector_size(16)));
 #endif
 
+/* The compiler may not repeat the load that v came from, as gcc likes to do where an instruction takes a
+ * memory operand. */
+#if defined(VEC_AVX512) || defined(VEC_AVX2)
+#define VEC_LOADED(v) __asm__("" : "+v"(v))
+#else
+#define VEC_LOADED(v) ((void)0)
+#endif
+/* Nor keep what it knows about the value of pointer p, such as sums it could prepare for several branches at
+ * once. */
+#define VEC_FORGET(p) __asm__("" : "+r"(p))
+
 /* Known at compile time to be a whole vector: spares the mask. */
 #define VEC_IS_WHOLE(n) (__builtin_constant_p(n) && (n) == VEC_WIDTH)
 

@@ -6,7 +6,7 @@
 #include "simd/vec.h"
 
 #define TAPS_ROWS 7
-#define TAPS_VECS 3
+#define TAPS_VECS 2
 #define VEC_NAME  "avx512"
 #define VEC_TABLE dcls_simd_avx512
 #include "simd/vec_template.inc"

@@ -3,8 +3,8 @@
 
 #include "simd/vec.h"
 
-#define TAPS_ROWS 4
-#define TAPS_VECS 2
+#define TAPS_ROWS 7
+#define TAPS_VECS 1
 #define VEC_NAME  "scalar"
 #define VEC_TABLE dcls_simd_scalar
 #include "simd/vec_template.inc"
