@@ -91,9 +91,6 @@ USE_BLAS := $(if $(filter openblas,$(BLAS)),-DDCLS_USE_OPENBLAS $(BLAS_CFLAGS))
 # cairo is opened when something is drawn, not linked.
 CAIRO_CFLAGS ?= $(or $(shell pkg-config --cflags-only-I cairo 2>/dev/null),-I/usr/include/cairo)
 
-# Opened when first used (dlopen): only the headers are needed here.
-CAIRO_CFLAGS ?= -I/usr/include/cairo
-
 # clang's OpenMP runtime is a package of its own; without it everything works on one thread.
 ifneq ($(findstring clang,$(CC)),)
 OPENMP ?= $(if $(shell echo 'int main(void){return 0;}' | $(CC) -fopenmp -x c -o /dev/null - 2>&1),,-fopenmp)
@@ -127,7 +124,6 @@ $(CLI_OBJ): INCLUDES = -Iinclude
 $(B)/tests/%.o: INCLUDES = -Iinclude -Ilib -I.
 $(B)/lib/ops/gemm.o $(B)/tests/unit/test_gemm.o: INCLUDES += $(USE_BLAS)
 $(B)/tests/bench/bench_gemm.o: INCLUDES += $(BLAS_CFLAGS)
-$(B)/lib/draw/cairo.o: INCLUDES += $(CAIRO_CFLAGS)
 $(B)/lib/draw/cairo.o: INCLUDES += $(CAIRO_CFLAGS)
 $(B)/lib/base/threads.o: SANITIZE += $(OPENMP)
 $(filter $(B)/lib/simd/% $(B)/lib/kernel/% $(B)/lib/ops/% $(B)/lib/image/%,$(LIB_OBJ)): HOT = $(HOT_CFLAGS)

@@ -4,8 +4,8 @@
 set -eu
 
 build="gcc make libc6-dev libpng-dev libjpeg-dev libcjson-dev libzip-dev libcairo2-dev fonts-dejavu-core"
-test="libopenblas-serial-dev libcmocka-dev bats pkgconf git"
-lint="clang-format clang-tidy cppcheck shellcheck mandoc"
+test="libopenblas-serial-dev libcmocka-dev bats pkgconf git jq mandoc python3-numpy python3-pil"
+lint="clang-format clang-tidy cppcheck shellcheck"
 
 wanted=
 for list in "$@"; do

@@ -126,6 +126,7 @@ usage() {
 
 @test "colour only on a terminal that wants it" {
   needs script
+  script -qec true /dev/null </dev/null >/dev/null || skip "there are no pseudo-terminals"
   local esc=$'\033'
   on_tty() { script -qec "$*" /dev/null </dev/null; }
   [[ $(TERM=xterm on_tty "$DCLS" help) == *"$esc["* ]]
