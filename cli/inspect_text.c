@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "alloc.h"
-#include "columns.h"
+#include "table.h"
 #include "inspect.h"
 #include "numbers.h"
 #include "options.h"

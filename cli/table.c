@@ -1,4 +1,4 @@
-#include "columns.h"
+#include "table.h"
 
 #include <stdbool.h>
 #include <stdlib.h>

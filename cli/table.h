@@ -1,6 +1,6 @@
 /* Tables for people: aligned columns. */
-#ifndef DCLS_CLI_COLUMNS_H
-#define DCLS_CLI_COLUMNS_H
+#ifndef DCLS_CLI_TABLE_H
+#define DCLS_CLI_TABLE_H
 
 #include <stdio.h>
 
