@@ -93,7 +93,7 @@ static int split_labels(struct convert *convert, char *text)
 static int load_labels(struct convert *convert)
 {
     const char *path = convert->options->labels;
-    char *text;
+    char *text = NULL;
     size_t size;
     if (path == NULL) return CLI_OK;
     int status = load_text(convert, path, &text, &size);
