@@ -5,13 +5,13 @@
 
 #include "ops/gemm.h"
 
-/* Floats of a block of columns and of a tile of results: each about half of a usual 1 MiB second-level cache.
- */
-#define BLOCK_FLOATS  ((int64_t)128 << 10)
+/* Floats of a block of columns and of a tile of results: a usual second-level cache of 1 MiB holds both. */
+#define BLOCK_FLOATS  ((int64_t)64 << 10)
 #define RESULT_FLOATS ((int64_t)192 << 10)
 
-/* Columns of one product: dcls_gemm_run cuts long sums itself, so cutting here costs little. */
-#define BLOCK_K ((int64_t)512)
+/* Columns of one product: dcls_gemm_run cuts longer sums at this length itself, so cutting here costs
+ * nothing. */
+#define BLOCK_K ((int64_t)256)
 
 /* Tiles begin at multiples of these, and are not smaller than SIDE_MIN if there is a choice: the kernels of a
  * product would stay partly empty. */
