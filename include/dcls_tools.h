@@ -27,9 +27,9 @@ typedef struct dcls_build_options {
 } dcls_build_options;
 
 /* Makes a model of a state dict (or remakes one of a file that holds a network). The tensors are moved into
- * the model; they are gone in failure too. Tensors the network does not name are dropped unless they are
- * known by-products (num_batches_tracked, auxiliary heads); an unknown leftover is DCLS_ERR_FORMAT and named.
- */
+ * the model; they are gone in failure too. With an architecture, known by-products of training
+ * (num_batches_tracked, auxiliary heads) are dropped and any other tensor that the network does not use is
+ * DCLS_ERR_FORMAT; files that hold a network keep what they have. */
 DCLS_API dcls_status dcls_model_build(dcls_context *ctx, dcls_tensors *tensors,
                                       const dcls_build_options *options, dcls_model **out);
 /* True if the set carries a network. */

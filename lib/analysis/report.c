@@ -32,6 +32,7 @@ typedef struct reporter {
     const dcls_model *model;
     dcls_report *report;
     const dcls_plan *plan; /* NULL when the model cannot take the input */
+    size_t *owner;         /* per tensor of the model: the first node that names it */
 } reporter;
 
 static dcls_status warn(const reporter *r, const char *fmt, ...) DCLS_PRINTF(2, 3);
@@ -60,31 +61,36 @@ static int64_t elements_of(const dcls_tensor *tensor)
     return (int64_t)(tensor->nbytes / dcls_dtype_size(tensor->dtype));
 }
 
-/* The first node that names the tensor as its P (or any other field at `offset` in the node), to count it
- * once. */
-static const dcls_node *first_owner(const reporter *r, const dcls_tensor *tensor, size_t offset)
+/* The first node that names the tensor: it is counted there. */
+static const dcls_node *first_owner(const reporter *r, const dcls_tensor *tensor)
 {
-    for (size_t i = 0; i < r->model->node_count; i++) {
-        const dcls_node *node = &r->model->nodes[i];
-        const dcls_tensor *other;
-        memcpy(&other, (const char *)node + offset, sizeof(const dcls_tensor *));
-        if (other == tensor) return node;
-    }
-    return NULL;
+    return &r->model->nodes[r->owner[tensor - r->model->tensors->items]];
 }
 
-static int64_t count_once(const reporter *r, const dcls_node *node, const dcls_tensor *tensor, size_t offset)
+static bool find_owners(reporter *r)
 {
-    if (!tensor || first_owner(r, tensor, offset) != node) return 0;
-    return elements_of(tensor);
+    const dcls_model *model = r->model;
+    r->owner = dcls_arena_alloc(r->ctx, &r->report->arena, model->tensors->count + 1, sizeof *r->owner);
+    if (!r->owner) return false;
+    for (size_t i = model->node_count; i-- > 0;) {
+        for (int slot = 0; slot < DCLS_SLOT_COUNT; slot++) {
+            const dcls_tensor *tensor = dcls_node_tensor(&model->nodes[i], (dcls_slot)slot);
+            if (tensor) r->owner[tensor - model->tensors->items] = i;
+        }
+    }
+    return true;
+}
+
+static int64_t count_once(const reporter *r, const dcls_node *node, const dcls_tensor *tensor)
+{
+    return tensor && first_owner(r, tensor) == node ? elements_of(tensor) : 0;
 }
 
 static void count_parameters(const reporter *r, const dcls_node *node, dcls_node_report *out)
 {
-    out->weights = count_once(r, node, node->weight, offsetof(dcls_node, weight)) +
-                   count_once(r, node, node->bias, offsetof(dcls_node, bias));
-    out->positions = count_once(r, node, node->P, offsetof(dcls_node, P));
-    out->spreads = count_once(r, node, node->SIG, offsetof(dcls_node, SIG));
+    out->weights = count_once(r, node, node->weight) + count_once(r, node, node->bias);
+    out->positions = count_once(r, node, node->P);
+    out->spreads = count_once(r, node, node->SIG);
 }
 
 /* ---- DCLS layers
@@ -155,7 +161,7 @@ static dcls_status report_layer(const reporter *r, const dcls_node *node, dcls_n
     layer->kernel_count = k.count;
     layer->elements = k.rows * k.count;
     layer->shared_positions = node->shared_positions;
-    const dcls_node *owner = first_owner(r, node->P, offsetof(dcls_node, P));
+    const dcls_node *owner = first_owner(r, node->P);
     layer->shared_with = owner == node ? NULL : owner->name;
     for (int d = 0; d < k.ndim; d++) {
         layer->dilated_kernel_size[d] = k.size[d];
@@ -310,7 +316,7 @@ static dcls_status fill_report(reporter *r)
     report->count = r->model->node_count;
     report->nodes = dcls_arena_alloc(r->ctx, &report->arena, report->count, sizeof *report->nodes);
     field *fields = dcls_arena_alloc(r->ctx, &report->arena, report->count + 1, sizeof *fields);
-    if (!report->nodes || !fields) return DCLS_ERR_MEMORY;
+    if (!report->nodes || !fields || !find_owners(r)) return DCLS_ERR_MEMORY;
     for (int d = 0; d < 3; d++)
         fields[0].size[d] = fields[0].jump[d] = 1;
     report_algorithms(r);
