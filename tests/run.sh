@@ -19,10 +19,10 @@ trap 'rm -rf "$logs"' EXIT
 list_tests() {
   local program name
   for program in "$build"/tests/unit/test_* "$build"/tests/golden/test_*; do
-    [[ -x $program && $program != *.* ]] && printf '%s\t%s\n' "${program#"$build"/}" "$program"
+    [[ -x $program && ${program##*/} != *.* ]] && printf '%s\t%s\n' "${program#"$build"/}" "$program"
   done
   for program in "$build"/tests/fuzz/fuzz_*; do
-    [[ -x $program && $program != *.* ]] || continue
+    [[ -x $program && ${program##*/} != *.* ]] || continue
     name=${program##*/fuzz_}
     printf '%s\t%s\n' "tests/fuzz/fuzz_$name" "$program tests/fuzz/corpus/$name"
   done
