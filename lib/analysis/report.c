@@ -9,7 +9,8 @@
 
 #include "dcls_tools.h"
 
-/* Elements near the border always lose a little; a layer that loses more learned something its window cannot hold. */
+/* Elements near the border always lose a little; a layer that loses more learned something its window cannot
+ * hold. */
 #define MASS_LOST_WORTH_A_WARNING 0.05
 
 /* Theoretical receptive field of a value along its spatial dimensions: `size` input pixels, `jump` input

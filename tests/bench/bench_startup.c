@@ -1,5 +1,6 @@
-/* Wall time and peak memory of whole processes, several commands in turn: bench_startup RUNS COMMAND.. where each COMMAND is
- * one string, split at spaces. Prints the median and the smallest time and the largest memory of each. */
+/* Wall time and peak memory of whole processes, several commands in turn: bench_startup RUNS COMMAND.. where
+ * each COMMAND is one string, split at spaces. Prints the median and the smallest time and the largest memory
+ * of each. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,7 +55,8 @@ int main(int argc, char **argv)
     static double times[16][MOST_RUNS];
     long most[16] = {0};
     int runs = argc > 2 ? atoi(argv[1]) : 0, commands = argc - 2;
-    if (runs < 1 || runs > MOST_RUNS || commands > 16) return fprintf(stderr, "usage: bench_startup RUNS COMMAND..\n"), 2;
+    if (runs < 1 || runs > MOST_RUNS || commands > 16)
+        return fprintf(stderr, "usage: bench_startup RUNS COMMAND..\n"), 2;
     for (int r = -1; r < runs; r++) { /* -1: warm-up */
         for (int c = 0; c < commands; c++) {
             double ms;
@@ -67,7 +69,8 @@ int main(int argc, char **argv)
     printf("%9s %9s %10s  command\n", "median ms", "least ms", "peak MiB");
     for (int c = 0; c < commands; c++) {
         qsort(times[c], (size_t)runs, sizeof times[c][0], by_value);
-        printf("%9.2f %9.2f %10.1f  %s\n", times[c][runs / 2], times[c][0], (double)most[c] / 1024, argv[c + 2]);
+        printf("%9.2f %9.2f %10.1f  %s\n", times[c][runs / 2], times[c][0], (double)most[c] / 1024,
+               argv[c + 2]);
     }
     return 0;
 }
