@@ -138,9 +138,9 @@ static void note_written(const struct convert *convert, const char *what, const 
 {
     struct stat st;
     if (stat(convert->out, &st) != 0) return;
-    cli_note(convert->run, "%s: %s, %zu tensors, %s values, %s", convert->out, what,
-             dcls_tensors_count(tensors), cli_grouped(value_count(tensors)).text,
-             cli_bytes((uint64_t)st.st_size).text);
+    cli_note(convert->run, "%s: %s, %s, %s, %s", convert->out, what,
+             cli_counted((int64_t)dcls_tensors_count(tensors), "tensor").text,
+             cli_counted(value_count(tensors), "value").text, cli_bytes((uint64_t)st.st_size).text);
 }
 
 static int save_model(const struct convert *convert, const dcls_model *model)
@@ -272,8 +272,8 @@ static int convert_file(const struct convert *convert)
     dcls_tensors *tensors;
     dcls_status status = dcls_tensors_load_file(ctx, convert->in, &tensors);
     if (status != DCLS_OK) return cli_fail(convert->in, status, ctx);
-    cli_verbose(convert->run, "%s: %s, %zu tensors", convert->in, dcls_tensors_format(tensors),
-                dcls_tensors_count(tensors));
+    cli_verbose(convert->run, "%s: %s, %s", convert->in, dcls_tensors_format(tensors),
+                cli_counted((int64_t)dcls_tensors_count(tensors), "tensor").text);
     if (convert->options->arch == NULL && !dcls_tensors_hold_model(tensors))
         return convert_state_dict(convert, tensors);
     int result = check_path(convert, true);

@@ -38,8 +38,8 @@ static void print_text(const struct tensor_facts *facts)
     char shape[SHAPE_TEXT];
     shape_text(shape, tensor->ndim, tensor->shape);
     printf("%s%s: %s%s\n", cli_bold(stdout), file, name, cli_plain(stdout));
-    printf("  %s %s, %s values, %s\n", dcls_dtype_name(tensor->dtype), shape,
-           cli_grouped(facts->stats.count).text, cli_bytes(tensor->nbytes).text);
+    printf("  %s %s, %s, %s\n", dcls_dtype_name(tensor->dtype), shape,
+           cli_counted(facts->stats.count, "value").text, cli_bytes(tensor->nbytes).text);
     if (facts->stats.count > 0) text_statistics(facts);
     for (int64_t i = 0; i < facts->shown; i++)
         printf("%s %s", i == 0 ? "  first" : "", cli_real(dcls_tensor_value(tensor, i)).text);

@@ -3,12 +3,12 @@
 #include <string.h>
 
 #include "alloc.h"
-#include "table.h"
 #include "inspect.h"
 #include "numbers.h"
 #include "options.h"
 #include "output.h"
 #include "shapes.h"
+#include "table.h"
 
 #define FACT_COLUMN   14
 #define LISTED_LABELS 24
@@ -40,11 +40,11 @@ static void print_title(const inspection *it, const char *kind)
     const char *format = dcls_tensors_format(it->tensors);
     printf("%s%s: %s%s\n", cli_bold(stdout), name, kind, cli_plain(stdout));
     free(name);
-    size_t count = dcls_tensors_count(it->tensors);
     char *size =
         it->file_bytes >= 0 ? cli_format(", %s", cli_bytes((uint64_t)it->file_bytes).text) : cli_copy("");
-    print_made_fact("file", cli_format("%s%s%zu tensor%s%s", format, format[0] != '\0' ? ", " : "", count,
-                                       count == 1 ? "" : "s", size));
+    print_made_fact("file",
+                    cli_format("%s%s%s%s", format, format[0] != '\0' ? ", " : "",
+                               cli_counted((int64_t)dcls_tensors_count(it->tensors), "tensor").text, size));
     free(size);
 }
 

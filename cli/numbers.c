@@ -99,6 +99,14 @@ cli_number cli_bytes(uint64_t value)
     return with_unit((double)value, 1024, units);
 }
 
+cli_number cli_counted(int64_t count, const char *noun)
+{
+    cli_number number;
+    snprintf(number.text, sizeof number.text, "%.30s %.14s%s", cli_grouped(count).text, noun,
+             count == 1 ? "" : "s");
+    return number;
+}
+
 cli_number cli_percent(double share)
 {
     cli_number number;

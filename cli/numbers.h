@@ -14,7 +14,7 @@ bool cli_parse_real(const char *text, double *out);
 bool cli_parse_size(const char *text, uint64_t *out);
 
 typedef struct cli_number {
-    char text[32];
+    char text[48];
 } cli_number;
 
 /* 1234567 as "1,234,567". */
@@ -23,6 +23,8 @@ cli_number cli_grouped(int64_t value);
 cli_number cli_count(int64_t value);
 /* The same for bytes: "987 B", "12.3 KiB", "4.56 MiB". */
 cli_number cli_bytes(uint64_t value);
+/* "1 tensor", "2 tensors", "1,234 tensors". */
+cli_number cli_counted(int64_t count, const char *noun);
 /* A share as percentage: "93.1%"; small ones keep digits that tell them from zero: "0.02%", "<0.01%". */
 cli_number cli_percent(double share);
 /* A measured value with four significant digits: "0.4914", "-12.35", "1.234e-05", "nan". */
