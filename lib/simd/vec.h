@@ -47,6 +47,13 @@ typedef float vec __attribute__((vector_size(16)));
  * once. */
 #define VEC_FORGET(p) __asm__("" : "+r"(p))
 
+/* Whether vec_load_n costs no more than vec_load. */
+#if defined(VEC_AVX512)
+#define VEC_FREE_MASKS true
+#else
+#define VEC_FREE_MASKS false
+#endif
+
 /* Known at compile time to be a whole vector: spares the mask. */
 #define VEC_IS_WHOLE(n) (__builtin_constant_p(n) && (n) == VEC_WIDTH)
 
@@ -273,9 +280,18 @@ VEC_INLINE vec vec_abs(vec v)
     return (vec)((vecu)v & ~(vecu)vec_set1(-0.0f));
 }
 
-VEC_INLINE int vec_lanes_left(int64_t n)
+/* The first min(n, VEC_WIDTH) lanes, for loops that end with a part of a vector. */
+VEC_INLINE vec vec_load_upto(const float *p, int64_t n)
 {
-    return n < VEC_WIDTH ? (int)n : VEC_WIDTH;
+    return n >= VEC_WIDTH ? vec_load(p) : vec_load_n(p, (int)n);
+}
+
+VEC_INLINE void vec_store_upto(float *p, vec v, int64_t n)
+{
+    if (n >= VEC_WIDTH)
+        vec_store(p, v);
+    else
+        vec_store_n(p, v, (int)n);
 }
 
 /* p[0], p[2], .. for the first n >= 1 lanes; nothing behind p[2 * (n - 1)] is touched. The second load
@@ -289,7 +305,7 @@ VEC_INLINE vec vec_load_even(const float *p, int n)
 }
 
 /* p[0], p[step], .. for the first n lanes. */
-VEC_INLINE vec vec_load_step(const float *p, int64_t step, int n)
+static __attribute__((noinline, unused)) vec vec_load_step(const float *p, int64_t step, int n)
 {
     float lane[VEC_WIDTH] = {0};
     for (int i = 0; i < n; i++)
