@@ -31,7 +31,8 @@ void *cli_alloc(size_t count, size_t size)
 
 void *cli_resize(void *block, size_t count, size_t size)
 {
-    return cli_checked(size > 0 && count > SIZE_MAX / size ? NULL : realloc(block, count * size));
+    return cli_checked(
+        size > 0 && count > SIZE_MAX / size ? NULL : realloc(block, count * size > 0 ? count * size : 1));
 }
 
 char *cli_copy(const char *text)

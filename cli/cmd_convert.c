@@ -97,7 +97,7 @@ static int load_labels(struct convert *convert)
     size_t size;
     if (path == NULL) return CLI_OK;
     int status = load_text(convert, path, &text, &size);
-    if (status != CLI_OK) return status;
+    if (text == NULL) return status;
     if (strlen(text) != size) {
         cli_error(path, "holds NUL bytes: not a list of labels");
         status = CLI_BAD_INPUT;

@@ -9,15 +9,15 @@
 #include "output.h"
 #include "suggest.h"
 
-#define MAX_COMMANDS 32
-
 const cli_command *const cli_commands[] = {&cli_cmd_infer, &cli_cmd_inspect, &cli_cmd_convert, &cli_cmd_help,
                                            NULL};
 
+#define COMMANDS (sizeof cli_commands / sizeof *cli_commands) /* with the NULL */
+
 const cli_command *cli_find_command(const char *name, const char **nearest)
 {
-    const char *names[MAX_COMMANDS + 1] = {0};
-    for (int i = 0; cli_commands[i] != NULL && i < MAX_COMMANDS; i++) {
+    const char *names[COMMANDS] = {0};
+    for (size_t i = 0; i + 1 < COMMANDS; i++) {
         if (strcmp(cli_commands[i]->name, name) == 0) return cli_commands[i];
         names[i] = cli_commands[i]->name;
     }

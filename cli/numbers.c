@@ -59,7 +59,7 @@ bool cli_parse_size(const char *text, uint64_t *out)
 cli_number cli_grouped(int64_t value)
 {
     char digits[32];
-    cli_number number;
+    cli_number number = {""};
     char *to = number.text;
     snprintf(digits, sizeof digits, "%" PRIu64, value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
     if (value < 0) *to++ = '-';

@@ -60,9 +60,9 @@ static void add_table(struct parser *parser, const cli_option *options, void *ba
 /* The entry a value returned by getopt_long belongs to; NULL for an unknown letter. */
 static const struct entry *find_entry(const struct parser *parser, int value)
 {
-    if (value >= FIRST_VALUE) return &parser->entries[value - FIRST_VALUE];
     for (int i = 0; i < parser->count; i++)
-        if (parser->entries[i].option->letter == value) return &parser->entries[i];
+        if (value == FIRST_VALUE + i || value == parser->entries[i].option->letter)
+            return &parser->entries[i];
     return NULL;
 }
 
@@ -225,7 +225,8 @@ bool cli_options_parse(cli *run, void *values, int argc, char **argv, cli_operan
         int returned = getopt_long(argc, argv, parser.letters, parser.longs, NULL);
         if (returned == -1) break;
         if (returned == '?' || returned == ':') return fail_option(&parser, returned, argv[optind - 1]);
-        if (!set_value(&parser, find_entry(&parser, returned), optarg)) return false;
+        const struct entry *entry = find_entry(&parser, returned);
+        if (entry == NULL || !set_value(&parser, entry, optarg)) return false;
     }
     *operands = (cli_operands){argc - optind, argv + optind};
     return run->common.help || check_operands(run->command, operands);

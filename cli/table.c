@@ -90,7 +90,6 @@ static void print_cell(FILE *to, const char *text, int width, bool right, bool l
         int tail = (width - 1) / 2, head = width - 1 - tail;
         const char *rest = at_column(text, have - tail);
         fprintf(to, "%.*s~%s", (int)(at_column(text, head) - text), text, rest);
-        have = width;
     } else if (right) {
         fprintf(to, "%*s%s", width - have, "", text);
     } else {

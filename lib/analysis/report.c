@@ -110,7 +110,11 @@ static dcls_status float_copy(const reporter *r, const dcls_tensor *tensor, cons
 
 static void free_floats(const float *floats)
 {
-    free((void *)(uintptr_t)floats);
+    union {
+        const float *in;
+        void *out;
+    } pointer = {floats};
+    free(pointer.out);
 }
 
 static dcls_status measure_kernel(const reporter *r, const dcls_kernel *k, dcls_layer_report *layer)

@@ -82,7 +82,7 @@ uint64_t dcls_context_limit(const dcls_context *ctx, dcls_limit limit)
     return is_limit(limit) ? ctx->limit[limit] : 0;
 }
 
-dcls_status dcls_fail(dcls_context *ctx, dcls_status status, const char *fmt, ...)
+dcls_status(dcls_fail)(dcls_context *ctx, dcls_status status, const char *fmt, ...)
 {
     char text[sizeof ctx->message]; /* the arguments may point into the old message */
     va_list args;
@@ -93,7 +93,7 @@ dcls_status dcls_fail(dcls_context *ctx, dcls_status status, const char *fmt, ..
     return status;
 }
 
-dcls_status dcls_fail_within(dcls_context *ctx, dcls_status status, const char *fmt, ...)
+dcls_status(dcls_fail_within)(dcls_context *ctx, dcls_status status, const char *fmt, ...)
 {
     char text[2 * sizeof ctx->message];
     va_list args;

@@ -20,6 +20,12 @@ dcls_status dcls_fail(dcls_context *ctx, dcls_status status, const char *fmt, ..
  * status. */
 dcls_status dcls_fail_within(dcls_context *ctx, dcls_status status, const char *fmt, ...) DCLS_PRINTF(3, 4);
 
+/* clang's analyzer sees one file at a time and cannot know what these return. */
+#ifdef __clang_analyzer__
+#define dcls_fail(ctx, status, ...)        (dcls_fail(ctx, status, __VA_ARGS__), status)
+#define dcls_fail_within(ctx, status, ...) (dcls_fail_within(ctx, status, __VA_ARGS__), status)
+#endif
+
 /* Returns from the calling function when expr is not DCLS_OK. */
 #define DCLS_TRY(expr)                                                                                       \
     do {                                                                                                     \

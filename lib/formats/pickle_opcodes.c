@@ -67,7 +67,7 @@ static dcls_status op_tuple(dcls_pickle_machine *m, const dcls_pickle_operand *a
 /* TUPLE1, TUPLE2, TUPLE3 follow one another. */
 static dcls_status op_short_tuple(dcls_pickle_machine *m, const dcls_pickle_operand *arg)
 {
-    size_t count = (size_t)(arg->code - 0x85 + 1);
+    size_t count = (size_t)arg->code - 0x85 + 1;
     DCLS_TRY(dcls_pickle_need(m, count));
     return dcls_pickle_make_tuple(m, m->height - count);
 }

@@ -68,7 +68,7 @@ void dcls_attr_defaults(dcls_node *node);
 /* Sets an attribute from JSON, or from text such as "v1", "5,9", "true". The message names the attribute, not
  * the node. */
 dcls_status dcls_attr_set_json(dcls_context *ctx, dcls_draft_node *node, dcls_attr attr,
-                               const dcls_json *value);
+                               const dcls_json *json);
 dcls_status dcls_attr_set_text(dcls_context *ctx, dcls_draft_node *node, dcls_attr attr, const char *text);
 /* Sets the same number for all dimensions. */
 void dcls_attr_set_int(dcls_draft_node *node, dcls_attr attr, int64_t value);

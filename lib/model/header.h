@@ -5,7 +5,7 @@
 #include "model/draft.h"
 
 /* Refuses unknown members of the model object and reads all but "nodes" and "output". */
-dcls_status dcls_header_read(dcls_context *ctx, dcls_draft *draft, const dcls_json *model);
+dcls_status dcls_header_read(dcls_context *ctx, dcls_draft *draft, const dcls_json *object);
 /* Members of the model object in front of its nodes. */
 void dcls_header_write(dcls_json_out *out, const dcls_model *model);
 /* What members say of each other: crop and input size, channels and mean, task and rank. */

@@ -137,7 +137,7 @@ dcls_status dcls_model_from_json(dcls_context *ctx, dcls_tensors *tensors, const
                                  dcls_model **out);
 
 /* The "model" object as JSON text. */
-dcls_status dcls_model_to_json(dcls_context *ctx, const dcls_model *model, int indent, dcls_string *out);
+dcls_status dcls_model_to_json(dcls_context *ctx, const dcls_model *model, int indent, dcls_string *text);
 
 /* Stores that text in the metadata of the model's tensors, so that they can be written as they are. */
 dcls_status dcls_model_describe(dcls_context *ctx, dcls_model *model);

@@ -36,7 +36,7 @@ dcls_status dcls_plan_affine(dcls_context *ctx, dcls_plan *plan, const dcls_node
         return DCLS_OK;
     }
     for (int64_t c = 0; c < channels; c++) {
-        (*scale)[c] = weight[c];
+        (*scale)[c] = weight[c]; /* NOLINT(clang-analyzer-core.NullDereference): layer scale has a weight */
         (*shift)[c] = 0;
     }
     return DCLS_OK;

@@ -38,7 +38,7 @@ typedef float vec __attribute__((vector_size(16)));
 
 /* The compiler may not repeat the load that v came from, as gcc likes to do where an instruction takes a
  * memory operand. */
-#if defined(VEC_AVX512) || defined(VEC_AVX2)
+#if (defined(VEC_AVX512) || defined(VEC_AVX2)) && !defined(__clang_analyzer__)
 #define VEC_LOADED(v) __asm__("" : "+v"(v))
 #else
 #define VEC_LOADED(v) ((void)0)

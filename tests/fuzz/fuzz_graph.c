@@ -68,7 +68,7 @@ static void add_line(dcls_context *ctx, dcls_tensors *set, char *line)
     int ndim = 0;
     if (name == NULL) return;
     while (ndim < DCLS_MAX_DIMS && (word = strtok_r(NULL, " ", &rest)) != NULL)
-        shape[ndim++] = atoi(word);
+        shape[ndim++] = strtol(word, NULL, 10);
     fuzz_add_tensor(ctx, set, name, ndim, shape);
 }
 

@@ -501,7 +501,7 @@ static void test_wrong_arguments(void **state)
 static void test_too_large(void **state)
 {
     dcls_context *ctx = *state;
-    dcls_geometry ok = plain(1, 1, 1, 5, 5, 1), g;
+    dcls_geometry ok = plain(1, 1, 1, 5, 5, 1), g = ok;
     int64_t *const sizes[] = {&g.in_channels, &g.out_channels, &g.in[1],  &g.out[2], &g.kernel[0],
                               &g.stride[2],   &g.dilation[1],  &g.pad[0], &g.batch};
     const int64_t values[] = {INT64_MAX, INT64_MAX / 2, (int64_t)1 << 40};

@@ -430,8 +430,7 @@ static void test_archive_damage(void **state)
 static bool hide_libraries;
 
 /* Takes the place of the C library's for the whole program. */
-void *dlopen(const char *path, int mode);
-void *dlopen(const char *path, int mode)
+void *dlopen(const char *path, int mode) /* NOLINT: glibc names its parameters otherwise */
 {
     void *(*real)(const char *, int);
     void *symbol = dlsym(RTLD_NEXT, "dlopen");
