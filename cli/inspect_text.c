@@ -109,12 +109,14 @@ static char *join_labels(const dcls_model *model)
 static void print_preprocess(const dcls_preprocess *p)
 {
     static const char *const filters[] = {"nearest", "bilinear", "bicubic"};
-    char *resize = cli_copy("");
+    char *resize;
     if (p->resize == DCLS_RESIZE_SHORTER)
         resize = cli_format("shorter side to %lld (%s), ", (long long)p->resize_height, filters[p->filter]);
     else if (p->resize == DCLS_RESIZE_EXACT)
         resize = cli_format("to %lldx%lld (%s), ", (long long)p->resize_height, (long long)p->resize_width,
                             filters[p->filter]);
+    else
+        resize = cli_copy("");
     char *crop = p->crop_height > 0 ? cli_format("centre crop %lldx%lld, ", (long long)p->crop_height,
                                                  (long long)p->crop_width)
                                     : cli_copy("");
