@@ -8,10 +8,7 @@
 #include "models.h"
 #include "options.h"
 #include "output.h"
-#include "shapes.h"
 #include "suggest.h"
-
-#define DEFAULT_SIDE 224 /* where a model leaves its input size open */
 
 #define AT(field) offsetof(inspect_options, field)
 
@@ -45,47 +42,6 @@ inspect_totals inspect_sum(const dcls_report *report)
 int64_t inspect_elements(const dcls_tensor *tensor)
 {
     return (int64_t)(tensor->nbytes / dcls_dtype_size(tensor->dtype));
-}
-
-/* ---- the analysed input
- * ------------------------------------------------------------------------------------------ */
-
-static int usage(const char *text, const char *wanted)
-{
-    cli_error("inspect", "--input: '%s' is not %s", text, wanted);
-    return CLI_USAGE;
-}
-
-/* What preprocessing makes of a picture, where it makes one size of all; else DEFAULT_SIDE. */
-static int64_t usual_side(const dcls_preprocess *preprocess, bool height)
-{
-    if (preprocess->crop_height > 0) return height ? preprocess->crop_height : preprocess->crop_width;
-    if (preprocess->resize == DCLS_RESIZE_EXACT)
-        return height ? preprocess->resize_height : preprocess->resize_width;
-    return DEFAULT_SIDE;
-}
-
-/* Fills it->shape: the model's own sizes, --input's where they are open, else the usual ones. */
-static int choose_shape(inspection *it, const inspect_options *o)
-{
-    int64_t given[DCLS_MAX_DIMS];
-    it->ndim = dcls_model_input_shape(it->model, it->shape);
-    int spatial = it->ndim - 2;
-    if (o->input != NULL && shape_parse(o->input, given, DCLS_MAX_DIMS) != spatial)
-        return usage(o->input,
-                     spatial == 2 ? "a size such as 224x224" : "a size of as many axes as the model has");
-    const dcls_preprocess *preprocess = dcls_model_preprocess(it->model);
-    it->shape[0] = 1;
-    if (it->shape[1] == DCLS_ANY) it->shape[1] = preprocess->channels;
-    for (int i = 0; i < spatial; i++) {
-        int64_t *size = &it->shape[2 + i];
-        if (o->input != NULL && *size != DCLS_ANY && *size != given[i])
-            return usage(o->input, "the size this model is fixed to");
-        if (*size != DCLS_ANY) continue;
-        it->assumed_size = o->input == NULL;
-        *size = o->input != NULL ? given[i] : usual_side(preprocess, i == 0);
-    }
-    return CLI_OK;
 }
 
 /* ---- what the file is
@@ -128,9 +84,10 @@ static int inspect_model(inspection *it, const inspect_options *o)
     dcls_report *report = NULL;
     it->tensors = dcls_model_tensors(it->model);
     if (o->tensor != NULL) return print_all(it, o);
-    int result = choose_shape(it, o);
+    int result = cli_input_choose(it->run, it->model, o->input, &it->input);
     if (result != CLI_OK) return result;
-    dcls_status status = dcls_report_create(it->run->ctx, it->model, it->ndim, it->shape, &report);
+    dcls_status status =
+        dcls_report_create(it->run->ctx, it->model, it->input.ndim, it->input.shape, &report);
     if (status != DCLS_OK) return cli_fail(it->name, status, it->run->ctx);
     it->report = report;
     result = print_all(it, o);
@@ -152,7 +109,11 @@ static int inspect_builtin(inspection *it, const inspect_options *o)
 static int inspect_tensors(inspection *it, dcls_tensors *tensors, const inspect_options *o)
 {
     it->tensors = tensors;
-    int status = o->input == NULL ? print_all(it, o) : usage(o->input, "of use: the file holds no network");
+    int status = CLI_USAGE;
+    if (o->input == NULL)
+        status = print_all(it, o);
+    else
+        cli_error("inspect", "--input: the file holds no network");
     dcls_tensors_destroy(tensors);
     return status;
 }

@@ -10,6 +10,7 @@
 #define DCLS_CLI_INSPECT_H
 
 #include "cli.h"
+#include "input_shape.h"
 
 typedef struct inspect_options {
     const char *tensor, *input;
@@ -25,9 +26,7 @@ typedef struct inspection {
     const dcls_tensors *tensors;
     const dcls_model *model; /* NULL: a state dict or single tensor */
     const dcls_report *report;
-    int ndim; /* of the analysed input */
-    int64_t shape[DCLS_MAX_DIMS];
-    bool assumed_size; /* the model leaves its size open and --input was not given */
+    cli_input input;
 } inspection;
 
 typedef struct inspect_totals {

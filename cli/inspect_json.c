@@ -167,10 +167,10 @@ static void write_totals(writer *json, const dcls_report *report)
 
 static void write_report(writer *json, const inspection *it)
 {
-    write_sizes(json, "analysed_input", it->ndim, it->shape);
+    write_sizes(json, "analysed_input", it->input.ndim, it->input.shape);
     dcls_json_write_open(json, "nodes", '[');
     for (size_t i = 0; i < dcls_report_count(it->report); i++)
-        write_node(json, dcls_report_node(it->report, i), it->ndim - 2);
+        write_node(json, dcls_report_node(it->report, i), it->input.ndim - 2);
     dcls_json_write_close(json, ']');
     write_totals(json, it->report);
     dcls_json_write_open(json, "warnings", '[');

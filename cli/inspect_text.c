@@ -189,7 +189,7 @@ static void print_nodes(const inspection *it)
         add_count(table, node->spreads);
         add_count(table, node->macs_dense);
         add_count(table, node->macs_sparse != node->macs_dense ? node->macs_sparse : 0);
-        add_sides(table, it->ndim - 2, node->receptive_field, "all");
+        add_sides(table, it->input.ndim - 2, node->receptive_field, "all");
     }
     columns_print(table, stdout, 2, cli_width());
     columns_destroy(table);
@@ -293,9 +293,9 @@ void inspect_print_text(const inspection *it)
         return;
     }
     print_model_facts(it);
-    shape_text(shape, it->ndim, it->shape);
+    shape_text(shape, it->input.ndim, it->input.shape);
     char *heading = cli_format("Network for an input of %s%s", shape,
-                               it->assumed_size ? " (--input sets another size)" : "");
+                               it->input.assumed ? " (--input sets another size)" : "");
     print_heading(heading);
     free(heading);
     print_nodes(it);

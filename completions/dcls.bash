@@ -19,9 +19,10 @@ _dcls_models() {
 # Words that may follow the option in $prev; returns 1 if it takes none.
 _dcls_value() {
   case $command:$prev in
-    infer:-m | infer:--model) _dcls_models ;;
+    infer:-m | infer:--model | bench:-m | bench:--model) _dcls_models ;;
     infer:--format) mapfile -t COMPREPLY < <(compgen -W 'text json csv' -- "$cur") ;;
     infer:--algo) mapfile -t COMPREPLY < <(compgen -W 'auto construct im2col sparse' -- "$cur") ;;
+    bench:--algo) mapfile -t COMPREPLY < <(compgen -W 'auto construct im2col sparse all' -- "$cur") ;;
     infer:-o | infer:--output)
       compopt -o filenames 2>/dev/null
       mapfile -t COMPREPLY < <(compgen -d -- "$cur")
@@ -41,7 +42,8 @@ _dcls_value() {
     convert:--preprocess) mapfile -t COMPREPLY < <(compgen -W 'imagenet imagenet-bicubic cifar10 none' -- "$cur") ;;
     convert:--to) mapfile -t COMPREPLY < <(compgen -W 'dense' -- "$cur") ;;
     *:--threads | infer:-k | infer:--top | infer:--jobs | infer:--alpha | infer:--max-pixels | infer:--max-memory | \
-      inspect:-t | inspect:--tensor | inspect:-n | inspect:--values | inspect:--input) ;;
+      inspect:-t | inspect:--tensor | inspect:-n | inspect:--values | inspect:--input | \
+      bench:--input | bench:-b | bench:--batch | bench:-r | bench:--repeat | bench:-s | bench:--seconds) ;;
     *) return 1 ;;
   esac
 }
@@ -52,7 +54,7 @@ _dcls() {
   COMPREPLY=()
 
   if ((COMP_CWORD == 1)); then
-    mapfile -t COMPREPLY < <(compgen -W 'infer inspect convert help --version --help' -- "$cur")
+    mapfile -t COMPREPLY < <(compgen -W 'infer inspect convert bench help --version --help' -- "$cur")
     return
   fi
   # builtin:NAME arrives as three words.
@@ -72,10 +74,11 @@ _dcls() {
         ;;
       convert) options='--arch --set --preprocess --labels --to' ;;
       inspect) options='--tensor -t --values -n --input --json' ;;
+      bench) options='--model -m --input --batch -b --algo --repeat -r --seconds -s --json' ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$options $common" -- "$cur")
   elif [[ $command == help ]]; then
-    mapfile -t COMPREPLY < <(compgen -W 'infer inspect convert help' -- "$cur")
+    mapfile -t COMPREPLY < <(compgen -W 'infer inspect convert bench help' -- "$cur")
   else
     compopt -o filenames 2>/dev/null
     mapfile -t COMPREPLY < <(compgen -f -- "$cur")

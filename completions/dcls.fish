@@ -4,13 +4,14 @@ function __dcls_builtins
     dcls --version 2>/dev/null | sed -n 's/^built-in models: //p' | tr -d ' ' | tr ',' '\n' | sed 's/^/builtin:/'
 end
 
-set -l commands infer inspect convert help
+set -l commands infer inspect convert bench help
 set -l none "not __fish_seen_subcommand_from $commands"
 
 complete -c dcls -f -n $none -l version -d 'Print the version'
 complete -c dcls -f -n $none -a infer -d 'Classify or segment pictures, or run a network on tensors'
 complete -c dcls -f -n $none -a inspect -d 'What is in a model and what it costs'
 complete -c dcls -f -n $none -a convert -d 'Convert weights and models'
+complete -c dcls -f -n $none -a bench -d 'Where the time goes; algorithms side by side'
 complete -c dcls -f -n $none -a help -d 'Explain a command'
 
 complete -c dcls -l threads -x -d 'Threads to compute with'
@@ -46,4 +47,13 @@ complete -c dcls -n $inspect -s n -l values -x -d 'How many first values'
 complete -c dcls -n $inspect -l input -x -d 'Input size to analyse, HxW'
 complete -c dcls -n $inspect -l json -d 'Everything, as one JSON object'
 
-complete -c dcls -f -n '__fish_seen_subcommand_from help' -a 'infer inspect convert help'
+set -l bench '__fish_seen_subcommand_from bench'
+complete -c dcls -f -n $bench -s m -l model -r -a '(__dcls_builtins)' -d 'Model file or builtin:NAME'
+complete -c dcls -n $bench -l input -x -d 'Input size, HxW'
+complete -c dcls -n $bench -s b -l batch -x -d 'Items in one run'
+complete -c dcls -n $bench -l algo -x -a 'auto construct im2col sparse all' -d 'How DCLS layers are run'
+complete -c dcls -n $bench -s r -l repeat -x -d 'Runs that are measured'
+complete -c dcls -n $bench -s s -l seconds -x -d 'How long to measure'
+complete -c dcls -n $bench -l json -d 'Everything, as one JSON object'
+
+complete -c dcls -f -n '__fish_seen_subcommand_from help' -a 'infer inspect convert bench help'

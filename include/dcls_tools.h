@@ -122,6 +122,30 @@ DCLS_API dcls_status dcls_tensor_statistics(dcls_context *ctx, const dcls_tensor
 /* Element index < number of elements, as double (I64 beyond 2^53 rounds). */
 DCLS_API double dcls_tensor_value(const dcls_tensor *tensor, int64_t index);
 
+/* ---- where the time goes
+ * -------------------------------------------------------------------------------------------- */
+
+/* A step of a plan: one operation with what is fused behind it. Strings belong to the model or are static. */
+typedef struct dcls_step_facts {
+    const char *name, *last; /* first and last node it computes */
+    const char *op;          /* of the first one */
+    const char *algorithm;   /* of a convolution: "dense", "sparse", "interpolated"; else "" */
+    double macs;             /* multiply-accumulates of one run as this algorithm does them; 0 for
+                                operations other than convolutions and linear */
+    int ndim;
+    int64_t shape[DCLS_MAX_DIMS]; /* of its result */
+} dcls_step_facts;
+
+DCLS_API size_t dcls_plan_step_count(const dcls_plan *plan);
+/* index < dcls_plan_step_count(plan) */
+DCLS_API dcls_step_facts dcls_plan_step(const dcls_plan *plan, size_t index);
+/* dcls_plan_run, and how long each step took: seconds [dcls_plan_step_count(plan)]. */
+DCLS_API dcls_status dcls_plan_run_timed(dcls_context *ctx, dcls_plan *plan, const float *input,
+                                         float *output, double *seconds);
+/* Multiply-accumulates per second of vector instructions that do nothing else, on as many threads as ctx
+ * has, measured now (takes a few milliseconds). */
+DCLS_API double dcls_peak_macs(dcls_context *ctx);
+
 /* ---- results as pictures
  * -------------------------------------------------------------------------------------------- */
 

@@ -123,6 +123,7 @@ dcls_status dcls_conv_set_work(dcls_context *ctx, dcls_conv *conv, dcls_conv_wor
                 dcls_mul_size(bytes, sizeof(float), &bytes);
     if (!fits) return too_large(ctx);
     conv->units = work.units;
+    conv->macs = work.total_macs;
     conv->bundle = dcls_min_i64(work.units, (int64_t)(TASK_MACS / (work.macs + 1)) + 1);
     return DCLS_OK;
 }
@@ -169,6 +170,11 @@ size_t dcls_conv_workspace(const dcls_conv *conv, int threads)
 size_t dcls_conv_packed_bytes(const dcls_conv *conv)
 {
     return conv->packed_bytes;
+}
+
+double dcls_conv_macs(const dcls_conv *conv)
+{
+    return conv->macs;
 }
 
 const char *dcls_conv_algorithm(const dcls_conv *conv)

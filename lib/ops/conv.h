@@ -47,6 +47,8 @@ dcls_status dcls_conv_create_interpolated(dcls_context *ctx, const dcls_geometry
 size_t dcls_conv_workspace(const dcls_conv *conv, int threads);
 /* Bytes of packed weights and tables. */
 size_t dcls_conv_packed_bytes(const dcls_conv *conv);
+/* Multiply-accumulates of one run: those of the algorithm that runs, padding included. */
+double dcls_conv_macs(const dcls_conv *conv);
 /* "dense", "sparse" or "interpolated": the one that runs. */
 const char *dcls_conv_algorithm(const dcls_conv *conv);
 void dcls_conv_run(const dcls_conv *conv, const dcls_simd *simd, const float *in, const float *residual,

@@ -36,6 +36,7 @@ struct dcls_conv {
     int64_t units, bundle;                /* a task runs `bundle` consecutive units */
     size_t shared_floats, scratch_floats; /* of workspace: once, and per worker */
     size_t packed_bytes;
+    double macs; /* of one run */
 };
 
 /* DCLS_ERR_ARGUMENT unless sizes are positive and channels divide by groups; DCLS_ERR_LIMIT unless every
@@ -52,10 +53,10 @@ dcls_status dcls_conv_finish(dcls_conv *conv, dcls_status status, dcls_conv **ou
 /* An array owned by conv and counted in its packed_bytes; NULL when memory is short. */
 void *dcls_conv_pack(dcls_context *ctx, dcls_conv *conv, int64_t count, size_t size);
 
-/* What run will do; macs: multiply-accumulates of a unit. */
+/* What run will do; macs: what a unit costs, in multiply-accumulates. */
 typedef struct dcls_conv_work {
     int64_t units;
-    double macs;
+    double macs, total_macs; /* of a run, copies not counted */
     size_t shared_floats, scratch_floats;
 } dcls_conv_work;
 

@@ -134,6 +134,11 @@ dcls_status dcls_conv_matrix_plan(dcls_context *ctx, dcls_conv_matrix *x, const 
             tile_n = largest_tile(x->n, x->unit_n, x->tiles_n);
     dcls_conv_work work = {.units = g->batch * g->groups * x->tiles_n * x->tiles_m,
                            .macs = (double)tile_m * (double)tile_n * (double)x->k};
+    double images = (double)(g->batch * x->n);
+    work.total_macs = images * (double)g->out_channels * (double)x->k;
+    if (!x->direct && x->columns.taps > x->columns.count) /* interpolation */
+        work.total_macs +=
+            images * (double)(g->groups * x->k) * (double)x->columns.taps / (double)x->columns.count;
     x->columns_floats = x->direct ? 0 : x->block_k * tile_n;
     work.scratch_floats = (size_t)x->columns_floats;
     if (x->base.epilogue.residual) work.scratch_floats += (size_t)(tile_m * tile_n);

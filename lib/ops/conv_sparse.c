@@ -272,6 +272,7 @@ static dcls_status set_work(dcls_context *ctx, conv_sparse *x, int64_t taps, int
     double pixels = (double)dcls_volume(x->tile), taps_of_one = (double)taps / (double)g->out_channels;
     size_t results = x->base.epilogue.residual ? (size_t)(x->tile[1] * x->tile[2]) : 0;
     dcls_conv_work work = {.units = units * x->chunks,
+                           .total_macs = (double)taps * (double)(g->batch * x->base.out_volume),
                            .macs = (double)box + taps_of_one * (double)x->chunk * pixels,
                            .scratch_floats = (size_t)box + results};
     return dcls_conv_set_work(ctx, &x->base, work);

@@ -98,22 +98,32 @@ static const float *readable(const dcls_plan *plan, int value, const float *inpu
     return plan->slots[value].place == DCLS_IN_INPUT ? input : storage(plan, value, output);
 }
 
+void dcls_plan_run_step(dcls_plan *plan, int index, const float *input, float *output)
+{
+    const dcls_step *step = &plan->steps[index];
+    for (int k = 0; k < step->input_count; k++)
+        plan->operand[k] = readable(plan, step->inputs[k], input, output);
+    const dcls_operands o = {.simd = plan->simd,
+                             .threads = plan->threads,
+                             .in = plan->operand,
+                             .residual =
+                                 step->residual >= 0 ? readable(plan, step->residual, input, output) : NULL,
+                             .out = storage(plan, step->output, output),
+                             .workspace = plan->memory + plan->arena_bytes};
+    step->run(step, &o);
+}
+
+void dcls_plan_finish_run(const dcls_plan *plan, const float *input, float *output)
+{
+    if (plan->root[plan->model->output] == 0)
+        memcpy(output, input, dcls_plan_output_count(plan) * sizeof *output);
+}
+
 dcls_status dcls_plan_run(dcls_context *ctx, dcls_plan *plan, const float *input, float *output)
 {
     (void)ctx;
-    dcls_operands o = {.simd = plan->simd,
-                       .threads = plan->threads,
-                       .in = plan->operand,
-                       .workspace = plan->memory + plan->arena_bytes};
-    for (int s = 0; s < plan->step_count; s++) {
-        const dcls_step *step = &plan->steps[s];
-        for (int k = 0; k < step->input_count; k++)
-            plan->operand[k] = readable(plan, step->inputs[k], input, output);
-        o.residual = step->residual >= 0 ? readable(plan, step->residual, input, output) : NULL;
-        o.out = storage(plan, step->output, output);
-        step->run(step, &o);
-    }
-    int root = plan->root[plan->model->output];
-    if (root == 0) memcpy(output, input, dcls_plan_output_count(plan) * sizeof *output);
+    for (int s = 0; s < plan->step_count; s++)
+        dcls_plan_run_step(plan, s, input, output);
+    dcls_plan_finish_run(plan, input, output);
     return DCLS_OK;
 }

@@ -5,6 +5,7 @@
  *   lower*.c  every group becomes a step: algorithm chosen, weights packed
  *   memory.c  which bytes of one arena each value occupies, from when it lives
  *   plan.c    the public functions; run walks the steps
+ *   timing.c  the same with a clock
  */
 #ifndef DCLS_PLAN_INTERNAL_H
 #define DCLS_PLAN_INTERNAL_H
@@ -99,6 +100,10 @@ dcls_status dcls_plan_lower(dcls_context *ctx, dcls_plan *plan);
 dcls_status dcls_lower_conv(dcls_context *ctx, dcls_plan *plan, const dcls_group *group, dcls_step *step);
 /* memory.c: fills slots and sizes. */
 dcls_status dcls_plan_place(dcls_context *ctx, dcls_plan *plan);
+
+/* plan.c: a run is its steps in order, then finish_run, which serves networks that return their input. */
+void dcls_plan_run_step(dcls_plan *plan, int index, const float *input, float *output);
+void dcls_plan_finish_run(const dcls_plan *plan, const float *input, float *output);
 
 /* lower.c: a tensor's values as floats, in the model's memory or the plan's. NULL with the failure recorded.
  */

@@ -31,6 +31,8 @@ typedef struct dcls_gemm {
     bool transposed, accumulate;
 } dcls_gemm;
 
+#define DCLS_SIMD_CHAINS 12
+
 typedef struct dcls_simd {
     const char *name; /* "scalar", "avx2", "avx512" */
     int width;        /* floats per vector */
@@ -60,6 +62,9 @@ typedef struct dcls_simd {
                        const float *weight, const float *bias, float eps);
     /* Softmax over channels for n pixels, laid out as above. */
     void (*softmax)(const float *x, float *y, int64_t channels, int64_t stride, int64_t n);
+    /* rounds * DCLS_SIMD_CHAINS vector multiply-adds in as many independent chains: what the processor can do
+     * at most. */
+    float (*multiply_add)(int64_t rounds);
     /* Bits depend on k alone. */
     void (*gemm)(const dcls_gemm *gemm);
     void (*gemm_transposed)(const dcls_gemm *gemm);
