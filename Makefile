@@ -91,6 +91,12 @@ USE_BLAS := $(if $(filter openblas,$(BLAS)),-DDCLS_USE_OPENBLAS $(BLAS_CFLAGS))
 # cairo is opened when something is drawn, not linked.
 CAIRO_CFLAGS ?= $(or $(shell pkg-config --cflags-only-I cairo 2>/dev/null),-I/usr/include/cairo)
 
+# The messages of ONNX are generated from its schema, under a package name of ours so that every symbol begins with dcls_.
+# libprotobuf-c is opened when a file is written, not linked.
+ONNX_PROTO ?= /usr/include/onnx/onnx.proto
+PROTOC_C ?= protoc-c
+SCHEMA := $(B)/schema/export/onnx.pb-c.c
+
 # clang's OpenMP runtime is a package of its own; without it everything works on one thread.
 ifneq ($(findstring clang,$(CC)),)
 OPENMP ?= $(if $(shell echo 'int main(void){return 0;}' | $(CC) -fopenmp -x c -o /dev/null - 2>&1),,-fopenmp)
@@ -125,6 +131,7 @@ $(B)/tests/%.o: INCLUDES = -Iinclude -Ilib -I.
 $(B)/lib/ops/gemm.o $(B)/tests/unit/test_gemm.o: INCLUDES += $(USE_BLAS)
 $(B)/tests/bench/bench_gemm.o: INCLUDES += $(BLAS_CFLAGS)
 $(B)/lib/draw/cairo.o: INCLUDES += $(CAIRO_CFLAGS)
+$(B)/lib/export/%.o: INCLUDES += -I$(B)/schema
 $(B)/lib/base/threads.o: SANITIZE += $(OPENMP)
 $(filter $(B)/lib/simd/% $(B)/lib/kernel/% $(B)/lib/ops/% $(B)/lib/image/%,$(LIB_OBJ)): HOT = $(HOT_CFLAGS)
 # clang takes minutes to instrument the unrolled kernels; gcc, which takes seconds, is the compiler for checking those.
@@ -174,6 +181,14 @@ $(LIB_A) $(TOOLS_A):
 
 $(B)/libdcls.so.$(SOVERSION): $(LIB_OBJ) $(B)/sources $(B)/link-flags
 	$(call say,LD,$@)$(CC) -shared -Wl,-soname,$(@F) -Wl,-z,defs $(ALL_LDFLAGS) -o $@ $(LIB_OBJ) $(LIBS)
+
+$(filter $(B)/lib/export/%,$(TOOLS_OBJ)): | $(SCHEMA)
+$(SCHEMA): $(ONNX_PROTO)
+	$(call say,GEN,$@)mkdir -p $(@D)
+	$(Q)sed 's/^package onnx;/package dcls.onnx;/' $< >$(@D)/onnx.proto
+	$(Q)$(PROTOC_C) --c_out=$(@D) --proto_path=$(@D) onnx.proto
+$(ONNX_PROTO):
+	@echo "$@, the schema of ONNX, is missing: 'make deps' installs it, or ONNX_PROTO=FILE names it" >&2; false
 
 $(B)/weights.S: tools/embed.sh $(B)/sources
 	$(call say,GEN,$@)sh tools/embed.sh $(EMBED) >$@
@@ -234,10 +249,10 @@ $(B)/tests/bench/bench_gemm: %: %.o $(LIB_A) $(B)/link-flags
 	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) $(BLAS_LIBS) $(LIBS)
 
 C_FILES = $(shell git ls-files '*.c' '*.h' '*.inc')
-LINT_C = $(filter %.c,$(wildcard lib/*/*.c cli/*.c tests/unit/*.c tests/golden/*.c tests/fuzz/*.c))
+LINT_C = $(filter-out lib/export/onnx_schema.c,$(wildcard lib/*/*.c cli/*.c tests/unit/*.c tests/golden/*.c tests/fuzz/*.c))
 SH_FILES = $(wildcard tools/*.sh tests/*.sh) .ci/run
-lint: ## clang-tidy, cppcheck, shellcheck, mandoc, clang-format: whichever are installed
-	@CPPFLAGS='-D_GNU_SOURCE -Iinclude -Ilib -I. $(USE_BLAS) $(CAIRO_CFLAGS)' SH_FILES='$(SH_FILES)' MAN='$(wildcard man/*.[1-9])' \
+lint: $(SCHEMA) ## clang-tidy, cppcheck, shellcheck, mandoc, clang-format: whichever are installed
+	@CPPFLAGS='-D_GNU_SOURCE -Iinclude -Ilib -I. -I$(B)/schema $(USE_BLAS) $(CAIRO_CFLAGS)' SH_FILES='$(SH_FILES)' MAN='$(wildcard man/*.[1-9])' \
 	  sh tools/lint.sh $(LINT_C)
 
 format: ## clang-format all C files in place

@@ -13,6 +13,7 @@ typedef struct convert_options {
     const char *arch, *preprocess, *labels;
     cli_list settings;
     int to; /* kernels as they are, or dense */
+    bool onnx_preprocess;
 } convert_options;
 
 enum { TO_SAME = -1, TO_DENSE };
@@ -34,6 +35,9 @@ static const cli_option options[] = {
     {"labels", 0, CLI_TEXT, "FILE", AT(labels), "class names, one a line", 0, 0},
     {"to", 0, CLI_CHOICE, "dense", AT(to),
      "replace every DCLS layer by the plain convolution with the same kernel", 0, 0},
+    {"onnx-preprocess", 0, CLI_FLAG, NULL, AT(onnx_preprocess),
+     "put mean and std into an .onnx file: its input is then pixels, uint8 [N, height, width, channels]", 0,
+     0},
     {0}};
 
 static const convert_options defaults = {.to = TO_SAME};
@@ -143,9 +147,29 @@ static void note_written(const struct convert *convert, const char *what, const 
              cli_counted(value_count(tensors), "value").text, cli_bytes((uint64_t)st.st_size).text);
 }
 
+static bool is_onnx(const struct convert *convert)
+{
+    const size_t length = strlen(convert->out), tail = strlen(".onnx");
+    return length >= tail && strcmp(convert->out + length - tail, ".onnx") == 0;
+}
+
+static int save_onnx(const struct convert *convert, const dcls_model *model)
+{
+    dcls_context *ctx = convert->run->ctx;
+    const dcls_onnx_options onnx = {.preprocess = convert->options->onnx_preprocess};
+    struct stat st;
+    dcls_status status = dcls_onnx_save(ctx, model, &onnx, convert->out);
+    if (status != DCLS_OK) return cli_fail(convert->out, status, ctx);
+    if (stat(convert->out, &st) == 0)
+        cli_note(convert->run, "%s: %s network as ONNX, %s", convert->out,
+                 dcls_task_name(dcls_model_task(model)), cli_bytes((uint64_t)st.st_size).text);
+    return CLI_OK;
+}
+
 static int save_model(const struct convert *convert, const dcls_model *model)
 {
     dcls_context *ctx = convert->run->ctx;
+    if (is_onnx(convert)) return save_onnx(convert, model);
     dcls_status status = dcls_model_save(ctx, model, convert->out);
     if (status != DCLS_OK) return cli_fail(convert->out, status, ctx);
     char *what = cli_format("%s model", dcls_task_name(dcls_model_task(model)));
@@ -227,6 +251,8 @@ static const char *network_option(const convert_options *o)
 
 static int check_path(const struct convert *convert, bool model)
 {
+    if (convert->options->onnx_preprocess && !is_onnx(convert))
+        return refuse("--onnx-preprocess", "is for an OUT that ends in .onnx");
     dcls_status status = dcls_output_path_check(convert->run->ctx, convert->out, model);
     return status == DCLS_OK ? CLI_OK : cli_fail(convert->out, status, convert->run->ctx);
 }
@@ -287,7 +313,8 @@ static int run_convert(cli *run, const void *values, cli_operands operands)
     struct convert convert = {
         .run = run, .options = values, .in = operands.items[0], .out = operands.items[1]};
     bool builtin = cli_builtin_name(convert.in) != NULL;
-    int status = check_path(&convert, builtin || convert.options->arch != NULL);
+    /* Whether IN holds a network shows later; here the suffix alone counts. */
+    int status = check_path(&convert, builtin || convert.options->arch != NULL || is_onnx(&convert));
     if (status == CLI_OK && !builtin) status = check_not_same(&convert);
     if (status == CLI_OK) status = load_labels(&convert);
     if (status == CLI_OK) status = load_arch(&convert);
@@ -306,13 +333,14 @@ const cli_command cli_cmd_convert = {
     .about =
         "Reads IN (a binary or JSON model, safetensors, a PyTorch checkpoint, .npy, or builtin:NAME; "
         "recognised by "
-        "content) and writes OUT in the format of its suffix: .bin or .safetensors, .json, or .npy for a "
-        "single tensor. "
+        "content) and writes OUT in the format of its suffix: .bin or .safetensors, .json, .npy for a "
+        "single tensor, or .onnx for a network with DCLS layers folded into plain convolutions. "
         "PyTorch checkpoints are read without executing anything in them.\n\n"
         "A state dict stays a state dict unless --arch gives it a network. OUT appears whole or not at all.",
     .examples = "  dcls convert ckpt.pth model.bin --arch convmixer --set version=v1 \\\n"
                 "       --set dilated_kernel_size=9 --preprocess cifar10 --labels labels.txt\n"
                 "  dcls convert model.bin model.json\n"
+                "  dcls convert model.bin model.onnx\n"
                 "  dcls convert ckpt.pth dense.safetensors --to dense --set version=gauss \\\n"
                 "       --set dilated_kernel_size=17\n",
     .options = options,

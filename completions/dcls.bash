@@ -72,7 +72,7 @@ _dcls() {
         options='--model -m --top -k --format --output -o --alpha --logits --files0-from --algo --jobs --no-exif
           --fail-fast --max-pixels --max-memory'
         ;;
-      convert) options='--arch --set --preprocess --labels --to' ;;
+      convert) options='--arch --set --preprocess --labels --to --onnx-preprocess' ;;
       inspect) options='--tensor -t --values -n --input --json' ;;
       bench) options='--model -m --input --batch -b --algo --repeat -r --seconds -s --json' ;;
     esac

@@ -40,6 +40,7 @@ complete -c dcls -n $convert -l set -x -a 'version= dilated_kernel_size= layer= 
 complete -c dcls -n $convert -l preprocess -x -a 'imagenet imagenet-bicubic cifar10 none' -d 'How pictures become tensors'
 complete -c dcls -n $convert -l labels -r -d 'Class names, one a line'
 complete -c dcls -n $convert -l to -x -a dense -d 'Kind of kernels'
+complete -c dcls -n $convert -l onnx-preprocess -d 'Pixels as input of an ONNX file'
 
 set -l inspect '__fish_seen_subcommand_from inspect'
 complete -c dcls -n $inspect -s t -l tensor -x -d 'Statistics and first values of one tensor'

@@ -39,12 +39,25 @@ DCLS_API bool dcls_tensors_hold_model(const dcls_tensors *tensors);
 DCLS_API dcls_status dcls_model_save(dcls_context *ctx, const dcls_model *model, const char *path);
 DCLS_API dcls_status dcls_tensors_save(dcls_context *ctx, const dcls_tensors *tensors, const char *path);
 
+typedef struct dcls_onnx_options {
+    bool preprocess; /* the input is then pixels, uint8 [N, height, width, channels], and mean and std are
+                        part of the graph; resizing and cropping stay with the caller */
+} dcls_onnx_options;
+
+/* Writes the network as ONNX (opset 13, IR version 7), whole or not at all; options NULL means the defaults.
+ * DCLS layers become plain convolutions. Input "input" and output "output"; the batch is open, as are sizes
+ * the model leaves open. Metadata holds task, and as JSON labels, preprocess and palette, as dcls-model(5)
+ * describes them. An operation without an exact ONNX form is DCLS_ERR_UNSUPPORTED, the node named; more than
+ * 2 GiB is DCLS_ERR_LIMIT. */
+DCLS_API dcls_status dcls_onnx_save(dcls_context *ctx, const dcls_model *model,
+                                    const dcls_onnx_options *options, const char *path);
+
 /* A .npy file of floats, written whole or not at all. */
 DCLS_API dcls_status dcls_npy_save(dcls_context *ctx, const char *path, int ndim, const int64_t *shape,
                                    const float *data);
 
-/* Checks a suffix before work begins: DCLS_ERR_ARGUMENT unless path can be written by dcls_model_save (model
- * true) or dcls_tensors_save (model false). */
+/* Checks a suffix before work begins: DCLS_ERR_ARGUMENT unless path can be written by dcls_model_save or
+ * dcls_onnx_save (model true) or dcls_tensors_save (model false). */
 DCLS_API dcls_status dcls_output_path_check(dcls_context *ctx, const char *path, bool model);
 
 /* Every DCLS layer becomes the plain convolution with the constructed kernel (design equations of each

@@ -3,8 +3,9 @@
 # not root. Says and does nothing when all are there.
 set -eu
 
-build="gcc make libc6-dev libpng-dev libjpeg-dev libcjson-dev libzip-dev libcairo2-dev fonts-dejavu-core"
-test="libopenblas-serial-dev libcmocka-dev bats pkgconf git jq mandoc python3-numpy python3-pil"
+build="gcc make libc6-dev libpng-dev libjpeg-dev libcjson-dev libzip-dev libcairo2-dev fonts-dejavu-core libonnx-dev
+  libprotobuf-c-dev protobuf-c-compiler"
+test="libopenblas-serial-dev libcmocka-dev bats pkgconf git jq mandoc python3-numpy python3-pil python3-onnx"
 lint="clang-format clang-tidy cppcheck shellcheck"
 
 wanted=

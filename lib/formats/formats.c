@@ -16,6 +16,7 @@ dcls_status dcls_tensors_read(dcls_context *ctx, dcls_bytes *bytes, dcls_tensors
     case DCLS_FORMAT_NPY: return dcls_npy_read(ctx, bytes, out);
     case DCLS_FORMAT_PYTORCH_ZIP: return dcls_pytorch_zip_read(ctx, bytes, out);
     case DCLS_FORMAT_PYTORCH_LEGACY: return dcls_pytorch_legacy_read(ctx, bytes, out);
+    case DCLS_FORMAT_ONNX:
     case DCLS_FORMAT_UNKNOWN: break;
     }
     free(bytes->data);
@@ -50,7 +51,8 @@ dcls_status dcls_format_for_path(dcls_context *ctx, const char *path, dcls_forma
     } suffixes[] = {{".bin", DCLS_FORMAT_SAFETENSORS},
                     {".safetensors", DCLS_FORMAT_SAFETENSORS},
                     {".json", DCLS_FORMAT_JSON},
-                    {".npy", DCLS_FORMAT_NPY}};
+                    {".npy", DCLS_FORMAT_NPY},
+                    {".onnx", DCLS_FORMAT_ONNX}};
     size_t length = strlen(path);
     for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
         size_t tail = strlen(suffixes[i].suffix);
@@ -58,14 +60,17 @@ dcls_status dcls_format_for_path(dcls_context *ctx, const char *path, dcls_forma
         *out = suffixes[i].format;
         return DCLS_OK;
     }
-    return dcls_fail(ctx, DCLS_ERR_ARGUMENT,
-                     "no weights format has this suffix; .bin, .safetensors, .json and .npy can be written");
+    return dcls_fail(
+        ctx, DCLS_ERR_ARGUMENT,
+        "no weights format has this suffix; .bin, .safetensors, .json, .npy and .onnx can be written");
 }
 
 dcls_status dcls_tensors_write(dcls_context *ctx, const dcls_tensors *set, const char *path)
 {
     dcls_format format;
     DCLS_TRY(dcls_format_for_path(ctx, path, &format));
+    if (format == DCLS_FORMAT_ONNX)
+        return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "ONNX is written by dcls_onnx_save");
     if (format == DCLS_FORMAT_JSON) return dcls_json_write(ctx, set, path);
     if (format == DCLS_FORMAT_NPY) return dcls_npy_write(ctx, set, path);
     return dcls_safetensors_write(ctx, set, path);

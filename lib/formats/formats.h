@@ -10,6 +10,7 @@ typedef enum dcls_format {
     DCLS_FORMAT_SAFETENSORS,
     DCLS_FORMAT_JSON,
     DCLS_FORMAT_NPY,
+    DCLS_FORMAT_ONNX, /* written alone, by lib/export */
     DCLS_FORMAT_PYTORCH_ZIP,
     DCLS_FORMAT_PYTORCH_LEGACY,
     DCLS_FORMAT_UNKNOWN
@@ -34,9 +35,10 @@ dcls_status dcls_json_write(dcls_context *ctx, const dcls_tensors *set, const ch
 /* DCLS_ERR_ARGUMENT unless the set holds exactly one tensor. */
 dcls_status dcls_npy_write(dcls_context *ctx, const dcls_tensors *set, const char *path);
 
-/* The format a file is written in, from its suffix (.bin .safetensors .json .npy); DCLS_ERR_ARGUMENT for any
- * other, with a message that lists them. */
+/* The format a file is written in, from its suffix (.bin .safetensors .json .npy .onnx); DCLS_ERR_ARGUMENT
+ * for any other, with a message that lists them. */
 dcls_status dcls_format_for_path(dcls_context *ctx, const char *path, dcls_format *out);
+/* DCLS_ERR_ARGUMENT for .onnx: it needs a network. */
 dcls_status dcls_tensors_write(dcls_context *ctx, const dcls_tensors *set, const char *path);
 
 #endif

@@ -20,7 +20,7 @@ static dcls_status load_floats(dcls_context *ctx, const dcls_tensor *tensor, flo
     return DCLS_OK;
 }
 
-static dcls_status construct(dcls_context *ctx, const dcls_node *node, float *dense)
+dcls_status dcls_node_construct(dcls_context *ctx, const dcls_node *node, float *dense)
 {
     float *weight = NULL, *P = NULL, *SIG = NULL;
     dcls_kernel k;
@@ -48,7 +48,7 @@ static dcls_status add_dense(dcls_context *ctx, dcls_tensors *set, const dcls_no
     memcpy(shape + 2, node->window.kernel, (size_t)ndim * sizeof shape[0]);
     void *data;
     DCLS_TRY(dcls_tensors_add_new(ctx, set, name, DCLS_F32, ndim + 2, shape, &data));
-    return construct(ctx, node, data);
+    return dcls_node_construct(ctx, node, data);
 }
 
 static dcls_status add_copy(dcls_context *ctx, dcls_tensors *set, const dcls_tensor *tensor)

@@ -299,9 +299,8 @@ static void write_height_width(dcls_json_out *out, int64_t height, int64_t width
     dcls_json_end(out, '}');
 }
 
-static void write_preprocess(dcls_json_out *out, const dcls_preprocess *p)
+void dcls_preprocess_write(dcls_json_out *out, const dcls_preprocess *p)
 {
-    dcls_json_key(out, "preprocess");
     dcls_json_begin(out, '{');
     dcls_json_key(out, "resize");
     if (p->resize == DCLS_RESIZE_NONE) {
@@ -325,9 +324,16 @@ static void write_preprocess(dcls_json_out *out, const dcls_preprocess *p)
     dcls_json_end(out, '}');
 }
 
-static void write_palette(dcls_json_out *out, const dcls_model *model)
+void dcls_labels_write(dcls_json_out *out, const dcls_model *model)
 {
-    dcls_json_key(out, "palette");
+    dcls_json_begin(out, '[');
+    for (size_t i = 0; i < model->label_count; i++)
+        dcls_json_string(out, model->labels[i]);
+    dcls_json_end(out, ']');
+}
+
+void dcls_palette_write(dcls_json_out *out, const dcls_model *model)
+{
     dcls_json_begin(out, '[');
     for (size_t i = 0; i < model->palette_count; i++) {
         dcls_json_begin(out, '[');
@@ -338,19 +344,26 @@ static void write_palette(dcls_json_out *out, const dcls_model *model)
     dcls_json_end(out, ']');
 }
 
+bool dcls_model_takes_pictures(const dcls_model *model)
+{
+    return model->input_ndim == 4 && (model->preprocess.channels == 3 || model->preprocess.channels == 1);
+}
+
 void dcls_header_write(dcls_json_out *out, const dcls_model *model)
 {
     dcls_json_key(out, "task");
     dcls_json_string(out, TASKS[model->task]);
     write_input(out, model);
-    if (model->input_ndim == 4 && (model->preprocess.channels == 3 || model->preprocess.channels == 1))
-        write_preprocess(out, &model->preprocess);
+    if (dcls_model_takes_pictures(model)) {
+        dcls_json_key(out, "preprocess");
+        dcls_preprocess_write(out, &model->preprocess);
+    }
     if (model->label_count > 0) {
         dcls_json_key(out, "labels");
-        dcls_json_begin(out, '[');
-        for (size_t i = 0; i < model->label_count; i++)
-            dcls_json_string(out, model->labels[i]);
-        dcls_json_end(out, ']');
+        dcls_labels_write(out, model);
     }
-    if (model->palette_count > 0) write_palette(out, model);
+    if (model->palette_count > 0) {
+        dcls_json_key(out, "palette");
+        dcls_palette_write(out, model);
+    }
 }

@@ -8,6 +8,12 @@
 dcls_status dcls_header_read(dcls_context *ctx, dcls_draft *draft, const dcls_json *object);
 /* Members of the model object in front of its nodes. */
 void dcls_header_write(dcls_json_out *out, const dcls_model *model);
+/* Values of three of them: an object, a list of names, a list of [red, green, blue]. */
+void dcls_preprocess_write(dcls_json_out *out, const dcls_preprocess *preprocess);
+void dcls_labels_write(dcls_json_out *out, const dcls_model *model);
+void dcls_palette_write(dcls_json_out *out, const dcls_model *model);
+/* Whether the input is a picture, so that preprocess means something. */
+bool dcls_model_takes_pictures(const dcls_model *model);
 /* What members say of each other: crop and input size, channels and mean, task and rank. */
 dcls_status dcls_header_check(dcls_context *ctx, const dcls_model *model);
 

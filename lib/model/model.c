@@ -152,6 +152,9 @@ dcls_status dcls_output_path_check(dcls_context *ctx, const char *path, bool mod
 {
     dcls_format format;
     DCLS_TRY(dcls_format_for_path(ctx, path, &format));
+    if (!model && format == DCLS_FORMAT_ONNX)
+        return dcls_fail(ctx, DCLS_ERR_ARGUMENT,
+                         "an ONNX file holds a network: tensors without one need an architecture");
     if (model && format == DCLS_FORMAT_NPY)
         return dcls_fail(ctx, DCLS_ERR_ARGUMENT,
                          "a .npy file holds one tensor, not a model: use .bin or .json");

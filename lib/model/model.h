@@ -156,4 +156,7 @@ dcls_status dcls_model_infer(dcls_context *ctx, const dcls_model *model, int ndi
  * for tensors that are not F32. Fills all of *out but the pointers. */
 void dcls_node_kernel(const dcls_node *node, dcls_kernel *out);
 
+/* The dense kernel of a DCLS node: [out, in/groups, kernel..]. */
+dcls_status dcls_node_construct(dcls_context *ctx, const dcls_node *node, float *dense);
+
 #endif

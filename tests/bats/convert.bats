@@ -174,6 +174,44 @@ answers() {
   [[ $output != *l.P* ]]
 }
 
+@test ".onnx: a network, its labels and preprocessing" {
+  classifier >m.json
+  try 0 convert m.json m.onnx
+  has stderr "$stderr" "dcls: m.onnx: classification network as ONNX, "
+  is stdout "$output" ""
+  local word words
+  words=$(strings -n 4 m.onnx)
+  for word in input output height width GlobalAveragePool Flatten Gemm transB labels '["red", "green", "blue"]'; do
+    has "m.onnx" "$words" "$word"
+  done
+  try 0 convert -q m.json n.onnx --onnx-preprocess
+  has "n.onnx" "$(strings -n 4 n.onnx)" "Transpose"
+  try 3 infer -m m.onnx m.json
+  has stderr "$stderr" "dcls: m.onnx: this is an ONNX model (dcls writes ONNX but does not read it)"
+}
+
+@test ".onnx: what cannot be one" {
+  state_dict >s.json
+  dcls_model >d.json
+  try 2 convert s.json s.onnx
+  is stderr "$stderr" "dcls: s.onnx: an ONNX file holds a network: tensors without one need an architecture"
+  try 2 convert s.json s.onnx --to dense --set version=v1
+  try 2 convert d.json d.bin --onnx-preprocess
+  is stderr "$stderr" "dcls: convert: --onnx-preprocess is for an OUT that ends in .onnx"
+  channels=2 features >f.json
+  try 2 convert f.json f.onnx --onnx-preprocess
+  is stderr "$stderr" "dcls: f.onnx: the network does not take pictures, so it has no preprocessing to include"
+  sed 's/"dilated_kernel_size": 3/"dilated_kernel_size": 16384/' d.json >huge.json
+  try 5 convert huge.json huge.onnx
+  is stderr "$stderr" "dcls: huge.onnx: node 'd' (dcls): the network's tensors take more than the 2 GiB an ONNX file can hold"
+  try 4 convert d.json no/where.onnx
+  is stderr "$stderr" "dcls: no/where.onnx: cannot write: No such file or directory"
+  echo 'not a library' >libprotobuf-c.so.1
+  LD_LIBRARY_PATH=$PWD try 3 convert d.json d.onnx
+  is stderr "$stderr" "dcls: d.onnx: writing ONNX needs libprotobuf-c (libprotobuf-c.so.1)"
+  is files "$(ls -A | paste -sd' ')" "d.json f.json huge.json libprotobuf-c.so.1 s.json"
+}
+
 @test "what does not go together is a usage error" {
   state_dict >s.json
   network >net.json

@@ -266,17 +266,17 @@ static void test_suffixes(void **state)
         dcls_format format; /* UNKNOWN: refused */
     } paths[] = {{"a.bin", DCLS_FORMAT_SAFETENSORS}, {"dir.json/a.safetensors", DCLS_FORMAT_SAFETENSORS},
                  {"a.b.json", DCLS_FORMAT_JSON},     {"/x/a.npy", DCLS_FORMAT_NPY},
-                 {"a.pth", DCLS_FORMAT_UNKNOWN},     {"a", DCLS_FORMAT_UNKNOWN},
-                 {"", DCLS_FORMAT_UNKNOWN},          {"json", DCLS_FORMAT_UNKNOWN},
-                 {"a.json/b", DCLS_FORMAT_UNKNOWN},  {"a.JSON", DCLS_FORMAT_UNKNOWN},
-                 {"a.bin ", DCLS_FORMAT_UNKNOWN}};
+                 {"a.onnx", DCLS_FORMAT_ONNX},       {"a.pth", DCLS_FORMAT_UNKNOWN},
+                 {"a", DCLS_FORMAT_UNKNOWN},         {"", DCLS_FORMAT_UNKNOWN},
+                 {"json", DCLS_FORMAT_UNKNOWN},      {"a.json/b", DCLS_FORMAT_UNKNOWN},
+                 {"a.JSON", DCLS_FORMAT_UNKNOWN},    {"a.bin ", DCLS_FORMAT_UNKNOWN}};
     dcls_context *ctx = *state;
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
         dcls_format format = DCLS_FORMAT_UNKNOWN;
         dcls_status status = dcls_format_for_path(ctx, paths[i].path, &format);
         bool known = paths[i].format != DCLS_FORMAT_UNKNOWN;
         check_outcome(ctx, paths[i].path, status, known ? DCLS_OK : DCLS_ERR_ARGUMENT,
-                      known ? NULL : ".bin, .safetensors, .json and .npy");
+                      known ? NULL : ".bin, .safetensors, .json, .npy and .onnx");
         assert_int_equal(format, paths[i].format);
     }
 }
