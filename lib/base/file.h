@@ -21,7 +21,7 @@ dcls_status dcls_fail_errno(dcls_context *ctx, const char *what, int error);
 /* A file that appears under its name whole or not at all: written to an unnamed or temporary file in the same
  * directory, synced and renamed on commit. A new file gets the mode the umask leaves; one that is replaced
  * hands on its mode. What a symbolic link points to is replaced, not the link. Where the path names a pipe or
- * device (/dev/stdout, a FIFO), bytes go straight into it. */
+ * device (/dev/stdout, a FIFO), bytes go straight into it; "-" is standard output. */
 typedef struct dcls_output dcls_output;
 
 dcls_status dcls_output_open(dcls_context *ctx, const char *path, dcls_output **out);

@@ -127,6 +127,11 @@ static int open_named(dcls_output *output)
 static int open_target(dcls_output *output, const char *path)
 {
     struct stat st;
+    if (strcmp(path, "-") == 0) {
+        output->direct = true;
+        output->fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0);
+        return output->fd < 0 ? errno : 0;
+    }
     bool exists = stat(path, &st) == 0;
     if (exists && S_ISDIR(st.st_mode)) return EISDIR;
     output->direct = exists && !S_ISREG(st.st_mode);
