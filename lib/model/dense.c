@@ -5,8 +5,7 @@
 
 #include "base/tensor.h"
 #include "dcls_tools.h"
-#include "model/check.h"
-#include "model/settings.h"
+#include "model/layers.h"
 
 /* Calls of the kernel want floats whatever the file holds. NULL stays NULL. */
 static dcls_status load_floats(dcls_context *ctx, const dcls_tensor *tensor, float **out)
@@ -169,100 +168,21 @@ dcls_status dcls_model_to_dense(dcls_context *ctx, const dcls_model *model, dcls
 
 /* ---- state dicts ---------------------------------------------------------------------------------- */
 
-typedef struct layers {
-    dcls_draft_node *items;
-    size_t count, capacity;
-    dcls_arena names;
-} layers;
-
-/* Adds X if the tensor is X.P and there is an X.weight. */
-static dcls_status add_layer(dcls_context *ctx, const dcls_tensors *tensors, const dcls_tensor *P,
-                             layers *out)
-{
-    const size_t length = strlen(P->name);
-    if (length < 3 || strcmp(P->name + length - 2, ".P") != 0) return DCLS_OK;
-    char *weight = dcls_arena_alloc(ctx, &out->names, length + sizeof "weight", 1);
-    char *SIG = dcls_arena_alloc(ctx, &out->names, length + sizeof "SIG", 1);
-    char *name = dcls_arena_strndup(ctx, &out->names, P->name, length - 2);
-    if (weight == NULL || SIG == NULL || name == NULL) return DCLS_ERR_MEMORY;
-    memcpy(weight, P->name, length - 1);
-    strcpy(weight + length - 1, "weight");
-    memcpy(SIG, P->name, length - 1);
-    strcpy(SIG + length - 1, "SIG");
-    if (dcls_tensors_find(tensors, weight) == NULL) return DCLS_OK;
-    DCLS_TRY(dcls_grow(ctx, &out->items, &out->capacity, out->count + 1, sizeof *out->items));
-    dcls_draft_node *layer = &out->items[out->count++];
-    memset(layer, 0, sizeof *layer);
-    layer->node.op = DCLS_OP_DCLS;
-    layer->node.name = name;
-    dcls_attr_defaults(&layer->node);
-    layer->tensor[DCLS_SLOT_WEIGHT] = weight;
-    layer->tensor[DCLS_SLOT_P] = P->name;
-    if (dcls_tensors_find(tensors, SIG) != NULL) layer->tensor[DCLS_SLOT_SIG] = SIG;
-    return DCLS_OK;
-}
-
-static dcls_status find_layers(dcls_context *ctx, const dcls_tensors *tensors, layers *out)
-{
-    for (size_t i = 0; i < tensors->count; i++)
-        DCLS_TRY(add_layer(ctx, tensors, &tensors->items[i], out));
-    if (out->count == 0)
-        return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "there is no DCLS layer: no X.weight with an X.P beside it");
-    return DCLS_OK;
-}
-
-/* Without a network only the tensors tell how many dimensions a layer has. */
-static int layer_ndim(const dcls_node *node)
-{
-    switch (node->layer) {
-    case DCLS_LAYER_FULL: break;
-    case DCLS_LAYER_3_1D: return 3;
-    case DCLS_LAYER_2_1D:
-    case DCLS_LAYER_2DK1D: return 2;
-    }
-    const int64_t positions = node->P->ndim > 0 ? node->P->shape[0] : 0;
-    return positions >= 1 && positions <= DCLS_MAX_SPATIAL ? (int)positions : 0;
-}
-
-static dcls_status check_layer(dcls_context *ctx, const dcls_tensors *tensors, dcls_draft_node *layer)
-{
-    DCLS_TRY(dcls_check_attributes(ctx, tensors, layer));
-    const int ndim = layer_ndim(&layer->node);
-    if (ndim == 0)
-        return dcls_fail(ctx, DCLS_ERR_FORMAT, "the first size of P, tensor '%s', must be 1 to 3",
-                         layer->node.P->name);
-    layer->node.window.ndim = ndim;
-    return dcls_check_layer(ctx, layer, ndim);
-}
-
-static dcls_status resolve_layers(dcls_context *ctx, const dcls_tensors *tensors, layers *found, fate *fates)
-{
-    for (size_t i = 0; i < found->count; i++) {
-        dcls_draft_node *layer = &found->items[i];
-        const dcls_status status = check_layer(ctx, tensors, layer);
-        if (status != DCLS_OK) return dcls_fail_within(ctx, status, "layer '%s': ", layer->node.name);
-        fates[layer->node.weight - tensors->items].layer = &layer->node;
-        fates[layer->node.P - tensors->items].leaves = true;
-        if (layer->node.SIG != NULL) fates[layer->node.SIG - tensors->items].leaves = true;
-    }
-    return DCLS_OK;
-}
-
 dcls_status dcls_tensors_to_dense(dcls_context *ctx, const dcls_tensors *tensors, const char *const *texts,
                                   size_t text_count, dcls_tensors **out)
 {
     *out = NULL;
-    layers found = {0};
-    dcls_settings settings;
-    DCLS_TRY(dcls_settings_parse(ctx, texts, text_count, &settings));
+    dcls_layers found;
+    DCLS_TRY(dcls_layers_find(ctx, tensors, texts, text_count, &found));
     fate *fates = dcls_alloc_zero(ctx, tensors->count, sizeof *fates);
-    dcls_status status = fates != NULL ? find_layers(ctx, tensors, &found) : DCLS_ERR_MEMORY;
-    if (status == DCLS_OK) status = dcls_settings_apply(ctx, &settings, found.items, found.count);
-    if (status == DCLS_OK) status = resolve_layers(ctx, tensors, &found, fates);
-    if (status == DCLS_OK) status = copy_dense(ctx, tensors, fates, out);
-    dcls_settings_free(&settings);
-    dcls_arena_free(&found.names);
-    free(found.items);
+    for (size_t i = 0; fates != NULL && i < found.count; i++) {
+        const dcls_node *node = &found.items[i].node;
+        fates[node->weight - tensors->items].layer = node;
+        fates[node->P - tensors->items].leaves = true;
+        if (node->SIG != NULL) fates[node->SIG - tensors->items].leaves = true;
+    }
+    dcls_status status = fates != NULL ? copy_dense(ctx, tensors, fates, out) : DCLS_ERR_MEMORY;
+    dcls_layers_free(&found);
     free(fates);
     return status;
 }

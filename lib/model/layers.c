@@ -1,0 +1,99 @@
+/* The DCLS layers of a set of tensors that holds no network. */
+#include "model/layers.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/check.h"
+#include "model/settings.h"
+
+/* Adds X if the tensor is X.P and there is an X.weight. */
+static dcls_status add_layer(dcls_context *ctx, const dcls_tensors *tensors, const dcls_tensor *P,
+                             dcls_layers *out)
+{
+    const size_t length = strlen(P->name);
+    if (length < 3 || strcmp(P->name + length - 2, ".P") != 0) return DCLS_OK;
+    char *weight = dcls_arena_alloc(ctx, &out->names, length + sizeof "weight", 1);
+    char *SIG = dcls_arena_alloc(ctx, &out->names, length + sizeof "SIG", 1);
+    char *name = dcls_arena_strndup(ctx, &out->names, P->name, length - 2);
+    if (weight == NULL || SIG == NULL || name == NULL) return DCLS_ERR_MEMORY;
+    memcpy(weight, P->name, length - 1);
+    strcpy(weight + length - 1, "weight");
+    memcpy(SIG, P->name, length - 1);
+    strcpy(SIG + length - 1, "SIG");
+    if (dcls_tensors_find(tensors, weight) == NULL) return DCLS_OK;
+    DCLS_TRY(dcls_grow(ctx, &out->items, &out->capacity, out->count + 1, sizeof *out->items));
+    dcls_draft_node *layer = &out->items[out->count++];
+    memset(layer, 0, sizeof *layer);
+    layer->node.op = DCLS_OP_DCLS;
+    layer->node.name = name;
+    dcls_attr_defaults(&layer->node);
+    layer->tensor[DCLS_SLOT_WEIGHT] = weight;
+    layer->tensor[DCLS_SLOT_P] = P->name;
+    if (dcls_tensors_find(tensors, SIG) != NULL) layer->tensor[DCLS_SLOT_SIG] = SIG;
+    return DCLS_OK;
+}
+
+static dcls_status find_layers(dcls_context *ctx, const dcls_tensors *tensors, dcls_layers *out)
+{
+    for (size_t i = 0; i < tensors->count; i++)
+        DCLS_TRY(add_layer(ctx, tensors, &tensors->items[i], out));
+    if (out->count == 0)
+        return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "there is no DCLS layer: no X.weight with an X.P beside it");
+    return DCLS_OK;
+}
+
+/* Without a network only the tensors tell how many dimensions a layer has. */
+static int layer_ndim(const dcls_node *node)
+{
+    switch (node->layer) {
+    case DCLS_LAYER_FULL: break;
+    case DCLS_LAYER_3_1D: return 3;
+    case DCLS_LAYER_2_1D:
+    case DCLS_LAYER_2DK1D: return 2;
+    }
+    const int64_t positions = node->P->ndim > 0 ? node->P->shape[0] : 0;
+    return positions >= 1 && positions <= DCLS_MAX_SPATIAL ? (int)positions : 0;
+}
+
+static dcls_status check_layer(dcls_context *ctx, const dcls_tensors *tensors, dcls_draft_node *layer)
+{
+    DCLS_TRY(dcls_check_attributes(ctx, tensors, layer));
+    const int ndim = layer_ndim(&layer->node);
+    if (ndim == 0)
+        return dcls_fail(ctx, DCLS_ERR_FORMAT, "the first size of P, tensor '%s', must be 1 to 3",
+                         layer->node.P->name);
+    layer->node.window.ndim = ndim;
+    return dcls_check_layer(ctx, layer, ndim);
+}
+
+static dcls_status check_layers(dcls_context *ctx, const dcls_tensors *tensors, dcls_layers *found)
+{
+    for (size_t i = 0; i < found->count; i++) {
+        const dcls_status status = check_layer(ctx, tensors, &found->items[i]);
+        if (status != DCLS_OK)
+            return dcls_fail_within(ctx, status, "layer '%s': ", found->items[i].node.name);
+    }
+    return DCLS_OK;
+}
+
+dcls_status dcls_layers_find(dcls_context *ctx, const dcls_tensors *tensors, const char *const *texts,
+                             size_t text_count, dcls_layers *out)
+{
+    *out = (dcls_layers){0};
+    dcls_settings settings;
+    DCLS_TRY(dcls_settings_parse(ctx, texts, text_count, &settings));
+    dcls_status status = find_layers(ctx, tensors, out);
+    if (status == DCLS_OK) status = dcls_settings_apply(ctx, &settings, out->items, out->count);
+    if (status == DCLS_OK) status = check_layers(ctx, tensors, out);
+    dcls_settings_free(&settings);
+    if (status != DCLS_OK) dcls_layers_free(out);
+    return status;
+}
+
+void dcls_layers_free(dcls_layers *layers)
+{
+    dcls_arena_free(&layers->names);
+    free(layers->items);
+    *layers = (dcls_layers){0};
+}
