@@ -63,6 +63,7 @@ extern const cli_command *const cli_commands[];
 /* NULL if there is no such command; *nearest then gets the one most like it, or NULL. */
 const cli_command *cli_find_command(const char *name, const char **nearest);
 
-extern const cli_command cli_cmd_infer, cli_cmd_inspect, cli_cmd_convert, cli_cmd_bench, cli_cmd_help;
+extern const cli_command cli_cmd_infer, cli_cmd_inspect, cli_cmd_convert, cli_cmd_plot, cli_cmd_bench,
+    cli_cmd_help;
 
 #endif

@@ -112,19 +112,6 @@ static int load_labels(struct convert *convert)
     return status;
 }
 
-/* A name has neither slash nor dot; file names of JSON models have a suffix. */
-static bool names_file(const char *arch)
-{
-    return arch != NULL && strpbrk(arch, "/.") != NULL;
-}
-
-static int load_arch(struct convert *convert)
-{
-    size_t size;
-    if (!names_file(convert->options->arch)) return CLI_OK;
-    return load_text(convert, convert->options->arch, &convert->arch_json, &size);
-}
-
 /* ---- converting
  * ---------------------------------------------------------------------------------------------------- */
 
@@ -317,7 +304,7 @@ static int run_convert(cli *run, const void *values, cli_operands operands)
     int status = check_path(&convert, builtin || convert.options->arch != NULL || is_onnx(&convert));
     if (status == CLI_OK && !builtin) status = check_not_same(&convert);
     if (status == CLI_OK) status = load_labels(&convert);
-    if (status == CLI_OK) status = load_arch(&convert);
+    if (status == CLI_OK) status = cli_arch_load(run, convert.options->arch, &convert.arch_json);
     if (status == CLI_OK) status = builtin ? convert_builtin(&convert) : convert_file(&convert);
     for (size_t i = 0; i < convert.label_count; i++)
         free(convert.labels[i]);

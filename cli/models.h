@@ -9,4 +9,8 @@ const char *cli_builtin_name(const char *spec);
 /* Loads the model; spec NULL is the built-in classifier. A failure is reported; returns the exit status. */
 int cli_model_load(const cli *run, const char *spec, dcls_model **out);
 
+/* The text of --arch when it names a file (it has a slash or a dot), to be freed; *json is NULL when it names
+ * an architecture or is NULL. A failure is reported; returns the exit status. */
+int cli_arch_load(const cli *run, const char *arch, char **json);
+
 #endif

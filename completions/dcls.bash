@@ -27,23 +27,27 @@ _dcls_value() {
       compopt -o filenames 2>/dev/null
       mapfile -t COMPREPLY < <(compgen -d -- "$cur")
       ;;
-    infer:--logits | infer:--files0-from | convert:--labels)
+    infer:--logits | infer:--files0-from | convert:--labels | plot:-o | plot:--output)
       compopt -o filenames 2>/dev/null
       mapfile -t COMPREPLY < <(compgen -f -- "$cur")
       ;;
-    convert:--arch)
+    convert:--arch | plot:--arch)
       compopt -o filenames 2>/dev/null
       mapfile -t COMPREPLY < <(compgen -W 'convmixer convnext_dcls deeplabv3' -f -- "$cur")
       ;;
-    convert:--set)
+    convert:--set | plot:--set)
       compopt -o nospace 2>/dev/null
       mapfile -t COMPREPLY < <(compgen -W 'version= dilated_kernel_size= layer= flat_dim=' -- "$cur")
       ;;
     convert:--preprocess) mapfile -t COMPREPLY < <(compgen -W 'imagenet imagenet-bicubic cifar10 none' -- "$cur") ;;
     convert:--to) mapfile -t COMPREPLY < <(compgen -W 'dense' -- "$cur") ;;
+    plot:-m | plot:--model) _dcls_models ;;
+    plot:--kind) mapfile -t COMPREPLY < <(compgen -W 'positions density kernels histogram' -- "$cur") ;;
+    plot:--format) mapfile -t COMPREPLY < <(compgen -W 'png svg pdf' -- "$cur") ;;
     *:--threads | infer:-k | infer:--top | infer:--jobs | infer:--alpha | infer:--max-pixels | infer:--max-memory | \
       inspect:-t | inspect:--tensor | inspect:-n | inspect:--values | inspect:--input | \
-      bench:--input | bench:-b | bench:--batch | bench:-r | bench:--repeat | bench:-s | bench:--seconds) ;;
+      bench:--input | bench:-b | bench:--batch | bench:-r | bench:--repeat | bench:-s | bench:--seconds | \
+      plot:--layers | plot:--channels | plot:--width | plot:--scale) ;;
     *) return 1 ;;
   esac
 }
@@ -54,7 +58,7 @@ _dcls() {
   COMPREPLY=()
 
   if ((COMP_CWORD == 1)); then
-    mapfile -t COMPREPLY < <(compgen -W 'infer inspect convert bench help --version --help' -- "$cur")
+    mapfile -t COMPREPLY < <(compgen -W 'infer inspect convert plot bench help --version --help' -- "$cur")
     return
   fi
   # builtin:NAME arrives as three words.
@@ -73,12 +77,15 @@ _dcls() {
           --fail-fast --max-pixels --max-memory'
         ;;
       convert) options='--arch --set --preprocess --labels --to --onnx-preprocess' ;;
+      plot)
+        options='--model -m --kind --output -o --format --layers --channels --width --scale --terminal --arch --set'
+        ;;
       inspect) options='--tensor -t --values -n --input --json' ;;
       bench) options='--model -m --input --batch -b --algo --repeat -r --seconds -s --json' ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$options $common" -- "$cur")
   elif [[ $command == help ]]; then
-    mapfile -t COMPREPLY < <(compgen -W 'infer inspect convert bench help' -- "$cur")
+    mapfile -t COMPREPLY < <(compgen -W 'infer inspect convert plot bench help' -- "$cur")
   else
     compopt -o filenames 2>/dev/null
     mapfile -t COMPREPLY < <(compgen -f -- "$cur")

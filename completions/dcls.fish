@@ -4,7 +4,7 @@ function __dcls_builtins
     dcls --version 2>/dev/null | sed -n 's/^built-in models: //p' | tr -d ' ' | tr ',' '\n' | sed 's/^/builtin:/'
 end
 
-set -l commands infer inspect convert bench help
+set -l commands infer inspect convert plot bench help
 set -l none "not __fish_seen_subcommand_from $commands"
 
 complete -c dcls -f -n $none -l version -d 'Print the version'
@@ -12,6 +12,7 @@ complete -c dcls -f -n $none -a infer -d 'Classify or segment pictures, or run a
 complete -c dcls -f -n $none -a inspect -d 'What is in a model and what it costs'
 complete -c dcls -f -n $none -a convert -d 'Convert weights and models'
 complete -c dcls -f -n $none -a bench -d 'Where the time goes; algorithms side by side'
+complete -c dcls -f -n $none -a plot -d 'Pictures of positions, densities and kernels'
 complete -c dcls -f -n $none -a help -d 'Explain a command'
 
 complete -c dcls -l threads -x -d 'Threads to compute with'
@@ -57,4 +58,17 @@ complete -c dcls -n $bench -s r -l repeat -x -d 'Runs that are measured'
 complete -c dcls -n $bench -s s -l seconds -x -d 'How long to measure'
 complete -c dcls -n $bench -l json -d 'Everything, as one JSON object'
 
-complete -c dcls -f -n '__fish_seen_subcommand_from help' -a 'infer inspect convert bench help'
+set -l plot '__fish_seen_subcommand_from plot'
+complete -c dcls -n $plot -s m -l model -r -a '(__dcls_builtins)' -d 'Model file or builtin:NAME'
+complete -c dcls -n $plot -l kind -x -a 'positions density kernels histogram' -d 'What is drawn'
+complete -c dcls -n $plot -s o -l output -r -d 'The picture'
+complete -c dcls -n $plot -l format -x -a 'png svg pdf' -d 'Form of the picture'
+complete -c dcls -n $plot -l layers -x -d 'Only layers whose name matches'
+complete -c dcls -n $plot -l channels -x -d 'Only these output channels'
+complete -c dcls -n $plot -l width -x -d 'Width of the page in points'
+complete -c dcls -n $plot -l scale -x -d 'Pixels to the point in a PNG'
+complete -c dcls -n $plot -l terminal -d 'Densities in the terminal'
+complete -c dcls -n $plot -l arch -r -a 'convmixer convnext_dcls deeplabv3' -d 'Network of a state dict'
+complete -c dcls -n $plot -l set -x -a 'version= dilated_kernel_size= layer= flat_dim=' -d 'What tensors do not tell'
+
+complete -c dcls -f -n '__fish_seen_subcommand_from help' -a 'infer inspect convert plot bench help'

@@ -185,6 +185,59 @@ typedef struct dcls_overlay_options {
 DCLS_API dcls_status dcls_overlay_save(dcls_context *ctx, const char *path, const dcls_image *image,
                                        const uint8_t *mask, const dcls_overlay_options *options);
 
+/* ---- pictures of what layers learned
+ * ---------------------------------------------------------------------------------- */
+
+typedef enum dcls_plot_kind {
+    DCLS_PLOT_POSITIONS, /* every element at its place in the window: area |weight|, colour sign, ring spread
+                          */
+    DCLS_PLOT_DENSITY,   /* per layer, where elements lie, all channels together */
+    DCLS_PLOT_KERNELS,   /* constructed dense kernels as signed heat maps */
+    DCLS_PLOT_HISTOGRAM  /* positions, spreads, weights, distances from the centre */
+} dcls_plot_kind;
+
+typedef enum dcls_plot_format { DCLS_PLOT_PNG, DCLS_PLOT_SVG, DCLS_PLOT_PDF } dcls_plot_format;
+
+/* What is drawn: a model, or the layers X.weight + X.P (+ X.SIG) of a state dict, for which settings give
+ * `version` and `dilated_kernel_size` as in dcls_tensors_to_dense. */
+typedef struct dcls_plot_source {
+    const dcls_model *model;     /* NULL: tensors */
+    const dcls_tensors *tensors; /* NULL: model */
+    const char *const *settings; /* for tensors */
+    size_t setting_count;
+} dcls_plot_source;
+
+typedef struct dcls_plot_options {
+    dcls_plot_kind kind;
+    dcls_plot_format format;
+    const char *title;         /* NULL: none */
+    const char *const *layers; /* globs of names, at least one must match; none: all DCLS layers */
+    size_t layer_count;
+    const int64_t (*channels)[2]; /* ranges first..last of output channels; none: as many as fit well */
+    size_t channel_count;
+    double width; /* of the page: points, or pixels at scale 1; from 320 to 4000 */
+    double scale; /* PNG: pixels to the unit, 0.25 to 16 */
+} dcls_plot_options;
+
+/* Positions of all layers as PNG, 960 wide. */
+DCLS_API dcls_plot_options dcls_plot_options_default(void);
+
+/* The format a path's suffix names (.png .svg .pdf); DCLS_ERR_ARGUMENT for another one. */
+DCLS_API dcls_status dcls_plot_format_for_path(dcls_context *ctx, const char *path, dcls_plot_format *out);
+
+/* Draws a picture into path, whole or not at all; "-" is standard output. The same source and options give
+ * the same bytes. DCLS_ERR_ARGUMENT where no layer or channel is left to draw; DCLS_ERR_UNSUPPORTED where
+ * cairo is not installed; DCLS_ERR_LIMIT for a picture larger than 32767 pixels a side. Pictures are
+ * explained in dcls-plot(1). */
+DCLS_API dcls_status dcls_plot_save(dcls_context *ctx, const dcls_plot_source *source,
+                                    const dcls_plot_options *options, const char *path);
+
+/* Densities as lines of text at most `columns` wide, Unicode blocks, UTF-8; colors: with ANSI escape
+ * sequences of 256 colours. *text is to be released with free(). Of options, layers and channels count. */
+DCLS_API dcls_status dcls_plot_terminal(dcls_context *ctx, const dcls_plot_source *source,
+                                        const dcls_plot_options *options, int columns, bool colors,
+                                        char **text);
+
 /* ---- text
  * -------------------------------------------------------------------------------------------------------------
  */

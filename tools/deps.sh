@@ -5,7 +5,8 @@ set -eu
 
 build="gcc make libc6-dev libpng-dev libjpeg-dev libcjson-dev libzip-dev libcairo2-dev fonts-dejavu-core libonnx-dev
   libprotobuf-c-dev protobuf-c-compiler"
-test="libopenblas-serial-dev libcmocka-dev bats pkgconf git jq mandoc python3-numpy python3-pil python3-onnx"
+test="libopenblas-serial-dev libcmocka-dev bats pkgconf git jq mandoc python3-numpy python3-pil python3-onnx librsvg2-bin
+  poppler-utils"
 lint="clang-format clang-tidy cppcheck shellcheck"
 
 wanted=

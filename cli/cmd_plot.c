@@ -1,0 +1,301 @@
+/* dcls plot: pictures of what DCLS layers learned. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "alloc.h"
+#include "models.h"
+#include "numbers.h"
+#include "options.h"
+#include "output.h"
+
+typedef struct plot_options {
+    const char *model, *output, *channels, *arch;
+    cli_list layers, settings;
+    int kind, format;
+    int64_t width;
+    double scale;
+    bool terminal;
+} plot_options;
+
+enum { FORMAT_OF_NAME = -1, KIND_NOT_SAID = -1 };
+
+#define AT(field) offsetof(plot_options, field)
+
+static const cli_option options[] = {
+    {"model", 'm', CLI_TEXT, "MODEL", AT(model), "the model, as the operand: a file or builtin:NAME", 0, 0},
+    {"kind", 0, CLI_CHOICE, "positions|density|kernels|histogram", AT(kind),
+     "what is drawn (default: positions)", 0, 0},
+    {"output", 'o', CLI_TEXT, "FILE", AT(output),
+     "the picture: .png, .svg or .pdf, or - for standard output with --format", 0, 0},
+    {"format", 0, CLI_CHOICE, "png|svg|pdf", AT(format),
+     "form of the picture (default: what FILE's suffix says)", 0, 0},
+    {"layers", 0, CLI_LIST, "GLOB", AT(layers),
+     "only layers whose name matches; may be repeated (default: all DCLS layers)", 0, 0},
+    {"channels", 0, CLI_TEXT, "LIST", AT(channels),
+     "only these output channels, such as 0-7,12 (default: as many as fit well; all in densities and "
+     "histograms)",
+     0, 0},
+    {"width", 0, CLI_INT, "N", AT(width), "width of the page in points, pixels at scale 1 (default: 960)",
+     320, 4000},
+    {"scale", 0, CLI_REAL, "X", AT(scale), "pixels to the point in a PNG: 2 for print (default: 1)", 0.25,
+     16},
+    {"terminal", 0, CLI_FLAG, NULL, AT(terminal), "densities in the terminal, as Unicode blocks", 0, 0},
+    {"arch", 0, CLI_TEXT, "NAME|FILE", AT(arch), "make a model of a state dict, as dcls convert does", 0, 0},
+    {"set", 0, CLI_LIST, "KEY=VALUE", AT(settings),
+     "what a state dict does not tell, such as version=v1 or dilated_kernel_size=17; GLOB:KEY=VALUE for "
+     "layers whose "
+     "name matches; may be repeated",
+     0, 0},
+    {0}};
+
+static const plot_options defaults = {
+    .kind = KIND_NOT_SAID, .format = FORMAT_OF_NAME, .width = 960, .scale = 1};
+
+struct plot {
+    const cli *run;
+    const plot_options *options;
+    const char *name; /* of the model */
+    char *title;
+    int64_t (*ranges)[2];
+    size_t range_count;
+    dcls_plot_options how;
+};
+
+static int refuse(const char *option, const char *why)
+{
+    cli_error("plot", "%s %s", option, why);
+    return CLI_USAGE;
+}
+
+/* ---- options
+ * -------------------------------------------------------------------------------------------------- */
+
+/* "7" or "0-7". */
+static bool parse_range(char *text, int64_t range[2])
+{
+    char *dash = strchr(text, '-');
+    if (dash != NULL) *dash = '\0';
+    const char *last = dash != NULL ? dash + 1 : text;
+    return cli_parse_int(text, &range[0]) && cli_parse_int(last, &range[1]) && range[0] >= 0 &&
+           range[1] >= range[0];
+}
+
+static int parse_channels(struct plot *plot)
+{
+    const char *list = plot->options->channels;
+    if (list == NULL) return CLI_OK;
+    char *copy = cli_copy(list);
+    bool ok = true;
+    for (char *rest = copy; rest != NULL && ok;) {
+        plot->ranges = cli_resize(plot->ranges, plot->range_count + 1, sizeof *plot->ranges);
+        ok = parse_range(strsep(&rest, ","), plot->ranges[plot->range_count++]);
+    }
+    free(copy);
+    if (ok) return CLI_OK;
+    cli_error("plot", "--channels: '%s' is not a list of channels such as 0-7,12", list);
+    return CLI_USAGE;
+}
+
+static int choose_format(struct plot *plot)
+{
+    const plot_options *o = plot->options;
+    dcls_context *ctx = plot->run->ctx;
+    if (o->terminal) {
+        if (o->output != NULL) return refuse("--terminal", "writes no picture: leave -o out");
+        if (o->format != FORMAT_OF_NAME) return refuse("--terminal", "writes no picture: leave --format out");
+        if (o->kind != KIND_NOT_SAID && o->kind != DCLS_PLOT_DENSITY)
+            return refuse("--terminal", "draws densities alone");
+        return CLI_OK;
+    }
+    if (o->output == NULL) return refuse("-o", "is needed: the picture to write, or --terminal");
+    if (o->format != FORMAT_OF_NAME) {
+        plot->how.format = (dcls_plot_format)o->format;
+    } else if (strcmp(o->output, "-") == 0) {
+        return refuse("-o -", "needs --format png, svg or pdf");
+    } else {
+        dcls_status status = dcls_plot_format_for_path(ctx, o->output, &plot->how.format);
+        if (status != DCLS_OK) return cli_fail(o->output, status, ctx);
+    }
+    if (strcmp(o->output, "-") == 0 && plot->how.format != DCLS_PLOT_SVG && isatty(STDOUT_FILENO) == 1)
+        return refuse("-o -", "would write a picture to the terminal");
+    return CLI_OK;
+}
+
+static int choose_model(struct plot *plot, cli_operands operands)
+{
+    const plot_options *o = plot->options;
+    if (operands.count == 1 && o->model != NULL)
+        return refuse("-m", "and MODEL are the same: give one of them");
+    plot->name = operands.count == 1 ? operands.items[0] : o->model;
+    return plot->name != NULL ? CLI_OK : refuse("MODEL", "is needed: a file or builtin:NAME");
+}
+
+static const char *last_part(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash != NULL && slash[1] != '\0' ? slash + 1 : path;
+}
+
+static void choose_style(struct plot *plot)
+{
+    static const char *const words[] = {"positions", "density of positions", "kernels", "histograms"};
+    const plot_options *o = plot->options;
+    dcls_plot_options *how = &plot->how;
+    how->kind = o->kind == KIND_NOT_SAID ? DCLS_PLOT_POSITIONS : (dcls_plot_kind)o->kind;
+    const char *builtin = cli_builtin_name(plot->name);
+    plot->title = cli_format("%s: %s", builtin != NULL ? builtin : last_part(plot->name), words[how->kind]);
+    how->title = plot->title;
+    how->layers = o->layers.items;
+    how->layer_count = o->layers.count;
+    how->channels = (const int64_t(*)[2])plot->ranges;
+    how->channel_count = plot->range_count;
+    how->width = (double)o->width;
+    how->scale = o->scale;
+}
+
+/* ---- drawing
+ * -------------------------------------------------------------------------------------------------- */
+
+static int columns_of_terminal(void)
+{
+    int64_t columns;
+    const char *said = getenv("COLUMNS");
+    int width = cli_width();
+    if (width > 0) return width;
+    if (said != NULL && cli_parse_int(said, &columns) && columns >= 20 && columns <= 1000)
+        return (int)columns;
+    return 80;
+}
+
+static int print_density(const struct plot *plot, const dcls_plot_source *source)
+{
+    dcls_context *ctx = plot->run->ctx;
+    char *text;
+    dcls_status status =
+        dcls_plot_terminal(ctx, source, &plot->how, columns_of_terminal(), cli_has_color(stdout), &text);
+    if (status != DCLS_OK) return cli_fail(plot->name, status, ctx);
+    fputs(text, stdout);
+    free(text);
+    return CLI_OK;
+}
+
+/* What the picture cannot be drawn for is the model's matter or the caller's; what cannot be written, the
+ * file's. */
+static int draw(const struct plot *plot, const dcls_plot_source *source)
+{
+    dcls_context *ctx = plot->run->ctx;
+    const char *path = plot->options->output;
+    if (plot->options->terminal) return print_density(plot, source);
+    dcls_status status = dcls_plot_save(ctx, source, &plot->how, path);
+    if (status == DCLS_OK) return CLI_OK;
+    const char *to = strcmp(path, "-") == 0 ? "standard output" : path;
+    return cli_fail(status == DCLS_ERR_IO ? to : plot->name, status, ctx);
+}
+
+static int draw_model(const struct plot *plot, const dcls_model *model)
+{
+    return draw(plot, &(dcls_plot_source){.model = model});
+}
+
+static int draw_tensors(const struct plot *plot, const dcls_tensors *tensors)
+{
+    const plot_options *o = plot->options;
+    return draw(plot, &(dcls_plot_source){.tensors = tensors,
+                                          .settings = o->settings.items,
+                                          .setting_count = o->settings.count});
+}
+
+static int plot_builtin(struct plot *plot)
+{
+    dcls_model *model;
+    if (plot->options->arch != NULL) return refuse("--arch", "cannot change a built-in model");
+    if (plot->options->settings.count > 0) return refuse("--set", "cannot change a built-in model");
+    int status = cli_model_load(plot->run, plot->name, &model);
+    if (status != CLI_OK) return status;
+    status = draw_model(plot, model);
+    dcls_model_destroy(model);
+    return status;
+}
+
+static int build_and_draw(struct plot *plot, dcls_tensors *tensors, const char *arch_json)
+{
+    const plot_options *o = plot->options;
+    dcls_context *ctx = plot->run->ctx;
+    const dcls_build_options build = {.arch = arch_json == NULL ? o->arch : NULL,
+                                      .arch_json = arch_json,
+                                      .settings = o->settings.items,
+                                      .setting_count = o->settings.count};
+    dcls_model *model;
+    dcls_status status = dcls_model_build(ctx, tensors, &build, &model);
+    if (status != DCLS_OK) return cli_fail(plot->name, status, ctx);
+    int result = draw_model(plot, model);
+    dcls_model_destroy(model);
+    return result;
+}
+
+static int plot_file(struct plot *plot)
+{
+    dcls_context *ctx = plot->run->ctx;
+    dcls_tensors *tensors;
+    char *arch_json;
+    int result = cli_arch_load(plot->run, plot->options->arch, &arch_json);
+    if (result != CLI_OK) return result;
+    dcls_status status = dcls_tensors_load_file(ctx, plot->name, &tensors);
+    if (status != DCLS_OK) {
+        result = cli_fail(plot->name, status, ctx);
+    } else if (plot->options->arch != NULL || dcls_tensors_hold_model(tensors)) {
+        result = build_and_draw(plot, tensors, arch_json);
+    } else {
+        result = draw_tensors(plot, tensors);
+        dcls_tensors_destroy(tensors);
+    }
+    free(arch_json);
+    return result;
+}
+
+static int run_plot(cli *run, const void *values, cli_operands operands)
+{
+    struct plot plot = {.run = run, .options = values, .how = dcls_plot_options_default()};
+    int status = choose_model(&plot, operands);
+    if (status == CLI_OK) status = choose_format(&plot);
+    if (status == CLI_OK) status = parse_channels(&plot);
+    if (status == CLI_OK) {
+        choose_style(&plot);
+        status = cli_builtin_name(plot.name) != NULL ? plot_builtin(&plot) : plot_file(&plot);
+    }
+    free(plot.title);
+    free(plot.ranges);
+    return status;
+}
+
+const cli_command cli_cmd_plot = {
+    .name = "plot",
+    .summary = "pictures of positions, densities and kernels",
+    .operands = "MODEL",
+    .about = "Draws what the DCLS layers of MODEL learned: a model (binary, JSON or builtin:NAME), or a "
+             "state dict, whose "
+             "layers need --set version=.. and --set dilated_kernel_size=... The picture appears whole or "
+             "not at all; the "
+             "same input gives the same bytes.\n\n"
+             "positions: every element at its place in the window, area by |weight|, colour by sign, spread "
+             "as a ring. "
+             "density: where a layer's elements lie, all channels together. kernels: constructed dense "
+             "kernels. "
+             "histogram: positions, spreads, weights, distances "
+             "from the centre, "
+             "and the share at the clamp limit. One-dimensional layers are drawn over their delays, "
+             "three-dimensional ones "
+             "as slices. dcls-plot(1) says how to read each.",
+    .examples = "  dcls plot model.bin -o positions.png\n"
+                "  dcls plot model.bin --kind kernels --layers 'stages.0.*' -o kernels.svg\n"
+                "  dcls plot ckpt.pth --kind density --set version=v1 \\\n"
+                "       --set dilated_kernel_size=17 -o density.pdf\n"
+                "  dcls plot builtin:dclsseg-camvid --terminal\n",
+    .options = options,
+    .values_size = sizeof(plot_options),
+    .defaults = &defaults,
+    .min_operands = 0,
+    .max_operands = 1,
+    .run = run_plot,
+};

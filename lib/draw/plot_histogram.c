@@ -1,0 +1,280 @@
+/* Positions per axis, spreads, weights and distances from the centre as histograms, a line of them per layer.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "draw/plot.h"
+
+#define HEADING 22.0
+#define BARS    66.0
+#define TITLE   14.0
+#define TICKS   20.0
+#define GUTTER  28.0
+#define BETWEEN 12.0
+
+enum { MOST_BINS = 64, MOST_PANELS = 6 };
+
+struct histogram {
+    const char *title;
+    double low, high;
+    int bins;
+    int64_t count[MOST_BINS], at_limit[MOST_BINS], total, outside;
+};
+
+struct layer_histograms {
+    struct histogram panels[MOST_PANELS];
+    int count;
+    double y;
+    int64_t elements, clamped, not_finite;
+};
+
+struct histograms {
+    struct layer_histograms *layers;
+    int columns;
+    double panel_width, line_height;
+};
+
+/* ---- counting ---- */
+
+static void add(struct histogram *h, double value, bool at_limit)
+{
+    h->total++;
+    if (!(value >= h->low && value <= h->high)) {
+        h->outside++;
+        return;
+    }
+    int bin = (int)((value - h->low) / (h->high - h->low) * h->bins);
+    if (bin >= h->bins) bin = h->bins - 1;
+    h->count[bin]++;
+    h->at_limit[bin] += at_limit;
+}
+
+static const char *axis_title(int ndim, int axis)
+{
+    static const char *const titles[3][3] = {{"delay (cells)", "", ""},
+                                             {"row (cells)", "column (cells)", ""},
+                                             {"axis 0 (cells)", "row (cells)", "column (cells)"}};
+    return titles[ndim - 1][axis];
+}
+
+/* The clamp limit of what stands along a kernel axis: floor(D_j / 2) of the index j that addresses it. */
+static double limit_of(const dcls_kernel *k, int axis)
+{
+    for (int j = 0; j < k->ndim; j++)
+        if (dcls_kernel_axis(k->version, k->ndim, j) == axis) return (double)(k->size[j] / 2);
+    return 0;
+}
+
+/* Bins are cells or halves and quarters of them, whole cells together where there are many, the limits in the
+ * middle of the outermost ones. */
+static struct histogram position_histogram(const dcls_kernel *k, int axis)
+{
+    double limit = limit_of(k, axis), width = limit >= 8 ? 1 : limit >= 3 ? 0.5 : 0.25;
+    while (2 * limit / width + 1 > MOST_BINS)
+        width *= 2;
+    int half = (int)ceil(limit / width);
+    return (struct histogram){.title = axis_title(k->ndim, axis),
+                              .low = -(half + 0.5) * width,
+                              .high = (half + 0.5) * width,
+                              .bins = 2 * half + 1};
+}
+
+struct range {
+    double weight, spread_low, spread_high, distance;
+};
+
+static struct range ranges_of(const dcls_plot_layer *layer)
+{
+    const dcls_kernel *k = &layer->k;
+    struct range r = {.spread_low = INFINITY};
+    for (int64_t i = 0; i < dcls_plot_row_count(layer); i++)
+        for (int64_t n = 0; n < k->count; n++) {
+            double w = fabs((double)k->weight[dcls_plot_row(layer, i) * k->count + n]);
+            if (isfinite(w)) r.weight = fmax(r.weight, w);
+        }
+    for (int64_t i = 0; i < dcls_plot_position_row_count(layer); i++)
+        for (int64_t n = 0; n < k->count; n++) {
+            dcls_plot_element e = dcls_plot_element_at(k, dcls_plot_position_row(layer, i), n);
+            for (int a = 0; a < k->ndim && e.finite; a++) {
+                r.spread_low = fmin(r.spread_low, e.spread[a]);
+                r.spread_high = fmax(r.spread_high, e.spread[a]);
+            }
+        }
+    for (int a = 0; a < k->ndim; a++)
+        r.distance = hypot(r.distance, limit_of(k, a));
+    return r;
+}
+
+/* A range that is not empty. */
+static struct histogram value_histogram(const char *title, double low, double high, int bins)
+{
+    double least = fmax(1e-6, 1e-3 * fmax(fabs(low), fabs(high)));
+    if (high - low < least) {
+        low -= least / 2;
+        high += least / 2;
+    }
+    return (struct histogram){.title = title, .low = low, .high = high, .bins = bins};
+}
+
+static void count_positions(const dcls_plot_layer *layer, struct layer_histograms *out, int spread,
+                            int distance)
+{
+    const dcls_kernel *k = &layer->k;
+    for (int64_t i = 0; i < dcls_plot_position_row_count(layer); i++) {
+        for (int64_t n = 0; n < k->count; n++) {
+            dcls_plot_element e = dcls_plot_element_at(k, dcls_plot_position_row(layer, i), n);
+            double square = 0;
+            out->elements++;
+            out->not_finite += !e.finite;
+            if (!e.finite) continue;
+            out->clamped += e.clamped;
+            for (int a = 0; a < k->ndim; a++) {
+                double limit = limit_of(k, a);
+                add(&out->panels[a], e.offset[a], limit > 0 && fabs(e.offset[a]) >= limit);
+                if (spread >= 0) add(&out->panels[spread], e.spread[a], false);
+                square += e.offset[a] * e.offset[a];
+            }
+            add(&out->panels[distance], sqrt(square), false);
+        }
+    }
+}
+
+static void count_layer(const dcls_plot_layer *layer, struct layer_histograms *out)
+{
+    const dcls_kernel *k = &layer->k;
+    struct range r = ranges_of(layer);
+    for (int a = 0; a < k->ndim; a++)
+        out->panels[out->count++] = position_histogram(k, a);
+    int distance = out->count++, spread = -1;
+    out->panels[distance] = value_histogram("distance (cells)", 0, r.distance, 30);
+    if (k->SIG && isfinite(r.spread_low)) {
+        spread = out->count++;
+        out->panels[spread] = value_histogram("spread S (cells)", r.spread_low, r.spread_high, 30);
+    }
+    count_positions(layer, out, spread, distance);
+    struct histogram *weights = &out->panels[out->count++];
+    *weights = value_histogram("weight", -r.weight, r.weight, 41);
+    for (int64_t i = 0; i < dcls_plot_row_count(layer); i++)
+        for (int64_t n = 0; n < k->count; n++)
+            add(weights, (double)k->weight[dcls_plot_row(layer, i) * k->count + n], false);
+}
+
+/* ---- layout ---- */
+
+static dcls_status prepare(dcls_plot *plot)
+{
+    struct histograms *all = dcls_plot_alloc(plot, 1, sizeof *all);
+    double room = plot->width - 2 * DCLS_PLOT_MARGIN;
+    if (!all) return DCLS_ERR_MEMORY;
+    all->layers = dcls_plot_alloc(plot, plot->layer_count, sizeof *all->layers);
+    if (!all->layers) return DCLS_ERR_MEMORY;
+    plot->data = all;
+    plot->subtitle = "Shares of elements per bin, all channels together. Orange: elements at the clamp limit "
+                     "floor(D/2), where "
+                     "training stops them. Positions are cells from the window's centre.";
+    dcls_plot_head(plot);
+    int most = 1;
+    for (size_t i = 0; i < plot->layer_count; i++) {
+        count_layer(&plot->layers[i], &all->layers[i]);
+        most = all->layers[i].count > most ? all->layers[i].count : most;
+    }
+    int fit = (int)fmax(1, floor(room / 150));
+    all->columns = fit < most ? fit : most;
+    if (fit < most && most - fit < fit) all->columns = (most + 1) / 2;
+    all->panel_width = room / all->columns;
+    all->line_height = TITLE + BARS + TICKS;
+    double y = plot->top;
+    for (size_t i = 0; i < plot->layer_count; i++) {
+        all->layers[i].y = y;
+        y +=
+            HEADING + all->line_height * ((all->layers[i].count + all->columns - 1) / all->columns) + BETWEEN;
+    }
+    plot->height = y - BETWEEN + DCLS_PLOT_MARGIN;
+    return DCLS_OK;
+}
+
+/* ---- drawing ---- */
+
+static const char *percent(char buffer[DCLS_NUMBER_TEXT + 2], double share)
+{
+    double points = 100 * share, unit = points >= 10 || points == 0 ? 1 : points >= 0.1 ? 10 : 100;
+    char number[DCLS_NUMBER_TEXT];
+    if (points > 0 && points < 0.01) return strcpy(buffer, "<0.01%");
+    snprintf(buffer, DCLS_NUMBER_TEXT + 2, "%s%%", dcls_plot_number(number, round(points * unit) / unit));
+    return buffer;
+}
+
+static void draw_ticks(dcls_plot *plot, const struct histogram *h, dcls_box box)
+{
+    double ticks[DCLS_MAX_TICKS];
+    int count = dcls_ticks(h->low, h->high, 5, ticks);
+    for (int i = 0; i < count; i++) {
+        char number[DCLS_NUMBER_TEXT], text[DCLS_NUMBER_TEXT + 4];
+        double x = box.x + (ticks[i] - h->low) / (h->high - h->low) * box.width, y = box.y + box.height;
+        const double tick[2][2] = {{x, y}, {x, y + 3}};
+        snprintf(text, sizeof text, "%s%s", ticks[i] < 0 ? "\xe2\x88\x92" : "",
+                 dcls_plot_number(number, fabs(ticks[i])));
+        dcls_canvas_line(plot->canvas, tick, 2, 0.75, dcls_plot_rule);
+        dcls_canvas_text(plot->canvas, x, y + 3 + DCLS_PLOT_SMALL, text,
+                         &(dcls_text_style){DCLS_PLOT_SMALL, dcls_plot_faint, DCLS_ALIGN_CENTER});
+    }
+}
+
+static void draw_panel(dcls_plot *plot, const struct histogram *h, double x, double y, double width)
+{
+    const dcls_color color = {0.16, 0.45, 0.60, 1}, orange = dcls_color_positive(1);
+    dcls_box box = {x + GUTTER, y + TITLE, width - GUTTER - 14, BARS};
+    int64_t largest = 1;
+    char text[DCLS_NUMBER_TEXT + 2];
+    for (int b = 0; b < h->bins; b++)
+        if (h->count[b] > largest) largest = h->count[b];
+    double step = box.width / h->bins, gap = step >= 4 ? 1 : 0, unit = (box.height - 4) / (double)largest;
+    for (int b = 0; b < h->bins; b++) {
+        double height = (double)h->count[b] * unit, limit = (double)h->at_limit[b] * unit;
+        double left = box.x + b * step, bottom = box.y + box.height;
+        dcls_canvas_fill_box(plot->canvas, (dcls_box){left, bottom - height, step - gap, height - limit},
+                             color);
+        dcls_canvas_fill_box(plot->canvas, (dcls_box){left, bottom - limit, step - gap, limit}, orange);
+    }
+    const double floor_line[2][2] = {{box.x, box.y + box.height}, {box.x + box.width, box.y + box.height}};
+    dcls_canvas_line(plot->canvas, floor_line, 2, 0.75, dcls_plot_rule);
+    dcls_plot_text(plot, box.x, y + 9, box.width, h->title, DCLS_PLOT_SMALL + 0.5, dcls_plot_ink,
+                   DCLS_ALIGN_LEFT);
+    dcls_plot_text(plot, box.x - 4, box.y + 8, GUTTER,
+                   percent(text, (double)largest / (double)(h->total ? h->total : 1)), DCLS_PLOT_SMALL,
+                   dcls_plot_faint, DCLS_ALIGN_RIGHT);
+    draw_ticks(plot, h, box);
+}
+
+static void draw_heading(dcls_plot *plot, const dcls_plot_layer *layer, const struct layer_histograms *h)
+{
+    char window[DCLS_WINDOW_TEXT], share[DCLS_NUMBER_TEXT + 2], bad[64] = "", facts[320];
+    double left = DCLS_PLOT_MARGIN, room = plot->width - 2 * DCLS_PLOT_MARGIN, y = h->y + DCLS_PLOT_TEXT;
+    if (h->not_finite > 0) snprintf(bad, sizeof bad, "  %lld not finite", (long long)h->not_finite);
+    snprintf(facts, sizeof facts, "%s%s%s %s  K=%lld  %lld elements, %s at the limit%s", layer->form,
+             *layer->form ? " " : "", dcls_version_name(layer->k.version),
+             dcls_plot_window_text(window, &layer->k), (long long)layer->k.count, (long long)h->elements,
+             percent(share, (double)h->clamped / (double)(h->elements ? h->elements : 1)), bad);
+    double facts_width = dcls_canvas_text_width(plot->canvas, facts, DCLS_PLOT_SMALL + 1);
+    double name_width = fmin(dcls_canvas_text_width(plot->canvas, layer->name, DCLS_PLOT_TEXT + 1),
+                             fmax(0.6 * room, room - facts_width - 10));
+    dcls_plot_text(plot, left, y, name_width + 0.5, layer->name, DCLS_PLOT_TEXT + 1, dcls_plot_ink,
+                   DCLS_ALIGN_LEFT);
+    dcls_plot_text(plot, left + name_width + 10, y, room - name_width - 10, facts, DCLS_PLOT_SMALL + 1,
+                   dcls_plot_faint, DCLS_ALIGN_LEFT);
+}
+
+static void draw(dcls_plot *plot)
+{
+    const struct histograms *all = plot->data;
+    for (size_t i = 0; i < plot->layer_count; i++) {
+        const struct layer_histograms *h = &all->layers[i];
+        draw_heading(plot, &plot->layers[i], h);
+        for (int p = 0; p < h->count; p++)
+            draw_panel(plot, &h->panels[p], DCLS_PLOT_MARGIN + all->panel_width * (p % all->columns),
+                       h->y + HEADING + all->line_height * (p / all->columns), all->panel_width);
+    }
+}
+
+const dcls_plot_kind_functions dcls_plot_histogram = {"histogram", prepare, draw};

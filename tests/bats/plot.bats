@@ -1,0 +1,237 @@
+#!/usr/bin/env bats
+# dcls plot: kinds, formats, standard output, choices, errors, the terminal.
+
+load helper
+
+kinds=(positions density kernels histogram)
+
+# Three depthwise kernels of K elements, weights rising; NDIM window sizes follow.
+layer_model() { # VERSION K D..
+  local version=$1 k=$2 weights positions axis
+  shift 2
+  weights=$(seq -s, $((3 * k)))
+  positions=$(for axis in "$@"; do seq -s, $((3 * k)) | awk -v k="$k" -v d="$axis" 'BEGIN { RS = "," } { printf("%s%g", (NR > 1) ? "," : "", ($1 * 7 % (d + 2)) - d / 2) }'; echo; done | paste -sd,)
+  local sizes names=("width" "height" "depth") input='"channels": 3'
+  sizes=$(IFS=,; echo "$*")
+  local n
+  for ((n = $#; n > 0; n--)); do input+=", \"${names[n - 1]}\": \"any\""; done
+  local sig='' sig_tensor=''
+  case $version in max | gauss)
+    sig='"SIG": "d.SIG",'
+    sig_tensor=", $(f32 d.SIG "[$#, 3, 1, $k]" "[$(for axis in "$@"; do seq -s, $((3 * k)) | sed 's/[0-9]\+/0.&/g'; done | paste -sd,)]")"
+    ;;
+  esac
+  printf '{"format": "dcls-model", "version": 1, "model": {"task": "features", "input": {%s},
+    "nodes": [{"op": "dcls", "name": "d", "inputs": ["input"], "weight": "d.weight", "P": "d.P", %s "version": "%s",
+    "dilated_kernel_size": [%s], "groups": 3}], "output": "d"}, "tensors": {%s, %s%s}}\n' \
+    "$input" "$sig" "$version" "$sizes" "$(f32 d.weight "[3, 1, $k]" "[$weights]")" \
+    "$(f32 d.P "[$#, 3, 1, $k]" "[$positions]")" "$sig_tensor"
+}
+
+# What the first bytes say a file is.
+kind_of() {
+  case $(head -c 5 "$1" | tr -d '\0') in
+    $'\x89PNG'*) echo png ;;
+    '<?xml') echo svg ;;
+    '%PDF-') echo pdf ;;
+    *) head -c 5 "$1" | od -An -c ;;
+  esac
+}
+
+# Width and height of a PNG, from its header.
+png_size() { od -An -tu1 -j16 -N8 "$1" | awk '{ print $1 * 16777216 + $2 * 65536 + $3 * 256 + $4, $5 * 16777216 + $6 * 65536 + $7 * 256 + $8 }'; }
+
+@test "every kind in every format, one to three dimensions" {
+  layer_model gauss 2 9 >one.json
+  layer_model v1 3 5 5 >two.json
+  layer_model max 2 3 5 7 >three.json
+  layer_model v0 2 4 6 >even.json
+  local model kind format
+  for model in one two three even; do
+    for kind in "${kinds[@]}"; do
+      for format in png svg pdf; do
+        try 0 plot $model.json --kind "$kind" -o p.$format
+        is "what is said" "$output$stderr" ""
+        is "$model $kind" "$(kind_of p.$format)" $format
+      done
+    done
+  done
+}
+
+@test "SVG and PDF are valid to other programs" {
+  needs rsvg-convert pdftoppm
+  layer_model gauss 4 7 7 >m.json
+  local kind
+  for kind in "${kinds[@]}"; do
+    "$DCLS" plot m.json --kind "$kind" -o p.svg
+    rsvg-convert p.svg -o from-svg.png
+    is kind "$(kind_of from-svg.png)" png
+    "$DCLS" plot m.json --kind "$kind" -o p.pdf
+    pdftoppm -r 72 p.pdf page 2>errors
+    is "complaints about the PDF" "$(cat errors)" ""
+    is pages "$(ls page*.ppm | wc -l)" 1
+    rm page*.ppm
+  done
+}
+
+@test "width and scale" {
+  dcls_model >m.json
+  try 0 plot m.json -o a.png
+  try 0 plot m.json -o b.png --width 480
+  try 0 plot m.json -o c.png --width 480 --scale 2
+  is width "$(png_size a.png | cut -d' ' -f1)" 960
+  read -r width height < <(png_size b.png)
+  is width "$width" 480
+  is "twice the size" "$(png_size c.png)" "960 $((2 * height))"
+  try 2 plot m.json -o d.png --width 10
+  try 2 plot m.json -o d.png --scale 0
+  [ ! -e d.png ]
+}
+
+@test "the same bytes every time, for any number of threads" {
+  layer_model gauss 3 5 5 >m.json
+  local kind format
+  for kind in "${kinds[@]}"; do
+    for format in png svg pdf; do
+      "$DCLS" plot m.json --kind "$kind" -o a.$format --threads 1
+      "$DCLS" plot m.json --kind "$kind" -o b.$format --threads 3
+      cmp a.$format b.$format
+    done
+  done
+}
+
+@test "standard output" {
+  dcls_model >m.json
+  try 0 plot m.json -o m.svg
+  "$DCLS" plot m.json -o - --format svg >out.svg
+  cmp m.svg out.svg
+  "$DCLS" plot m.json -o - --format png | cat >out.png
+  is kind "$(kind_of out.png)" png
+  { echo before; "$DCLS" plot m.json -o - --format pdf; } >both
+  is "bytes before it stay" "$(head -n 1 both)" before
+  try 2 plot m.json -o -
+  is stderr "$stderr" "dcls: plot: -o - needs --format png, svg or pdf"
+  [ ! -e ./- ]
+}
+
+@test "--format says more than the name" {
+  dcls_model >m.json
+  try 0 plot m.json -o picture --format pdf
+  is kind "$(kind_of picture)" pdf
+}
+
+@test "layers and channels" {
+  dcls_model >m.json
+  try 0 plot m.json -o all.svg
+  try 0 plot m.json --layers 'd*' -o same.svg
+  cmp all.svg same.svg
+  try 0 plot m.json --channels 0-1,2 -o three.svg
+  cmp all.svg three.svg
+  try 0 plot m.json --channels 1 -o one.svg
+  run ! cmp -s all.svg one.svg
+  try 2 plot m.json --layers 'e*' -o none.svg
+  is stderr "$stderr" "dcls: m.json: no DCLS layer is named 'e*'"
+  try 2 plot m.json --channels 3-9 -o none.svg
+  is stderr "$stderr" "dcls: m.json: none of these layers has an output channel 3"
+  local list
+  for list in '' a 1- -1 2-1 1,,2 1,; do
+    try 2 plot m.json --channels="$list" -o none.svg
+    is stderr "$stderr" "dcls: plot: --channels: '$list' is not a list of channels such as 0-7,12"
+  done
+  [ ! -e none.svg ]
+}
+
+@test "wrong usage leaves no file" {
+  dcls_model >m.json
+  try 2 plot m.json
+  is stderr "$stderr" "dcls: plot: -o is needed: the picture to write, or --terminal"
+  try 2 plot -o p.png
+  is stderr "$stderr" "dcls: plot: MODEL is needed: a file or builtin:NAME"
+  try 2 plot m.json -m m.json -o p.png
+  try 2 plot m.json -o p.gif
+  is stderr "$stderr" "dcls: p.gif: a picture's name must end in .png, .svg or .pdf"
+  try 2 plot m.json -o p
+  try 2 plot m.json -o svg.d/p
+  try 2 plot m.json -o p.png --kind circles
+  try 2 plot m.json -o p.png --terminal
+  try 2 plot m.json --terminal --kind kernels
+  is "files" "$(ls)" m.json
+}
+
+@test "models that cannot be drawn" {
+  segmenter >none.json
+  try 2 plot none.json -o p.png
+  is stderr "$stderr" "dcls: none.json: there is no DCLS layer to plot"
+  echo nonsense >bad
+  try 3 plot bad -o p.png
+  try 4 plot missing.json -o p.png
+  dcls_model >m.json
+  try 4 plot m.json -o no/such/directory/p.png
+  has stderr "$stderr" "dcls: no/such/directory/p.png: cannot write"
+  for format in svg pdf png; do
+    [ -e /dev/full ] || continue
+    run -4 bash -c "'$DCLS' plot m.json -o - --format $format >/dev/full"
+  done
+  is "files" "$(ls | paste -sd" ")" "bad m.json none.json"
+  try 5 plot m.json -o p.png --width 4000 --scale 16
+  has stderr "$stderr" "a drawing cannot be"
+  [ ! -e p.png ]
+}
+
+@test "numbers that are not finite are left out" {
+  dcls_model | sed 's/\[0,1, 0,0.5,/["NaN",1, 0,"Infinity",/; s/\[1,2, 1,2, 1,2\]/["NaN",2, 1,"-Infinity", 1,2]/' >m.json
+  local kind
+  for kind in "${kinds[@]}"; do
+    try 0 plot m.json --kind "$kind" -o p.png
+  done
+  run ! grep -q nan <("$DCLS" plot m.json -o - --format svg)
+}
+
+@test "a state dict needs version and window" {
+  printf '{"format": "dcls-model", "version": 1, "tensors": {%s, %s}}' "$(f32 a.weight '[2, 1, 2]' '[1,2,3,4]')" \
+    "$(f32 a.P '[2, 2, 1, 2]' '[0,1,0,0,1,0,0,1]')" >s.json
+  try 0 plot s.json --set version=v1 --set dilated_kernel_size=5 -o p.png
+  try 0 plot s.json --set version=v1 --set 'a:dilated_kernel_size=5' --terminal
+  try 2 plot s.json -o q.png
+  try 2 plot s.json --set version=v1 --set dilated_kernel_size=5 --layers b -o q.png
+  has stderr "$stderr" "no DCLS layer is named 'b'"
+  [ ! -e q.png ]
+}
+
+@test "--terminal: text of the terminal's width, colours only where allowed" {
+  layer_model v1 3 9 9 >m.json
+  COLUMNS=40 try 0 plot m.json --terminal
+  is "first lines" "${lines[0]}|${lines[1]}" "d|v1 9×9"
+  [[ $output != *$'\033'* ]]
+  has scale "$output" " times an even spread"
+  is "lines that are too long" "$(($(LC_ALL=C.UTF-8 wc -L <<<"$output") > 40))" 0
+  layer_model v1 3 99 99 >wide.json
+  COLUMNS=40 try 0 plot wide.json --terminal
+  is "lines that are too long" "$(($(LC_ALL=C.UTF-8 wc -L <<<"$output") > 40))" 0
+  layer_model v1 3 9 >one.json
+  try 0 plot one.json --terminal
+  has bars "$output" █
+}
+
+@test "--terminal in a terminal" {
+  needs script
+  script -qec true /dev/null </dev/null >/dev/null || skip "there are no pseudo-terminals"
+  layer_model v1 3 9 9 >m.json
+  run script -qec "stty cols 60; TERM=xterm NO_COLOR= '$DCLS' plot m.json --terminal" /dev/null </dev/null
+  has colours "$output" $'\033[48;5;'
+  run script -qec "stty cols 60; TERM=xterm NO_COLOR=1 '$DCLS' plot m.json --terminal" /dev/null </dev/null
+  [[ $output != *$'\033'* ]]
+  run script -qec "TERM=xterm '$DCLS' plot m.json -o - --format png" /dev/null </dev/null
+  has refusal "$output" "would write a picture to the terminal"
+}
+
+@test "models that ship" {
+  [[ $(dcls --version) == *dclsseg-camvid* ]] || skip "the program was built without models"
+  local kind
+  for kind in "${kinds[@]}"; do
+    try 0 plot builtin:dclsseg-camvid --kind "$kind" -o a.png
+    try 0 plot -m builtin:convmixer-dcls-cifar10 --kind "$kind" -o b.svg
+  done
+  try 2 plot builtin:dclsseg-camvid --set version=v1 -o c.png
+  try 2 plot builtin:dclsseg-camvid --arch convmixer -o c.png
+}
