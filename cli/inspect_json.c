@@ -114,6 +114,7 @@ static void write_layer(writer *json, const dcls_layer_report *layer)
     dcls_json_write_string(json, "layer", layer->layer);
     dcls_json_write_string(json, "version", layer->version);
     write_sizes(json, "dilated_kernel_size", layer->ndim, layer->dilated_kernel_size);
+    write_sizes(json, "window", layer->window_ndim, layer->window);
     dcls_json_write_int(json, "kernel_count", layer->kernel_count);
     dcls_json_write_int(json, "elements", layer->elements);
     dcls_json_write_bool(json, "shared_positions", layer->shared_positions);

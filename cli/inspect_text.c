@@ -223,7 +223,7 @@ static void add_layer(columns *table, const dcls_node_report *node)
     snprintf(text, sizeof text, "%s%s%s", layer->version, strcmp(layer->layer, "dcls") != 0 ? " " : "",
              strcmp(layer->layer, "dcls") != 0 ? layer->layer : "");
     columns_add(table, text);
-    shape_crossed(text, layer->ndim, layer->dilated_kernel_size);
+    shape_crossed(text, layer->window_ndim, layer->window);
     columns_add(table, text);
     columns_add(table, cli_grouped(layer->kernel_count).text);
     columns_add(table, cli_count(layer->elements).text);

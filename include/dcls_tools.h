@@ -84,6 +84,9 @@ typedef struct dcls_layer_report {
     const char *version; /* "v0", "v1", "max", "gauss" */
     int ndim;            /* of positions */
     int64_t dilated_kernel_size[3];
+    int window_ndim; /* of the dense kernel, which has further sides where positions have one dimension alone
+                      */
+    int64_t window[3];
     int64_t kernel_count;
     int64_t elements;        /* weights that have a position */
     bool shared_positions;   /* one P for all output channels */

@@ -172,6 +172,8 @@ static dcls_status report_layer(const reporter *r, const dcls_node *node, dcls_n
         layer->dilated_kernel_size[d] = k.size[d];
         layer->even_window |= k.size[d] % 2 == 0;
     }
+    layer->window_ndim = node->window.ndim;
+    memcpy(layer->window, node->window.kernel, sizeof layer->window);
     dcls_status status = float_copy(r, node->weight, &k.weight);
     if (!status) status = float_copy(r, node->P, &k.P);
     if (!status) status = float_copy(r, node->SIG, &k.SIG);

@@ -192,7 +192,7 @@ typedef struct layer_form {
 static layer_form form_of(dcls_layer_kind layer, int ndim)
 {
     switch (layer) {
-    case DCLS_LAYER_FULL: return (layer_form){3, ndim, "[out, in/groups, K]"};
+    case DCLS_LAYER_FULL: return (layer_form){3, ndim, "[out, in/groups, K] unless layer is 2_1d or 3_1d"};
     case DCLS_LAYER_2DK1D: return (layer_form){ndim == 2 ? 3 : 0, 1, "[out, in/groups, K]"};
     case DCLS_LAYER_2_1D: return (layer_form){ndim == 2 ? 4 : 0, 1, "[out, in/groups, dense, K]"};
     case DCLS_LAYER_3_1D: return (layer_form){ndim == 3 ? 5 : 0, 1, "[out, in/groups, dense, dense, K]"};

@@ -123,6 +123,8 @@ static dcls_status check_complete(dcls_context *ctx, const dcls_draft_node *draf
         return dcls_fail(ctx, DCLS_ERR_ARGUMENT,
                          "layer '%s': its tensors do not tell the window: set dilated_kernel_size=N or N,M",
                          node->name);
+    if (node->flat_dim != 0 && node->layer != DCLS_LAYER_2DK1D)
+        return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "layer '%s': flat_dim is for layer=2dK1d alone", node->name);
     return DCLS_OK;
 }
 

@@ -174,6 +174,34 @@ answers() {
   [[ $output != *l.P* ]]
 }
 
+# one_row: a state dict with one window of weights 3 and 1 at 0.5 and -1 along its one dimension
+one_row() {
+  printf '{"format": "dcls-model", "version": 1, "tensors": {%s, %s}}' "$(f32 l.weight "$1" '[3, 1]')" \
+    "$(f32 l.P "$2" '[0.5, -1]')"
+}
+
+@test "layers with positions along one dimension become dense" {
+  one_row '[1, 1, 2]' '[1, 1, 1, 2]' >s.json
+  local args=(convert -q s.json t.json --to dense --set version=v0 --set dilated_kernel_size=3)
+  dense() { tr -d ' \n' <t.json | grep -o '"shape":.*'; }
+  try 0 "${args[@]}"
+  has "1-D" "$(dense)" '"shape":[1,1,3],"data":[1,1.5,1.5]'
+  try 0 "${args[@]}" --set layer=2dK1d
+  has "2dK1d" "$(dense)" '"shape":[1,1,3,1],"data":[1,1.5,1.5]'
+  try 0 "${args[@]}" --set layer=2dK1d --set flat_dim=1
+  has "2dK1d" "$(dense)" '"shape":[1,1,1,3],"data":[1,1.5,1.5]'
+  try 2 "${args[@]}" --set flat_dim=1
+  is stderr "$stderr" "dcls: s.json: layer 'l': flat_dim is for layer=2dK1d alone"
+  one_row '[1, 1, 2, 1]' '[1, 1, 1, 2, 1]' >s.json
+  try 0 "${args[@]}" --set layer=2_1d
+  has "2_1d" "$(dense)" '"shape":[1,1,2,3],"data":[0,1.5,1.5,1,0,0]'
+  try 3 "${args[@]}"
+  is stderr "$stderr" "dcls: s.json: layer 'l': tensor 'l.weight' is [1, 1, 2, 1], must be [out, in/groups, K] unless layer is 2_1d or 3_1d"
+  one_row '[1, 1, 1, 2, 1]' '[1, 1, 1, 1, 2, 1]' >s.json
+  try 0 "${args[@]}" --set layer=3_1d
+  has "3_1d" "$(dense)" '"shape":[1,1,1,2,3],"data":[0,1.5,1.5,1,0,0]'
+}
+
 @test ".onnx: a network, its labels and preprocessing" {
   classifier >m.json
   try 0 convert m.json m.onnx

@@ -66,6 +66,21 @@ squeeze() { tr -s ' ' <<<"$1"; }
   is memory "$(jq '.totals | [.peak_live_bytes, .plan_bytes] | all(type == "number")' <<<"$output")" true
 }
 
+@test "layers with positions along one dimension: the whole window" {
+  needs jq
+  channels=1 model features '{"op": "dcls", "name": "a", "weight": "w", "P": "P", "layer": "2_1d", "version": "v1",
+    "dilated_kernel_size": 5, "padding": [1, 2]}, {"op": "dcls", "name": "b", "weight": "w1", "P": "P1", "layer": "2dK1d",
+    "flat_dim": 1, "version": "v1", "dilated_kernel_size": 3, "padding": [0, 1]}' b \
+    "$(f32 w '[1, 1, 3, 1]' '[1, 2, 3]'), $(f32 P '[1, 1, 1, 3, 1]' '[0, 1, 2]'),
+     $(f32 w1 '[1, 1, 1]' '[1]'), $(f32 P1 '[1, 1, 1, 1]' '[0.5]')" >m.json
+  try 0 inspect m.json --input 8x8
+  has table "$(squeeze "$output")" $'\n a v1 2_1d 3x5 1 3 0.82 33.3% 0.0% 3 '
+  has table "$(squeeze "$output")" $'\n b v1 2dK1d 1x3 1 1 0.00 0.0% 0.0% 2 '
+  try 0 inspect --json m.json --input 8x8
+  is layers "$(jq -c '[.nodes[].dcls | [.layer, .dilated_kernel_size, .window]]' <<<"$output")" \
+    '[["2_1d",[5],[3,5]],["2dK1d",[3],[1,3]]]'
+}
+
 @test "tensors without a network" {
   printf '{"format": "dcls-model", "version": 1, "tensors": {%s, %s}}' "$(f32 a.weight '[2, 3]' '[1,2,3,4,5,6]')" \
     "$(f32 b '[]' '[7]')" >s.json

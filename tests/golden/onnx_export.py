@@ -252,6 +252,13 @@ def networks():
         net.node("dcls", "d", weight="d.weight", P="d.P", **sigma, groups=2, padding=[4, 2], padding_mode="reflect",
                  version=version, dilated_kernel_size=[9, 5], stride=2)
         yield f"DCLS {version}, unequal window", net, [(2, 4, 12, 9)]
+    for kind, size, dense, flat in (("2_1d", 2, (3,), 0), ("3_1d", 3, (2, 3), 0), ("2dK1d", 2, (), 0), ("2dK1d", 2, (), 1)):
+        net = Net(4, *["any"] * size)
+        net.tensors = {"w": normal(6, 2, *dense, 4), "P": normal(1, 6, 2, *dense, 4, scale=2).clip(-3, 3),
+                       "S": normal(1, 6, 2, *dense, 4)}
+        net.node("dcls", "d", weight="w", P="P", SIG="S", groups=2, padding=1, version="gauss", dilated_kernel_size=7,
+                 layer=kind, **({"flat_dim": flat} if kind == "2dK1d" else {}))
+        yield f"DCLS {kind} {flat}", net, [(2, 4, 9, 8, 10)[: 2 + size]]
     net = Net(2, "any", "any")
     dcls(net.tensors, "d", 2, 1, 5, 7, "v1")
     for k in (1, 2):  # one layer's tensors used twice are one kernel in the file
