@@ -53,6 +53,19 @@ dcls_status dcls_kernel_construct(dcls_context *ctx, const dcls_kernel *k, int t
 dcls_status dcls_kernel_construct_rows(dcls_context *ctx, const dcls_kernel *k, int64_t first, int64_t rows,
                                        int threads, float *out);
 
+/* Derivatives of a loss by what a kernel is made of; any may be NULL. The published package's own, through
+ * its normalisation and with its conventions at kinks: relu'(0) = 0, sign(0) = 0, floor a constant. */
+typedef struct dcls_kernel_slopes {
+    float *weight; /* [rows, count] */
+    float *P;      /* [ndim, position_rows, count]: summed over the rows that share a position */
+    float *SIG;    /* the same shape; not touched for v0 and v1 */
+} dcls_kernel_slopes;
+
+/* gradient [rows, cells]: the loss by each cell of the dense kernels. Overwrites what *out points to. The
+ * result does not depend on threads. A NaN position or spread makes NaN. Fails only when memory is short. */
+dcls_status dcls_kernel_backward(dcls_context *ctx, const dcls_kernel *k, const float *gradient, int threads,
+                                 const dcls_kernel_slopes *out);
+
 /* What a layer learned, for reports. Arrays are per index j of P. */
 typedef struct dcls_kernel_stats {
     double position_mean[3], position_std[3], position_min[3], position_max[3];

@@ -69,6 +69,53 @@ void dcls_profile_fill(dcls_version_kind version, int64_t size, float centre, fl
         p->sum += p->x[i];
 }
 
+static void tent_slopes(const dcls_profile *p, double centre, double *by_centre, double *by_spread)
+{
+    for (int64_t i = 0; i < p->hi - p->lo; i++) {
+        const double distance = (double)(p->lo + i) - centre;
+        const bool inside = p->x[i] > 0;
+        by_centre[i] = inside ? (distance > 0) - (distance < 0) : 0;
+        if (by_spread) by_spread[i] = inside ? 1 : 0;
+    }
+}
+
+static void gauss_slopes(const dcls_profile *p, double centre, double spread, double *by_centre,
+                         double *by_spread)
+{
+    for (int64_t i = 0; i < p->hi - p->lo; i++) {
+        const double z = ((double)(p->lo + i) - centre) / spread;
+        by_centre[i] = p->x[i] * z / spread;
+        if (by_spread) by_spread[i] = p->x[i] * z * z / spread;
+    }
+}
+
+static void constant_slopes(const dcls_profile *p, double slope, double *by_centre, double *by_spread)
+{
+    for (int64_t i = 0; i < p->hi - p->lo; i++) {
+        by_centre[i] = slope;
+        if (by_spread) by_spread[i] = slope;
+    }
+}
+
+void dcls_profile_slopes(dcls_version_kind version, const dcls_profile *p, float centre, float spread,
+                         double *by_centre, double *by_spread)
+{
+    const bool has_spread = dcls_version_has_spread(version);
+    if (isnan(centre) || (has_spread && isnan(spread))) {
+        constant_slopes(p, NAN, by_centre, by_spread);
+    } else if (has_spread && isinf(spread)) {
+        constant_slopes(p, 0, by_centre, by_spread);
+    } else if (version == DCLS_GAUSS) {
+        gauss_slopes(p, (double)centre, (double)spread, by_centre, by_spread);
+    } else if (version == DCLS_V0) {
+        constant_slopes(p, 0, by_centre, by_spread);
+        for (int64_t i = 0; i < p->hi - p->lo; i++)
+            by_centre[i] = (double)(p->lo + i) == floor((double)centre) ? -1 : 1;
+    } else {
+        tent_slopes(p, (double)centre, by_centre, by_spread);
+    }
+}
+
 /* One side of a tent: distances d, d + 1, d + 2, .. below height, as an arithmetic series. */
 static double tent_side(double height, double d)
 {

@@ -22,6 +22,11 @@ static inline float dcls_profile_centre(float position, int64_t size)
     return position + (float)(size / 2);
 }
 
+/* Derivatives of a filled profile's cells by the centre and by S, at kinks as the package has them: relu'(0)
+ * = 0 and sign(0) = 0; v0's cells are fixed. by_centre, by_spread: room as in p->x; by_spread may be NULL. */
+void dcls_profile_slopes(dcls_version_kind version, const dcls_profile *p, float centre, float spread,
+                         double *by_centre, double *by_spread);
+
 /* Sum of the profile over all integers, not only those in the window. */
 double dcls_profile_total(dcls_version_kind version, float centre, float spread);
 

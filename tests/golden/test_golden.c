@@ -1,5 +1,6 @@
-/* The published package's own results: kernels of every version and dimension, and outputs of whole layers
- * with every algorithm. The reference file is not part of the project: without it the tests are skipped. */
+/* The published package's own results: kernels of every version and dimension, their gradients, and outputs
+ * of whole layers with every algorithm. The reference file is not part of the project: without it the tests
+ * are skipped. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -143,6 +144,36 @@ static void kernel_case(void **state)
     dcls_json_free(facts);
 }
 
+/* Derivatives of loss = sum K * G. */
+static void gradient_case(void **state)
+{
+    const char *name = *state;
+    dcls_json *facts = facts_of(name);
+    const dcls_tensor *G = tensor_of(name, "G"),
+                      *want[] = {tensor_of(name, "dweight"), tensor_of(name, "dP"), tensor_of(name, "dSIG")};
+    dcls_model *model = layer_model(name, facts);
+    const dcls_node *node = &model->nodes[0];
+    dcls_kernel k;
+    dcls_node_kernel(node, &k);
+    k.weight = node->weight->data;
+    k.P = node->P->data;
+    k.SIG = node->SIG ? node->SIG->data : NULL;
+    assert_true((want[2] != NULL) == (k.SIG != NULL));
+    for (int threads = 1; threads <= 3; threads++) {
+        float *got[3] = {0};
+        for (int i = 0; i < 3; i++)
+            if (want[i]) got[i] = malloc(want[i]->nbytes);
+        dcls_kernel_slopes slopes = {got[0], got[1], got[2]};
+        assert_int_equal(dcls_kernel_backward(ctx, &k, G->data, threads, &slopes), DCLS_OK);
+        for (int i = 0; i < 3; i++) {
+            if (want[i]) expect_close(got[i], want[i], 1e-5f * largest(want[i]) + 2e-6f, want[i]->name);
+            free(got[i]);
+        }
+    }
+    dcls_model_destroy(model);
+    dcls_json_free(facts);
+}
+
 static void layer_case(void **state)
 {
     static const dcls_algo algos[] = {DCLS_ALGO_AUTO, DCLS_ALGO_CONSTRUCT, DCLS_ALGO_IM2COL,
@@ -186,7 +217,7 @@ static void missing_file(void **state)
 #define MOST_CASES 128
 
 struct titles {
-    char kernel[96], layer[128];
+    char kernel[96], gradient[128], layer[128];
 };
 
 static size_t list_cases(struct CMUnitTest *tests, struct titles *titles)
@@ -196,9 +227,12 @@ static size_t list_cases(struct CMUnitTest *tests, struct titles *titles)
     for (size_t i = 0; (name = dcls_tensors_meta_key(golden, i)) && i < MOST_CASES; i++) {
         struct titles *title = &titles[i];
         snprintf(title->kernel, sizeof title->kernel, "%s", name);
+        snprintf(title->gradient, sizeof title->gradient, "%s, gradient", name);
         snprintf(title->layer, sizeof title->layer, "%s, every algorithm", name);
         if (tensor_of(name, "K"))
             tests[count++] = (struct CMUnitTest){title->kernel, kernel_case, NULL, NULL, title->kernel};
+        if (tensor_of(name, "G"))
+            tests[count++] = (struct CMUnitTest){title->gradient, gradient_case, NULL, NULL, title->kernel};
         if (tensor_of(name, "x"))
             tests[count++] = (struct CMUnitTest){title->layer, layer_case, NULL, NULL, title->kernel};
     }
@@ -208,7 +242,7 @@ static size_t list_cases(struct CMUnitTest *tests, struct titles *titles)
 static int run_file(const char *title, const char *folder, const char *file, CMUnitTestFunction without)
 {
     const struct CMUnitTest instead[] = {cmocka_unit_test(without)};
-    struct CMUnitTest tests[2 * MOST_CASES];
+    struct CMUnitTest tests[3 * MOST_CASES];
     struct titles titles[MOST_CASES];
     char path[4096];
     snprintf(path, sizeof path, "%s/%s", folder, file);
