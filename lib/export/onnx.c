@@ -66,7 +66,7 @@ static const char *normalise(export_job *job)
         shift[c] = (float)(-(double)p->mean[c] / (double)p->std[c]);
     }
     const char *x = dcls_onnx_node(g, "Cast", dcls_onnx_part(g, "preprocess", "Cast"), 1, &job->input);
-    dcls_onnx_attr_int(g, "to", 1); /* FLOAT */
+    dcls_onnx_attr_dtype(g, "to", DCLS_F32);
     x = dcls_onnx_node(g, "Transpose", dcls_onnx_part(g, "preprocess", "Transpose"), 1, &x);
     dcls_onnx_attr_ints(g, "perm", 4, (const int64_t[]){0, 3, 1, 2});
     x = dcls_onnx_node(g, "Mul", dcls_onnx_part(g, "preprocess", "Mul"), 2, (const char *[]){x, scale_name});

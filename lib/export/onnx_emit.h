@@ -27,6 +27,8 @@ const char *dcls_emit_last(dcls_onnx_emit *e, const char *op, const char *a, con
 /* The same for any inputs; last says which. */
 const char *dcls_emit_node(dcls_onnx_emit *e, const char *op, bool last, int count,
                            const char *const *inputs);
+/* The value as DCLS_F32 or DCLS_I64. */
+const char *dcls_emit_cast(dcls_onnx_emit *e, const char *x, dcls_dtype dtype);
 
 /* A tensor of the model as floats of the given shape, without a copy where it is F32; stored once however
  * often it is asked for. */

@@ -116,6 +116,15 @@ static int64_t *copy_ints(dcls_onnx_graph *g, int64_t count, const int64_t *valu
     return copy;
 }
 
+static int data_type(dcls_dtype dtype)
+{
+    switch (dtype) {
+    case DCLS_U8: return DCLS__ONNX__TENSOR_PROTO__DATA_TYPE__UINT8;
+    case DCLS_I64: return DCLS__ONNX__TENSOR_PROTO__DATA_TYPE__INT64;
+    default: return DCLS__ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT;
+    }
+}
+
 /* ---- the graph as a whole ------------------------------------------------------------------------- */
 
 dcls_status dcls_onnx_create(dcls_context *ctx, dcls_onnx_graph **out)
@@ -253,7 +262,7 @@ const char *dcls_onnx_floats(dcls_onnx_graph *g, const char *base, int ndim, con
     tensor_message *tensor = NEW_MESSAGE(g, tensor);
     if (tensor == NULL) return unnamed;
     tensor->name = loosen(name);
-    tensor->data_type = DCLS__ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT;
+    tensor->data_type = data_type(DCLS_F32);
     fill_tensor(g, tensor, ndim, shape, bytes, data);
     return name;
 }
@@ -292,7 +301,7 @@ const char *dcls_onnx_ints(dcls_onnx_graph *g, const char *base, int64_t count, 
     const int64_t *copy = copy_ints(g, count, values);
     if (tensor == NULL || copy == NULL) return unnamed;
     tensor->name = loosen(name);
-    tensor->data_type = DCLS__ONNX__TENSOR_PROTO__DATA_TYPE__INT64;
+    tensor->data_type = data_type(DCLS_I64);
     fill_tensor(g, tensor, 1, &count, bytes, copy);
     return name;
 }
@@ -338,6 +347,11 @@ void dcls_onnx_attr_int(dcls_onnx_graph *g, const char *name, int64_t value)
     if (attribute == NULL) return;
     attribute->has_i = true;
     attribute->i = value;
+}
+
+void dcls_onnx_attr_dtype(dcls_onnx_graph *g, const char *name, dcls_dtype dtype)
+{
+    dcls_onnx_attr_int(g, name, data_type(dtype));
 }
 
 void dcls_onnx_attr_ints(dcls_onnx_graph *g, const char *name, int count, const int64_t *values)
@@ -399,8 +413,7 @@ static value_message *make_value(dcls_onnx_graph *g, const char *name, dcls_dtyp
     shape_message *shape = make_shape(g, ndim, dims);
     if (value == NULL || type == NULL || tensor == NULL || shape == NULL) return NULL;
     tensor->has_elem_type = true;
-    tensor->elem_type = dtype == DCLS_U8 ? DCLS__ONNX__TENSOR_PROTO__DATA_TYPE__UINT8
-                                         : DCLS__ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT;
+    tensor->elem_type = data_type(dtype);
     tensor->shape = shape;
     type->value_case = DCLS__ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE;
     type->tensor_type = tensor;

@@ -45,6 +45,8 @@ const char *dcls_onnx_node(dcls_onnx_graph *graph, const char *op, const char *r
                            const char *const *inputs);
 /* Attributes of the node appended last. */
 void dcls_onnx_attr_int(dcls_onnx_graph *graph, const char *name, int64_t value);
+/* DCLS_F32, DCLS_I64 or DCLS_U8. */
+void dcls_onnx_attr_dtype(dcls_onnx_graph *graph, const char *name, dcls_dtype dtype);
 void dcls_onnx_attr_ints(dcls_onnx_graph *graph, const char *name, int count, const int64_t *values);
 void dcls_onnx_attr_float(dcls_onnx_graph *graph, const char *name, float value);
 void dcls_onnx_attr_text(dcls_onnx_graph *graph, const char *name, const char *value);

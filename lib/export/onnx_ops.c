@@ -40,6 +40,13 @@ const char *dcls_emit_last(dcls_onnx_emit *e, const char *op, const char *a, con
     return dcls_emit_node(e, op, true, b != NULL ? 2 : 1, (const char *[]){a, b});
 }
 
+const char *dcls_emit_cast(dcls_onnx_emit *e, const char *x, dcls_dtype dtype)
+{
+    const char *y = dcls_emit_step(e, "Cast", x, NULL);
+    dcls_onnx_attr_dtype(e->graph, "to", dtype);
+    return y;
+}
+
 const char *dcls_emit_tensor(dcls_onnx_emit *e, const dcls_tensor *tensor, int ndim, const int64_t *shape)
 {
     char dims[DCLS_SHAPE_TEXT];

@@ -12,6 +12,13 @@ static bool is_known(const dcls_shape *shape)
     return true;
 }
 
+static const char *shape_part(dcls_onnx_emit *e, const char *x, int64_t from, int64_t to)
+{
+    const char *inputs[] = {dcls_emit_step(e, "Shape", x, NULL), dcls_emit_ints(e, "from", 1, &from),
+                            dcls_emit_ints(e, "to", 1, &to)};
+    return dcls_emit_node(e, "Slice", false, 3, inputs);
+}
+
 /* ---- nearest -------------------------------------------------------------------------------------- */
 
 static int64_t clamp_cell(float position, int64_t size)
@@ -20,57 +27,94 @@ static int64_t clamp_cell(float position, int64_t size)
     return cell < size ? cell : size - 1;
 }
 
-/* PyTorch multiplies by a rounded step where ONNX divides by a rounded scale. */
-static int64_t torch_cell(const dcls_node *node, int axis, int64_t in, int64_t out, int64_t at)
+static float torch_step(const dcls_node *node, int axis, int64_t in, int64_t out)
 {
-    const float step = node->scale[axis] > 0 ? (float)(1.0 / node->scale[axis]) : (float)in / (float)out;
-    return clamp_cell((float)at * step, in);
+    return node->scale[axis] > 0 ? (float)(1.0 / node->scale[axis]) : (float)in / (float)out;
 }
 
-static int64_t onnx_cell(const dcls_node *node, int axis, int64_t in, int64_t out, int64_t at)
+/* Output cells that are compared where a scale says nothing of their number. */
+#define MANY_CELLS 65536
+
+/* PyTorch multiplies by a rounded step, ONNX divides by a rounded scale: 14 cells made 2 are 0 and 7 here, 0
+ * and 6 there. */
+static bool axis_agrees(const dcls_node *node, int axis, int64_t in, int64_t out)
 {
+    const bool known = in != DCLS_ANY && out != DCLS_ANY;
+    if (!known && node->scale[axis] <= 0) return false;
+    const float step = torch_step(node, axis, in, out);
     const float scale = node->scale[axis] > 0 ? (float)node->scale[axis] : (float)out / (float)in;
-    return clamp_cell((float)at / scale, in);
+    const int64_t cells = known ? out : MANY_CELLS, size = known ? in : INT32_MAX;
+    for (int64_t at = 0; at < cells; at++)
+        if (clamp_cell((float)at * step, size) != clamp_cell((float)at / scale, size)) return false;
+    return true;
 }
 
 static bool cells_agree(const dcls_onnx_emit *e)
 {
     const dcls_shape *in = dcls_emit_shape(e, 0), *out = dcls_emit_output(e);
-    for (int i = 0; i < in->ndim - 2; i++)
-        for (int64_t at = 0; at < out->size[i + 2]; at++)
-            if (torch_cell(e->node, i, in->size[i + 2], out->size[i + 2], at) !=
-                onnx_cell(e->node, i, in->size[i + 2], out->size[i + 2], at))
-                return false;
+    for (int i = 2; i < in->ndim; i++)
+        if (!axis_agrees(e->node, i - 2, in->size[i], out->size[i])) return false;
     return true;
 }
 
-/* The cells themselves, axis by axis. */
+/* The cells of an axis that are taken, known now. */
+static const char *constant_cells(dcls_onnx_emit *e, int axis, int64_t in, int64_t out)
+{
+    const float step = torch_step(e->node, axis, in, out);
+    int64_t *cells = dcls_alloc(e->ctx, (size_t)out, sizeof *cells);
+    if (cells == NULL) return NULL;
+    for (int64_t at = 0; at < out; at++)
+        cells[at] = clamp_cell((float)at * step, in);
+    const char *name = dcls_emit_ints(e, "cells", (int)out, cells);
+    free(cells);
+    return name;
+}
+
+/* A size of a value as a float. */
+static const char *axis_length(dcls_onnx_emit *e, const char *value, int axis)
+{
+    const char *size = dcls_emit_step(e, "Squeeze", shape_part(e, value, axis, axis + 1), NULL);
+    return dcls_emit_cast(e, size, DCLS_F32);
+}
+
+/* The same for an input of any size: min(floor(at step), in - 1), worked out when the network runs. */
+static const char *computed_cells(dcls_onnx_emit *e, int axis)
+{
+    const dcls_node *node = e->node;
+    const bool scaled = node->scale[axis] > 0;
+    const char *in = axis_length(e, dcls_emit_input(e, 0), axis + 2), *out;
+    if (scaled)
+        out = dcls_emit_step(
+            e, "Floor", dcls_emit_step(e, "Mul", in, dcls_emit_scalar(e, (float)node->scale[axis])), NULL);
+    else if (node->size[axis] > 0)
+        out = dcls_emit_scalar(e, (float)node->size[axis]);
+    else
+        out = axis_length(e, dcls_emit_input(e, 1), axis + 2);
+    const char *step =
+        scaled ? dcls_emit_scalar(e, torch_step(node, axis, 0, 0)) : dcls_emit_step(e, "Div", in, out);
+    const char *range[] = {dcls_emit_scalar(e, 0), out, dcls_emit_scalar(e, 1)};
+    const char *at = dcls_emit_node(e, "Range", false, 3, range);
+    const char *cells = dcls_emit_step(e, "Floor", dcls_emit_step(e, "Mul", at, step), NULL);
+    const char *last = dcls_emit_step(e, "Sub", in, dcls_emit_scalar(e, 1));
+    return dcls_emit_cast(e, dcls_emit_step(e, "Min", cells, last), DCLS_I64);
+}
+
 static dcls_status gather_cells(dcls_onnx_emit *e)
 {
     const dcls_shape *in = dcls_emit_shape(e, 0), *out = dcls_emit_output(e);
     const char *x = dcls_emit_input(e, 0);
-    for (int i = 0; i < in->ndim - 2; i++) {
-        const int64_t size = out->size[i + 2];
-        int64_t *cells = dcls_alloc(e->ctx, (size_t)size, sizeof *cells);
+    for (int i = 2; i < in->ndim; i++) {
+        const bool known = in->size[i] != DCLS_ANY && out->size[i] != DCLS_ANY;
+        const char *cells =
+            known ? constant_cells(e, i - 2, in->size[i], out->size[i]) : computed_cells(e, i - 2);
         if (cells == NULL) return DCLS_ERR_MEMORY;
-        for (int64_t at = 0; at < size; at++)
-            cells[at] = torch_cell(e->node, i, in->size[i + 2], size, at);
-        const char *inputs[] = {x, dcls_emit_ints(e, "cells", (int)size, cells)};
-        x = dcls_emit_node(e, "Gather", i == in->ndim - 3, 2, inputs);
-        dcls_onnx_attr_int(e->graph, "axis", i + 2);
-        free(cells);
+        x = dcls_emit_node(e, "Gather", i == in->ndim - 1, 2, (const char *[]){x, cells});
+        dcls_onnx_attr_int(e->graph, "axis", i);
     }
     return DCLS_OK;
 }
 
 /* ---- sizes and scales ----------------------------------------------------------------------------- */
-
-static const char *shape_part(dcls_onnx_emit *e, const char *x, int64_t from, int64_t to)
-{
-    const char *inputs[] = {dcls_emit_step(e, "Shape", x, NULL), dcls_emit_ints(e, "from", 1, &from),
-                            dcls_emit_ints(e, "to", 1, &to)};
-    return dcls_emit_node(e, "Slice", false, 3, inputs);
-}
 
 /* Resize wants the sizes of all axes, and the batch is open. */
 static const char *emit_sizes(dcls_onnx_emit *e)
@@ -119,8 +163,7 @@ dcls_status dcls_onnx_resize(dcls_onnx_emit *e)
 {
     const dcls_node *node = e->node;
     const bool nearest = node->interpolation == DCLS_INTERP_NEAREST;
-    if (nearest && is_known(dcls_emit_shape(e, 0)) && is_known(dcls_emit_output(e)) && !cells_agree(e))
-        return gather_cells(e);
+    if (nearest && !cells_agree(e)) return gather_cells(e);
     const char *inputs[4] = {dcls_emit_input(e, 0), "", ""};
     if (by_scale(e))
         inputs[2] = emit_scales(e);

@@ -62,7 +62,7 @@ static const char *pad_circular(dcls_onnx_emit *e, const char *x)
 static const char *pad_ahead(dcls_onnx_emit *e, const char *x)
 {
     const dcls_window *w = &e->node->window;
-    int64_t pads[2 * DCLS_MAX_SPATIAL];
+    int64_t pads[2 * DCLS_MAX_SPATIAL] = {0};
     window_pads(w, pads);
     if (w->pad_mode == DCLS_PAD_CIRCULAR) return pad_circular(e, x);
     return emit_pad(e, x, w->pad_mode == DCLS_PAD_REFLECT ? "reflect" : "edge", w->ndim, pads, 0);
@@ -159,7 +159,7 @@ dcls_status dcls_onnx_pool(dcls_onnx_emit *e)
     const dcls_window *w = &node->window;
     const bool average = node->op == DCLS_OP_AVG_POOL;
     const char *x = dcls_emit_input(e, 0);
-    int64_t pads[2 * DCLS_MAX_SPATIAL], extra[2 * DCLS_MAX_SPATIAL] = {0};
+    int64_t pads[2 * DCLS_MAX_SPATIAL] = {0}, extra[2 * DCLS_MAX_SPATIAL] = {0};
     bool over = false;
     window_pads(w, pads);
     for (int i = 0; i < w->ndim; i++) {

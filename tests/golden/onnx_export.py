@@ -286,9 +286,14 @@ def networks():
                 inputs = [(2, 3, 7, 9)] + ([(1, 3, 5, 6)] if size[0] == "any" else [])
                 for to in ({"size": [14, 27]}, {"size": [5, 13]}, {"size": 1}, {"scale": 2}, {"scale": [1.9, 0.55]}):
                     yield f"resize {mode} {to} {more or ''} {size}", single(size, "resize", mode=mode, **to, **more), inputs
-    # Cells where PyTorch's product of rounded numbers falls below a whole number.
-    yield "resize nearest, rounded steps", single((49, 7), "resize", mode="nearest", size=[60, 61]), [(1, 3, 49, 7)]
-    yield "resize nearest, rounded scale", single((61, 9), "resize", mode="nearest", scale=[1.4, 4.9]), [(1, 3, 61, 9)]
+    # Cells where PyTorch's product and ONNX's quotient of rounded numbers lie on two sides of a whole number.
+    for size in ((14, 6), ("any", "any"), (14, "any")):
+        yield f"resize nearest, rounded steps {size}", single(size, "resize", mode="nearest", size=[2, 74]), [(1, 3, 14, 6)]
+        net = single(size, "max_pool", kernel_size=[7, 1])
+        net.node("resize", inputs=["input", "max_pool.0"])
+        yield f"resize nearest, like another {size}", net, [(2, 3, 14, 6)]
+    for size in ((16, 31), ("any", "any")):
+        yield f"resize nearest, rounded scale {size}", single(size, "resize", mode="nearest", scale=[1.2, 2.3]), [(1, 3, 16, 31)]
     yield "resize linear, 1-D", single(("any",), "resize", mode="linear", size=17), [(2, 3, 5)]
     yield "resize trilinear", single(("any",) * 3, "resize", mode="trilinear", scale=2), [(1, 3, 3, 4, 5)]
     yield "resize nearest, 3-D", single(("any",) * 3, "resize", mode="nearest", scale=2), [(1, 3, 3, 4, 5)]

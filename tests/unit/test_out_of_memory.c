@@ -2,9 +2,11 @@
  * must be DCLS_ERR_MEMORY, and everything that was taken must have been given back. */
 #include "format_util.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <limits.h>
 
+#include "dcls_tools.h"
 #include "formats/formats.h"
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -189,8 +191,52 @@ static void test_write(void **state)
     rmdir(t.path);
 }
 
+static const char network[] =
+    "{\"format\":\"dcls-model\",\"version\":1,\"model\":{\"input\":{\"channels\":1,\"height\":\"any\","
+    "\"width\":5},"
+    "\"labels\":[\"a\"],\"task\":\"classification\",\"nodes\":["
+    "{\"op\":\"dcls\",\"name\":\"d\",\"weight\":\"w\",\"P\":\"P\",\"version\":\"v1\",\"dilated_kernel_size\":"
+    "3,"
+    "\"padding\":1,\"padding_mode\":\"circular\"},"
+    "{\"op\":\"layer_norm\",\"weight\":\"h\"},{\"op\":\"gelu\"},{\"op\":\"resize\",\"scale\":1.5},"
+    "{\"op\":\"global_avg_pool\",\"flatten\":true}]},\"tensors\":{"
+    "\"w\":{\"dtype\":\"F32\",\"shape\":[1,1,1],\"data\":[1]},\"P\":{\"dtype\":\"F32\",\"shape\":[2,1,1,1],"
+    "\"data\":[0,1]},"
+    "\"h\":{\"dtype\":\"F16\",\"shape\":[1],\"data\":[1]}}}";
+
+typedef struct export_job {
+    const dcls_model *model;
+    const char *path;
+} export_job;
+
+static dcls_status export_onnx(dcls_context *ctx, void *arg)
+{
+    const export_job *job = arg;
+    return dcls_onnx_save(ctx, job->model, &(dcls_onnx_options){.preprocess = true}, job->path);
+}
+
+/* The library is open before, since a failure of dlopen does not say that memory was short. */
+static void test_onnx(void **state)
+{
+    dcls_context *ctx = *state;
+    dcls_model *model;
+    require_interposition();
+    void *library = dlopen("libprotobuf-c.so.1", RTLD_NOW);
+    assert_non_null(library);
+    temp_dir t = make_temp_dir();
+    assert_ok(ctx, dcls_context_set_threads(ctx, 1));
+    assert_ok(ctx, dcls_model_load_memory(ctx, network, sizeof network - 1, &model));
+    export_job job = {model, temp_file(&t, "a.onnx")};
+    torture(ctx, "a.onnx", export_onnx, &job);
+    remove(t.file);
+    rmdir(t.path);
+    dcls_model_destroy(model);
+    dlclose(library);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {CONTEXT_TEST(test_load), CONTEXT_TEST(test_write)};
+    const struct CMUnitTest tests[] = {CONTEXT_TEST(test_load), CONTEXT_TEST(test_write),
+                                       CONTEXT_TEST(test_onnx)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
