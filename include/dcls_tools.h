@@ -46,9 +46,9 @@ typedef struct dcls_onnx_options {
 
 /* Writes the network as ONNX (opset 13, IR version 7), whole or not at all; options NULL means the defaults.
  * DCLS layers become plain convolutions. Input "input" and output "output"; the batch is open, as are sizes
- * the model leaves open. Metadata holds task, and as JSON labels, preprocess and palette, as dcls-model(5)
- * describes them. An operation without an exact ONNX form is DCLS_ERR_UNSUPPORTED, the node named; more than
- * 2 GiB is DCLS_ERR_LIMIT. */
+ * the model leaves open. Metadata holds task, input, and as JSON labels, preprocess and palette, as
+ * dcls-model(5) describes them. An operation without an exact ONNX form is DCLS_ERR_UNSUPPORTED, the node
+ * named; more than 2 GiB is DCLS_ERR_LIMIT. */
 DCLS_API dcls_status dcls_onnx_save(dcls_context *ctx, const dcls_model *model,
                                     const dcls_onnx_options *options, const char *path);
 

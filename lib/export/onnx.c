@@ -120,6 +120,7 @@ static dcls_status describe(export_job *job)
     dcls_json_out out = {.to = &json};
     dcls_onnx_meta(job->emit.graph, "task", dcls_task_name(model->task));
     if (dcls_model_takes_pictures(model)) {
+        dcls_onnx_meta(job->emit.graph, "input", job->pixels ? "uint8 NHWC" : "float32 NCHW");
         dcls_preprocess_write(&out, &model->preprocess);
         DCLS_TRY(add_meta(job, "preprocess", &json));
     }

@@ -214,6 +214,7 @@ one_row() {
   done
   try 0 convert -q m.json n.onnx --onnx-preprocess
   has "n.onnx" "$(strings -n 4 n.onnx)" "Transpose"
+  has "n.onnx" "$(strings -n 4 n.onnx)" "uint8 NHWC"
   try 3 infer -m m.onnx m.json
   has stderr "$stderr" "dcls: m.onnx: this is an ONNX model (dcls writes ONNX but does not read it)"
 }

@@ -355,8 +355,10 @@ def run(*arguments):
 
 def prepare(folder, number, arguments, shapes):
     """The ONNX file, and for every shape an input and dcls's own output."""
-    model, file = f"{folder}/{number}.bin", f"{folder}/{number}.onnx"
-    run("convert", "-q", arguments[0], model, *arguments[1:])
+    model, file = arguments[0], f"{folder}/{number}.onnx"
+    if arguments[1:]:
+        model = f"{folder}/{number}.bin"
+        run("convert", "-q", arguments[0], model, *arguments[1:])
     run("convert", "-q", arguments[0], file, *arguments[1:])
     inputs, wanted = [], []
     for k, shape in enumerate(shapes):
@@ -370,16 +372,25 @@ def prepare(folder, number, arguments, shapes):
 
 
 def prepare_pixels(folder):
-    """The classifier that ships with its preprocessing: bytes in."""
-    model, file = os.path.join(HERE, "../../weights/convmixer-dcls-cifar10.bin"), f"{folder}/pixels.onnx"
-    run("convert", "-q", "--onnx-preprocess", model, file)
-    pixels = rng.integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
-    pixels.tofile(f"{folder}/pixels.in")
-    mean, std = np.array([0.4914, 0.4822, 0.4465]), np.array([0.2470, 0.2435, 0.2616])
-    np.save(f"{folder}/x.npy", ((pixels / 255 - mean) / std).transpose(0, 3, 1, 2).astype(np.float32))
-    run("infer", "-q", "-m", model, "--logits", f"{folder}/y.npy", f"{folder}/x.npy")
-    return {"model": file, "inputs": [{"file": f"{folder}/pixels", "shape": pixels.shape, "type": "uint8"}]}, \
-        [np.load(f"{folder}/y.npy")]
+    """Networks with their preprocessing: bytes in."""
+    grey = Net(1, "any", "any")
+    grey.model["preprocess"] = {"mean": [0.1307], "std": [0.3081]}
+    grey.conv(4, 1, 3, 3)
+    write_safetensors(f"{folder}/grey.bin", grey.tensors, grey.model)
+    shipped = os.path.join(HERE, "../../weights/convmixer-dcls-cifar10.bin")
+    for name, model, shape, mean, std in (
+            ("convmixer-dcls-cifar10", shipped, (2, 32, 32, 3), [0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616]),
+            ("grey pictures", f"{folder}/grey.bin", (2, 9, 7, 1), [0.1307], [0.3081])):
+        if not os.path.exists(model):
+            continue
+        file = f"{folder}/{name}.pixels.onnx"
+        run("convert", "-q", "--onnx-preprocess", model, file)
+        pixels = rng.integers(0, 256, shape, dtype=np.uint8)
+        pixels.tofile(f"{folder}/{name}.in")
+        np.save(f"{folder}/x.npy", ((pixels / 255 - mean) / std).transpose(0, 3, 1, 2).astype(np.float32))
+        run("infer", "-q", "-m", model, "--logits", f"{folder}/y.npy", f"{folder}/x.npy")
+        job = {"model": file, "inputs": [{"file": f"{folder}/{name}", "shape": shape, "type": "uint8"}]}
+        yield f"{name} --onnx-preprocess", job, [np.load(f"{folder}/y.npy")]
 
 
 def check(file):
@@ -419,10 +430,10 @@ def main():
             names.append((name, group))
             jobs.append(job)
             wants.append(want)
-        job, want = prepare_pixels(folder)
-        names.append(("convmixer-dcls-cifar10 --onnx-preprocess", "model that ships"))
-        jobs.append(job)
-        wants.append(want)
+        for name, job, want in prepare_pixels(folder):
+            names.append((name, "preprocessing"))
+            jobs.append(job)
+            wants.append(want)
 
         if RUNTIME:
             with open(f"{folder}/jobs.json", "w", encoding="utf-8") as file:
