@@ -10,6 +10,7 @@
  *
  * - dense: any convolution. Tiles of an im2col matrix (or the input itself, for 1x1) and one GEMM each.
  * - sparse: a list of taps for every output channel, applied directly. Cost follows the number of taps.
+ * - fused: a pair of pointwise convolutions, whose intermediate never reaches memory.
  * - interpolated: DCLS with output-shared positions or one output per group, by im2col (arXiv 2112.03740).
  *
  * Interpolated columns, one per (input channel, element), are made by tiles and multiplied by the weights;
@@ -44,12 +45,30 @@ dcls_status dcls_conv_create_interpolated(dcls_context *ctx, const dcls_geometry
                                           const dcls_taps *elements, int64_t count, const float *weight,
                                           const dcls_epilogue *epilogue, dcls_conv **out);
 
+/* Whether g is a 1x1 convolution without stride or padding. */
+bool dcls_conv_is_pointwise(const dcls_geometry *g);
+
+/* What a pair computes first: `channels` outputs of a pointwise convolution, weight [channels, in_channels],
+ * bias [channels] or NULL, and an activation. */
+typedef struct dcls_conv_expansion {
+    int64_t channels;
+    const float *weight, *bias;
+    dcls_activation activation;
+} dcls_conv_expansion;
+#define DCLS_PAIR_MOST ((int64_t)1 << 14) /* channels between */
+
+/* Two pointwise convolutions, g->in_channels to expansion->channels to g->out_channels; weight [out_channels,
+ * expansion->channels] belongs to the second. groups must be 1. */
+dcls_status dcls_conv_create_pair(dcls_context *ctx, const dcls_geometry *g,
+                                  const dcls_conv_expansion *expansion, const float *weight,
+                                  const dcls_epilogue *epilogue, dcls_conv **out);
+
 size_t dcls_conv_workspace(const dcls_conv *conv, int threads);
 /* Bytes of packed weights and tables. */
 size_t dcls_conv_packed_bytes(const dcls_conv *conv);
 /* Multiply-accumulates of one run: those of the algorithm that runs, padding included. */
 double dcls_conv_macs(const dcls_conv *conv);
-/* "dense", "sparse" or "interpolated": the one that runs. */
+/* "dense", "sparse", "interpolated" or "fused": the one that runs. */
 const char *dcls_conv_algorithm(const dcls_conv *conv);
 void dcls_conv_run(const dcls_conv *conv, const dcls_simd *simd, const float *in, const float *residual,
                    float *out, void *workspace, int threads);

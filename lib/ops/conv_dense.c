@@ -45,20 +45,11 @@ static dcls_status plan(dcls_context *ctx, dcls_conv_matrix *x, const dcls_taps 
     return status;
 }
 
-/* True if the input itself is the matrix of columns. */
-static bool is_pointwise(const dcls_geometry *g)
-{
-    bool yes = true;
-    for (int d = 0; d < 3; d++)
-        yes = yes && g->kernel[d] == 1 && g->stride[d] == 1 && g->pad[d] == 0 && g->in[d] == g->out[d];
-    return yes;
-}
-
 static dcls_status pack(dcls_context *ctx, dcls_conv_matrix *x, const float *weight)
 {
     dcls_taps cells;
     dcls_status status = list_cells(ctx, &x->base.g, &cells);
-    x->direct = is_pointwise(&x->base.g);
+    x->direct = dcls_conv_is_pointwise(&x->base.g);
     x->k = x->base.g.in_channels / x->base.g.groups * cells.rows;
     if (!status && !x->direct) status = dcls_conv_matrix_set_columns(ctx, x, &cells, cells.rows);
     if (!status) status = plan(ctx, x, &cells, weight);
@@ -73,7 +64,7 @@ static dcls_status pack(dcls_context *ctx, dcls_conv_matrix *x, const float *wei
 static bool is_better_sparse(const dcls_geometry *g)
 {
     bool depthwise = g->in_channels == g->groups;
-    return g->out_channels / g->groups <= FEW_OUTPUTS && (depthwise || !is_pointwise(g));
+    return g->out_channels / g->groups <= FEW_OUTPUTS && (depthwise || !dcls_conv_is_pointwise(g));
 }
 
 static dcls_status create_as_sparse(dcls_context *ctx, const dcls_geometry *g, const float *weight,
@@ -92,6 +83,7 @@ dcls_status dcls_conv_create_dense(dcls_context *ctx, const dcls_geometry *g, co
 {
     DCLS_TRY(dcls_conv_check(ctx, g));
     if (is_better_sparse(g)) return create_as_sparse(ctx, g, weight, epilogue, out);
+    if (dcls_conv_prefers_pixels(g)) return dcls_conv_create_pixels(ctx, g, weight, epilogue, out);
     dcls_conv_matrix *x = dcls_conv_matrix_allocate(ctx, "dense", g, epilogue);
     if (x == NULL) return DCLS_ERR_MEMORY;
     return dcls_conv_finish(&x->base, pack(ctx, x, weight), out);

@@ -39,6 +39,12 @@ struct dcls_conv {
     double macs; /* of one run */
 };
 
+/* A pointwise convolution of a plane so small that products by pixel fill vectors better, and the way to make
+ * it; g is checked. */
+bool dcls_conv_prefers_pixels(const dcls_geometry *g);
+dcls_status dcls_conv_create_pixels(dcls_context *ctx, const dcls_geometry *g, const float *weight,
+                                    const dcls_epilogue *epilogue, dcls_conv **out);
+
 /* DCLS_ERR_ARGUMENT unless sizes are positive and channels divide by groups; DCLS_ERR_LIMIT unless every
  * offset and coordinate computed from g fits. The first step of create. */
 dcls_status dcls_conv_check(dcls_context *ctx, const dcls_geometry *g);

@@ -83,6 +83,35 @@ static void grow_group(const fuser *f, dcls_group *group)
     }
 }
 
+/* A convolution that a pair may be made of: 1x1, every input channel to every output channel. */
+static bool is_pointwise(const dcls_node *node)
+{
+    const dcls_window *w = &node->window;
+    bool yes = node->op == DCLS_OP_CONV && node->groups == 1;
+    for (int d = 0; d < w->ndim; d++)
+        yes = yes && w->kernel[d] == 1 && w->stride[d] == 1 && w->pad_before[d] == 0 && w->pad_after[d] == 0;
+    return yes;
+}
+
+/* The group whose only purpose is to feed a pointwise convolution with another one, which then does both: the
+ * wide values between, as in an inverted bottleneck, need no memory. */
+static void take_ahead(const fuser *f, dcls_group *group)
+{
+    dcls_plan *plan = f->plan;
+    const dcls_node *node = &f->model->nodes[group->head];
+    int value = node->inputs[0], root = plan->root[value];
+    if (!is_pointwise(node) || root == 0 || root != value || f->uses[value] != 1) return;
+    int made_by = plan->group_of[root - 1];
+    dcls_group *ahead = &plan->groups[made_by];
+    const dcls_node *first = &f->model->nodes[ahead->head];
+    bool plain = ahead->residual < 0 && ahead->affine_count == 0 && ahead->activation2 == DCLS_ACT_NONE;
+    if (!plain || ahead->ahead >= 0 || ahead->tail != root - 1 || !is_pointwise(first)) return;
+    if (first->out_channels > DCLS_PAIR_MOST) return;
+    group->ahead = made_by;
+    ahead->absorbed = true;
+    plan->step_count--;
+}
+
 static void count_uses(const fuser *f)
 {
     const dcls_model *model = f->model;
@@ -107,12 +136,14 @@ static void form_groups(const fuser *f)
             continue;
         }
         dcls_group *group = &plan->groups[plan->group_count];
-        *group = (dcls_group){.head = i, .tail = i, .residual = -1};
+        *group = (dcls_group){.head = i, .tail = i, .residual = -1, .ahead = -1};
         if (node->op == DCLS_OP_CONV || node->op == DCLS_OP_DCLS) grow_group(f, group);
         /* All values inside a group are the tail's: nobody else reads them. */
         for (int n = i; n != group->tail; n = f->consumer[n + 1])
             plan->group_of[n] = plan->group_count;
         plan->group_of[group->tail] = plan->group_count++;
+        plan->step_count++;
+        take_ahead(f, group);
     }
 }
 

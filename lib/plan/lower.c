@@ -316,13 +316,14 @@ static lower_fn *const lower_table[DCLS_OP_COUNT] = {
 
 static dcls_status lower_group(dcls_context *ctx, dcls_plan *plan, const dcls_group *group, dcls_step *step)
 {
-    const dcls_node *node = &plan->model->nodes[group->head];
+    int head = group->ahead >= 0 ? plan->groups[group->ahead].head : group->head;
+    const dcls_node *node = &plan->model->nodes[head];
     int *inputs = dcls_arena_alloc(ctx, &plan->arena, (size_t)node->input_count, sizeof *inputs);
     if (!inputs) return DCLS_ERR_MEMORY;
     for (int k = 0; k < node->input_count; k++)
         inputs[k] = plan->root[node->inputs[k]];
     *step = (dcls_step){.node = node,
-                        .head = group->head,
+                        .head = head,
                         .tail = group->tail,
                         .input_count = node->input_count,
                         .inputs = inputs,
@@ -336,11 +337,14 @@ static dcls_status lower_group(dcls_context *ctx, dcls_plan *plan, const dcls_gr
 
 dcls_status dcls_plan_lower(dcls_context *ctx, dcls_plan *plan)
 {
-    plan->steps = dcls_arena_alloc(ctx, &plan->arena, (size_t)plan->group_count, sizeof *plan->steps);
+    int wanted = plan->step_count;
+    plan->step_count = 0;
+    plan->steps = dcls_arena_alloc(ctx, &plan->arena, (size_t)wanted, sizeof *plan->steps);
     if (!plan->steps) return DCLS_ERR_MEMORY;
     for (int g = 0; g < plan->group_count; g++) {
-        plan->step_count = g + 1; /* so that destroy sees a half-made step's convolution */
-        DCLS_TRY(lower_group(ctx, plan, &plan->groups[g], &plan->steps[g]));
+        if (plan->groups[g].absorbed) continue;
+        dcls_step *step = &plan->steps[plan->step_count++]; /* destroy sees a half-made step's convolution */
+        DCLS_TRY(lower_group(ctx, plan, &plan->groups[g], step));
     }
     return DCLS_OK;
 }

@@ -251,20 +251,46 @@ static dcls_status pad_ahead(dcls_context *ctx, const dcls_node *node, dcls_step
     return DCLS_OK;
 }
 
+/* Weights and bias of a group's convolution with what is folded into them. */
+static dcls_status fold_group(dcls_context *ctx, dcls_plan *plan, const dcls_group *group, folded *f)
+{
+    DCLS_TRY(load_weights(ctx, plan, &plan->model->nodes[group->head], f));
+    for (int i = 0; i < group->fold_count; i++)
+        DCLS_TRY(fold_affine(ctx, plan, group->fold[i], f));
+    return DCLS_OK;
+}
+
+/* group's convolution behind that of the group ahead of it. */
+static dcls_status create_pair(dcls_context *ctx, dcls_plan *plan, const dcls_group *group,
+                               const dcls_geometry *g, const float *weight, const dcls_epilogue *e,
+                               dcls_conv **out)
+{
+    const dcls_group *ahead = &plan->groups[group->ahead];
+    folded f = {0};
+    dcls_status status = fold_group(ctx, plan, ahead, &f);
+    if (!status) {
+        const dcls_conv_expansion expansion = {
+            .channels = f.out, .weight = f.weight, .bias = f.bias, .activation = ahead->activation};
+        status = dcls_conv_create_pair(ctx, g, &expansion, weight, e, out);
+    }
+    free(f.weight);
+    return status;
+}
+
 static dcls_status make_conv(dcls_context *ctx, dcls_plan *plan, const dcls_group *group, dcls_step *step,
                              folded *f)
 {
     const dcls_node *node = step->node;
     dcls_epilogue epilogue;
-    DCLS_TRY(load_weights(ctx, plan, node, f));
-    for (int i = 0; i < group->fold_count; i++)
-        DCLS_TRY(fold_affine(ctx, plan, group->fold[i], f));
+    DCLS_TRY(fold_group(ctx, plan, group, f));
     DCLS_TRY(make_epilogue(ctx, plan, group, f, &epilogue));
     dcls_geometry g = dcls_plan_geometry(plan, node, node->inputs[0], group->tail + 1);
     step->run = run_conv;
     step->in_place = group->residual >= 0;
     if (node->window.pad_mode != DCLS_PAD_ZEROS) DCLS_TRY(pad_ahead(ctx, node, step, &g));
-    if (node->op == DCLS_OP_CONV)
+    if (group->ahead >= 0)
+        DCLS_TRY(create_pair(ctx, plan, group, &g, f->weight, &epilogue, &step->conv));
+    else if (node->op == DCLS_OP_CONV)
         DCLS_TRY(dcls_conv_create_dense(ctx, &g, f->weight, &epilogue, &step->conv));
     else
         DCLS_TRY(create_dcls(ctx, plan, node, f->weight, &g, &epilogue, &step->conv));

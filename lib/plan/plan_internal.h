@@ -26,6 +26,8 @@ typedef struct dcls_group {
     int affine[DCLS_MAX_FOLDS], affine_count; /* the same behind the activation */
     int residual;                             /* value that is added, or -1 */
     dcls_activation activation, activation2;
+    int ahead; /* group of a pointwise convolution computed by the same step, which reads its input; or -1 */
+    bool absorbed; /* is some other group's `ahead` and has no step of its own */
 } dcls_group;
 
 typedef struct dcls_step dcls_step;

@@ -31,6 +31,20 @@ typedef struct dcls_gemm {
     bool transposed, accumulate;
 } dcls_gemm;
 
+/* out[p, o] = activation(bias[o] + sum over j < k of in[j * in_step + p * in_stride] * weight[j, o]) for p <
+ * pixels and the DCLS_GEMM_PANEL outputs o of a panel; rows of out are out_stride floats apart. in_stride or
+ * in_step is 1. bias [DCLS_GEMM_PANEL]; NULL: neither bias nor activation. pixels, k >= 1. */
+#define DCLS_GEMM_PANEL ((int64_t)32)
+typedef struct dcls_gemm_pixels {
+    int64_t pixels, k;
+    const float *in;
+    int64_t in_step, in_stride;
+    const float *weight, *bias;
+    dcls_activation activation;
+    float *out;
+    int64_t out_stride;
+} dcls_gemm_pixels;
+
 #define DCLS_SIMD_CHAINS 12
 
 typedef struct dcls_simd {
@@ -68,6 +82,7 @@ typedef struct dcls_simd {
     /* Bits depend on k alone. */
     void (*gemm)(const dcls_gemm *gemm);
     void (*gemm_transposed)(const dcls_gemm *gemm);
+    void (*gemm_pixels)(const dcls_gemm_pixels *gemm);
 } dcls_simd;
 
 /* The table for a level, or for the highest level below it that was compiled in. Never NULL. */

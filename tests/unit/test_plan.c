@@ -83,6 +83,13 @@ static const char *const networks[][9] = {
      "\"op\":\"add\",\"inputs\":[\"n2\",\"input\"]", NULL},
     {CONV3 ",\"padding_mode\":\"reflect\"", DCLS_LAYER ",\"padding_mode\":\"circular\"",
      "\"op\":\"add\",\"inputs\":[\"n1\",\"n0\"]", "\"op\":\"flatten\"", NULL},
+    /* pairs of pointwise convolutions: with a residual, in a chain of three, with a wide value others read */
+    {CONV3, CONV1, "\"op\":\"gelu\"", CONV1 ",\"bias\":\"b\"", SCALE,
+     "\"op\":\"add\",\"inputs\":[\"n4\",\"n0\"]", "\"op\":\"relu\"", NULL},
+    {CONV1, BN, "\"op\":\"relu\"", CONV1, "\"op\":\"gelu\"", CONV1,
+     "\"op\":\"add\",\"inputs\":[\"n5\",\"input\"]", NULL},
+    {CONV1, "\"op\":\"gelu\"", CONV1, "\"op\":\"mul\",\"inputs\":[\"n2\",\"n1\"]", NULL},
+    {CONV3, CONV1, "\"op\":\"gelu\"", BN, CONV1, NULL},
     {"\"op\":\"identity\"", NULL},
     {"\"op\":\"flatten\"", NULL},
 };
@@ -251,6 +258,22 @@ static void fuses(void **state)
     dcls_model_destroy(model);
 }
 
+/* A convolution, then expansion and projection with the residual around both: two steps. */
+static void fuses_pairs(void **state)
+{
+    (void)state;
+    const char *const block[] = {CONV3, CONV1, "\"op\":\"gelu\"",
+                                 CONV1, SCALE, "\"op\":\"add\",\"inputs\":[\"n4\",\"input\"]"};
+    dcls_model *model = make_model(block, 6, "n5");
+    dcls_plan *plan = NULL;
+    assert_int_equal(dcls_plan_create(ctx, model, NULL, 4, input_shape, &plan), DCLS_OK);
+    assert_int_equal(plan->step_count, 2);
+    assert_string_equal(dcls_conv_algorithm(plan->steps[1].conv), "fused");
+    assert_int_equal(plan->live_peak, (BATCH * 6 * 11 * 13 * sizeof(float) + 63) / 64 * 64);
+    dcls_plan_destroy(plan);
+    dcls_model_destroy(model);
+}
+
 static void shares_memory(void **state)
 {
     (void)state;
@@ -283,7 +306,7 @@ static void respects_the_memory_limit(void **state)
 int main(void)
 {
     enum { NETWORKS = sizeof networks / sizeof *networks };
-    struct CMUnitTest tests[NETWORKS + 3];
+    struct CMUnitTest tests[NETWORKS + 4];
     char titles[NETWORKS][32];
     if (dcls_context_create(&ctx)) return 1;
     for (int i = 0; i < NETWORKS; i++) {
@@ -293,6 +316,7 @@ int main(void)
     tests[NETWORKS] = (struct CMUnitTest)cmocka_unit_test(fuses);
     tests[NETWORKS + 1] = (struct CMUnitTest)cmocka_unit_test(shares_memory);
     tests[NETWORKS + 2] = (struct CMUnitTest)cmocka_unit_test(respects_the_memory_limit);
+    tests[NETWORKS + 3] = (struct CMUnitTest)cmocka_unit_test(fuses_pairs);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     dcls_context_destroy(ctx);
     return failed;

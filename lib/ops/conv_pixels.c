@@ -1,0 +1,266 @@
+/*
+ * Pointwise convolutions as products whose vectors run over channels (simd->gemm_pixels), in two forms:
+ *
+ * - one convolution on a plane so small that its pixels would leave vectors partly empty;
+ * - a pair, activation between: expansion and projection of an inverted bottleneck. A tile of pixels goes
+ *   through both while its wide intermediate stays in cache and never reaches memory.
+ *
+ * Weights are read once for every tile. Where the whole plane is hardly more than one tile the work is cut by
+ * channels instead, so that they are read once in all and threads share them.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/threads.h"
+#include "ops/conv_internal.h"
+
+#define PANEL DCLS_GEMM_PANEL
+
+/* Floats of the intermediate of a tile: with what passes beside it, half of a second-level cache of 1 MiB. */
+#define HIDDEN_FLOATS ((int64_t)80 << 10)
+/* Pixels of a tile; planes of up to TILE_WHOLE are not cut. */
+#define TILE_MOST  ((int64_t)48)
+#define TILE_WHOLE ((int64_t)64)
+/* Rows of the intermediate lie this much further apart than they are long: powers of two would make them
+ * share the sets of the first-level cache. */
+#define HIDDEN_GAP ((int64_t)16)
+
+typedef struct product {
+    int64_t outputs, k, panels;
+    float *weight; /* [panels, k, PANEL] */
+    float *bias;   /* [panels, PANEL] or NULL */
+} product;
+
+typedef struct conv_pixels {
+    dcls_conv base;
+    product first, second; /* second alone when there is no pair */
+    dcls_activation activation;
+    bool pair, whole;      /* whole: planes are not cut */
+    int64_t tiles, tile;   /* of a plane, and most pixels of one */
+    int64_t hidden_stride; /* of pixels in the intermediate */
+} conv_pixels;
+
+/* ---- run ---------------------------------------------------------------------------------------------- */
+
+/* Pixels of an operand: [k, pixels] with in_stride 1, or [pixels, k] with in_step 1. */
+typedef struct pixels {
+    const float *in;
+    int64_t in_step, in_stride, count;
+} pixels;
+
+static void multiply(const dcls_conv_pass *pass, const product *p, int64_t panel, const pixels *x,
+                     dcls_activation activation, float *out, int64_t out_stride)
+{
+    dcls_gemm_pixels g = {.pixels = x->count,
+                          .k = p->k,
+                          .in = x->in,
+                          .in_step = x->in_step,
+                          .in_stride = x->in_stride,
+                          .weight = p->weight + panel * p->k * PANEL,
+                          .bias = p->bias != NULL ? p->bias + panel * PANEL : NULL,
+                          .activation = activation,
+                          .out = out,
+                          .out_stride = out_stride};
+    pass->simd->gemm_pixels(&g);
+}
+
+/* One panel of output channels, written channel by channel. scratch: 2 * PANEL * x->count floats. */
+static void write_panel(const dcls_conv_pass *pass, int64_t image, int64_t panel, const pixels *x,
+                        int64_t pixel, float *scratch)
+{
+    const conv_pixels *c = (const conv_pixels *)pass->conv;
+    float *results = scratch, *row = scratch + PANEL * x->count;
+    multiply(pass, &c->second, panel, x, DCLS_ACT_NONE, results, PANEL);
+    int64_t channels = dcls_min_i64(PANEL, c->second.outputs - panel * PANEL);
+    for (int64_t o = 0; o < channels; o++) {
+        int64_t plane = image * c->second.outputs + panel * PANEL + o;
+        float *y = dcls_conv_target(pass, plane, pixel, row);
+        for (int64_t p = 0; p < x->count; p++)
+            y[p] = results[p * PANEL + o];
+        dcls_conv_complete(pass, plane, pixel, y, x->count);
+    }
+}
+
+static const float *plane_of(const dcls_conv_pass *pass, int64_t image)
+{
+    return pass->in + image * pass->conv->g.in_channels * pass->conv->in_volume;
+}
+
+/* A tile of pixels through both products. Scratch: the tile's input, its intermediate, a panel of results. */
+static void run_tile(const dcls_conv_pass *pass, int64_t unit, float *scratch)
+{
+    const conv_pixels *c = (const conv_pixels *)pass->conv;
+    int64_t image = unit / c->tiles, index = unit % c->tiles, n = c->base.in_volume;
+    int64_t from = n * index / c->tiles, count = n * (index + 1) / c->tiles - from;
+    const float *in = plane_of(pass, image) + from;
+    float *input = scratch, *hidden = input + c->first.k * c->tile,
+          *rest = hidden + c->hidden_stride * c->tile;
+    for (int64_t k = 0; k < c->first.k; k++)
+        memcpy(input + k * count, in + k * n, (size_t)count * sizeof *input);
+    const pixels x = {input, count, 1, count}, h = {hidden, 1, c->hidden_stride, count};
+    for (int64_t panel = 0; panel < c->first.panels; panel++)
+        multiply(pass, &c->first, panel, &x, c->activation, hidden + panel * PANEL, c->hidden_stride);
+    for (int64_t panel = 0; panel < c->second.panels; panel++)
+        write_panel(pass, image, panel, &h, from, rest);
+}
+
+/* ---- planes in one piece: units are panels of output channels */
+
+static void expand_panel(void *arg, int64_t item, int worker)
+{
+    const dcls_conv_pass *pass = arg;
+    const conv_pixels *c = (const conv_pixels *)pass->conv;
+    (void)worker;
+    int64_t image = item / c->first.panels, panel = item % c->first.panels, n = c->base.in_volume;
+    const pixels x = {plane_of(pass, image), n, 1, n};
+    multiply(pass, &c->first, panel, &x, c->activation,
+             pass->shared + image * n * c->hidden_stride + panel * PANEL, c->hidden_stride);
+}
+
+/* The intermediate of all images, in the shared workspace. */
+static void expand(const dcls_conv_pass *pass, int threads)
+{
+    const conv_pixels *c = (const conv_pixels *)pass->conv;
+    if (!c->pair || !c->whole) return;
+    dcls_conv_pass copy = *pass;
+    dcls_parallel_for(threads, c->base.g.batch * c->first.panels, expand_panel, &copy);
+}
+
+static void run_panel(const dcls_conv_pass *pass, int64_t unit, float *scratch)
+{
+    const conv_pixels *c = (const conv_pixels *)pass->conv;
+    int64_t image = unit / c->second.panels, panel = unit % c->second.panels, n = c->base.in_volume;
+    const pixels x = {plane_of(pass, image), n, 1, n};
+    const pixels h = {pass->shared + image * n * c->hidden_stride, 1, c->hidden_stride, n};
+    write_panel(pass, image, panel, c->pair ? &h : &x, 0, scratch);
+}
+
+/* ---- create -------------------------------------------------------------------------------------------- */
+
+static void release(dcls_conv *conv)
+{
+    conv_pixels *c = (conv_pixels *)conv;
+    free(c->first.weight);
+    free(c->first.bias);
+    free(c->second.weight);
+}
+
+/* weight [outputs, k]; channels missing in the last panel are zeros. */
+static dcls_status pack(dcls_context *ctx, conv_pixels *c, product *p, const float *weight)
+{
+    p->panels = dcls_ceil_div(p->outputs, PANEL);
+    int64_t floats;
+    if (!dcls_mul_i64(p->panels * PANEL, p->k, &floats))
+        return dcls_fail(ctx, DCLS_ERR_LIMIT, "the sizes of this convolution are too large");
+    float *to = p->weight = dcls_conv_pack(ctx, &c->base, floats, sizeof *to);
+    if (to == NULL) return DCLS_ERR_MEMORY;
+    for (int64_t first = 0; first < p->outputs; first += PANEL)
+        for (int64_t k = 0; k < p->k; k++)
+            for (int64_t o = first; o < first + PANEL; o++)
+                *to++ = o < p->outputs ? weight[o * p->k + k] : 0.0f;
+    return DCLS_OK;
+}
+
+static dcls_status pack_bias(dcls_context *ctx, conv_pixels *c, product *p, const float *bias)
+{
+    p->bias = dcls_conv_pack(ctx, &c->base, p->panels * PANEL, sizeof *p->bias);
+    if (p->bias == NULL) return DCLS_ERR_MEMORY;
+    for (int64_t o = 0; o < p->panels * PANEL; o++)
+        p->bias[o] = bias != NULL && o < p->outputs ? bias[o] : 0.0f;
+    return DCLS_OK;
+}
+
+/* Tiles of even size; few of them in multiples of four, for even shares of a few threads. */
+static void choose_tiles(conv_pixels *c)
+{
+    int64_t n = c->base.in_volume;
+    int64_t most = dcls_max_i64(1, dcls_min_i64(TILE_MOST, HIDDEN_FLOATS / c->hidden_stride));
+    c->tiles = dcls_ceil_div(n, most);
+    if (c->tiles < 32) c->tiles = dcls_min_i64(n, dcls_ceil_div(c->tiles, 4) * 4);
+    c->tile = dcls_ceil_div(n, c->tiles);
+}
+
+static dcls_status set_work(dcls_context *ctx, conv_pixels *c)
+{
+    const dcls_geometry *g = &c->base.g;
+    int64_t n = c->base.in_volume;
+    double macs =
+        (double)c->first.outputs * (double)c->first.k + (double)c->second.outputs * (double)c->second.k;
+    dcls_conv_work work = {.total_macs = macs * (double)g->batch * (double)n};
+    c->tiles = 1;
+    c->tile = n;
+    if (!c->whole) choose_tiles(c);
+    work.units = g->batch * (c->whole ? c->second.panels : c->tiles);
+    work.macs = work.total_macs / (double)work.units;
+    int64_t row = 2 * PANEL, shared = 0; /* floats for a pixel */
+    if (c->pair && !c->whole) row += c->first.k + c->hidden_stride;
+    if (c->pair && c->whole && !dcls_mul_i64(g->batch * n, c->hidden_stride, &shared))
+        return dcls_fail(ctx, DCLS_ERR_LIMIT, "the sizes of this convolution are too large");
+    work.scratch_floats = (size_t)(row * c->tile);
+    work.shared_floats = (size_t)shared;
+    return dcls_conv_set_work(ctx, &c->base, work);
+}
+
+static dcls_status fill(dcls_context *ctx, conv_pixels *c, const dcls_conv_expansion *e, const float *weight)
+{
+    if (c->pair) {
+        DCLS_TRY(pack(ctx, c, &c->first, e->weight));
+        DCLS_TRY(pack_bias(ctx, c, &c->first, e->bias));
+        c->hidden_stride = c->first.panels * PANEL + HIDDEN_GAP;
+    }
+    DCLS_TRY(pack(ctx, c, &c->second, weight));
+    return set_work(ctx, c);
+}
+
+static dcls_status create(dcls_context *ctx, const dcls_geometry *g, const dcls_conv_expansion *e,
+                          const float *weight, const dcls_epilogue *epilogue, dcls_conv **out)
+{
+    bool pair = e != NULL, whole = !pair || dcls_volume(g->in) <= TILE_WHOLE;
+    const dcls_conv_method method = {.name = pair ? "fused" : "dense",
+                                     .prepare = expand,
+                                     .run_unit = whole ? run_panel : run_tile,
+                                     .release = release};
+    conv_pixels *c = dcls_conv_allocate(ctx, sizeof *c, &method, g, epilogue);
+    if (c == NULL) return DCLS_ERR_MEMORY;
+    c->pair = pair;
+    c->whole = whole;
+    c->second = (product){.outputs = g->out_channels, .k = pair ? e->channels : g->in_channels};
+    if (pair) {
+        c->first = (product){.outputs = e->channels, .k = g->in_channels};
+        c->activation = e->activation;
+    }
+    return dcls_conv_finish(&c->base, fill(ctx, c, e, weight), out);
+}
+
+bool dcls_conv_is_pointwise(const dcls_geometry *g)
+{
+    bool yes = true;
+    for (int d = 0; d < 3; d++)
+        yes = yes && g->kernel[d] == 1 && g->stride[d] == 1 && g->pad[d] == 0 && g->in[d] == g->out[d];
+    return yes;
+}
+
+/* Shares of the vectors' lanes that do something. */
+bool dcls_conv_prefers_pixels(const dcls_geometry *g)
+{
+    int64_t n = dcls_volume(g->out), m = g->out_channels;
+    if (!dcls_conv_is_pointwise(g) || g->groups != 1 || n > 4 * TILE_WHOLE) return false;
+    double by_pixels = (double)m / (double)(dcls_ceil_div(m, PANEL) * PANEL);
+    double by_channels = (double)n / (double)(dcls_ceil_div(n, PANEL / 2) * (PANEL / 2));
+    return by_pixels > 1.03 * by_channels;
+}
+
+dcls_status dcls_conv_create_pixels(dcls_context *ctx, const dcls_geometry *g, const float *weight,
+                                    const dcls_epilogue *epilogue, dcls_conv **out)
+{
+    return create(ctx, g, NULL, weight, epilogue, out);
+}
+
+dcls_status dcls_conv_create_pair(dcls_context *ctx, const dcls_geometry *g, const dcls_conv_expansion *e,
+                                  const float *weight, const dcls_epilogue *epilogue, dcls_conv **out)
+{
+    DCLS_TRY(dcls_conv_check(ctx, g));
+    if (!dcls_conv_is_pointwise(g) || g->groups != 1 || e->channels < 1 || e->channels > DCLS_PAIR_MOST)
+        return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "these convolutions cannot run as a pair");
+    return create(ctx, g, e, weight, epilogue, out);
+}

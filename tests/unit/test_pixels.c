@@ -1,0 +1,217 @@
+/* Products by pixel and the convolutions made of them against sums in double precision, at sizes around tiles
+ * and panels, at every instruction set. */
+#include "numeric_util.h"
+
+#include "ops/conv.h"
+#include "ops/conv_internal.h"
+
+#define PANEL DCLS_GEMM_PANEL
+
+static const float guard = 12345.0f;
+
+/* ---- one panel
+ * ---------------------------------------------------------------------------------------------------------
+ */
+
+/* near: in is [k, pixels], else [pixels, k], with gaps between rows. */
+static void check_panel(const dcls_simd *simd, int64_t pixels, int64_t k, bool near,
+                        dcls_activation activation, bool with_bias)
+{
+    int64_t gap = random_int(near ? 0 : 2, 3), row = (near ? pixels : k) + gap, rows = near ? k : pixels;
+    int64_t in_floats = rows * row - gap, out_stride = PANEL + random_int(0, 2);
+    int64_t out_floats = pixels * out_stride;
+    float *in = new_floats(in_floats), *weight = new_floats(k * PANEL), *bias = new_floats(PANEL);
+    float *out = new_floats(out_floats);
+    for (int64_t i = 0; i < out_floats; i++)
+        out[i] = guard;
+    const dcls_gemm_pixels g = {.pixels = pixels,
+                                .k = k,
+                                .in = in,
+                                .in_step = near ? row : 1,
+                                .in_stride = near ? 1 : row,
+                                .weight = weight,
+                                .bias = with_bias ? bias : NULL,
+                                .activation = activation,
+                                .out = out,
+                                .out_stride = out_stride};
+    simd->gemm_pixels(&g);
+    for (int64_t i = 0; i < out_floats; i++) {
+        int64_t p = i / out_stride, o = i % out_stride;
+        if (o >= PANEL) {
+            assert_true(out[i] == guard);
+            continue;
+        }
+        double sum = with_bias ? (double)bias[o] : 0, magnitude = fabs(sum);
+        for (int64_t j = 0; j < k; j++) {
+            double term = (double)in[near ? j * row + p : p * row + j] * (double)weight[j * PANEL + o];
+            sum += term;
+            magnitude += fabs(term);
+        }
+        if (with_bias) sum = (double)reference_activation(activation, sum);
+        assert_near(out[i], sum, magnitude, "panel", i);
+    }
+    free(in), free(weight), free(bias), free(out);
+}
+
+static void panels(void **state)
+{
+    const dcls_simd *simd = simd_of(state);
+    for (int64_t pixels = 1; pixels <= 40; pixels++)
+        for (int near = 0; near < 2; near++)
+            check_panel(simd, pixels, random_int(1, 40), near, DCLS_ACT_NONE, false);
+    static const int64_t depths[] = {1, 2, 255, 256, 257, 511, 513, 800};
+    for (size_t i = 0; i < sizeof depths / sizeof *depths; i++)
+        for (int near = 0; near < 2; near++)
+            check_panel(simd, 13, depths[i], near, (dcls_activation)(i % 5), true);
+}
+
+/* ---- convolutions
+ * ------------------------------------------------------------------------------------------------------ */
+
+typedef struct problem {
+    dcls_geometry g;
+    int64_t hidden; /* 0: one convolution */
+    dcls_activation activation;
+    dcls_epilogue epilogue;
+    float *in, *first, *first_bias, *second, *residual, *terms;
+    int64_t in_floats, out_floats;
+} problem;
+
+static problem make_problem(int64_t batch, int64_t in, int64_t hidden, int64_t out, int64_t pixels)
+{
+    problem p = {.g = {.batch = batch, .in_channels = in, .out_channels = out, .groups = 1},
+                 .hidden = hidden};
+    for (int d = 0; d < 3; d++)
+        p.g.in[d] = p.g.out[d] = p.g.kernel[d] = p.g.stride[d] = p.g.dilation[d] = 1;
+    p.g.in[2] = p.g.out[2] = pixels;
+    p.in_floats = batch * in * pixels;
+    p.out_floats = batch * out * pixels;
+    p.in = new_floats(p.in_floats);
+    p.first = new_floats(hidden * in);
+    p.first_bias = new_floats(hidden);
+    p.second = new_floats(out * (hidden > 0 ? hidden : in));
+    p.residual = new_floats(p.out_floats);
+    p.terms = new_floats(3 * out);
+    p.activation = (dcls_activation)random_int(0, 4);
+    p.epilogue = (dcls_epilogue){.bias = p.terms,
+                                 .scale = p.terms + out,
+                                 .shift = p.terms + 2 * out,
+                                 .residual = random_int(0, 1),
+                                 .activation2 = random_int(0, 1) ? DCLS_ACT_RELU : DCLS_ACT_NONE};
+    return p;
+}
+
+static void free_problem(problem *p)
+{
+    free(p->in), free(p->first), free(p->first_bias), free(p->second), free(p->residual), free(p->terms);
+}
+
+static double hidden_value(const problem *p, int64_t image, int64_t h, int64_t pixel)
+{
+    double sum = (double)p->first_bias[h];
+    for (int64_t c = 0; c < p->g.in_channels; c++)
+        sum += (double)p->first[h * p->g.in_channels + c] *
+               (double)p->in[(image * p->g.in_channels + c) * p->g.in[2] + pixel];
+    return (double)reference_activation(p->activation, sum);
+}
+
+static void check_pixel(const problem *p, int64_t image, int64_t pixel, const float *out)
+{
+    int64_t k = p->hidden > 0 ? p->hidden : p->g.in_channels, n = p->g.in[2];
+    double *x = malloc((size_t)k * sizeof *x);
+    for (int64_t j = 0; j < k; j++)
+        x[j] = p->hidden > 0 ? hidden_value(p, image, j, pixel)
+                             : (double)p->in[(image * p->g.in_channels + j) * n + pixel];
+    for (int64_t o = 0; o < p->g.out_channels; o++) {
+        int64_t at = (image * p->g.out_channels + o) * n + pixel;
+        const dcls_epilogue *e = &p->epilogue;
+        double sum = (double)e->bias[o], magnitude = 1 + fabs(sum);
+        for (int64_t j = 0; j < k; j++) {
+            sum += x[j] * (double)p->second[o * k + j];
+            magnitude += (1 + fabs(x[j])) * fabs((double)p->second[o * k + j]);
+        }
+        sum = sum * (double)e->scale[o] + (double)e->shift[o];
+        if (e->residual) sum += (double)p->residual[at];
+        assert_near(out[at], (double)reference_activation(e->activation2, sum), magnitude, "pixel", at);
+    }
+    free(x);
+}
+
+/* Runs with several numbers of threads, over the residual and beside it: the same bits each time. */
+static float *run(dcls_context *ctx, const dcls_simd *simd, const problem *p)
+{
+    dcls_conv *conv = NULL;
+    const dcls_conv_expansion e = {
+        .channels = p->hidden, .weight = p->first, .bias = p->first_bias, .activation = p->activation};
+    dcls_status status = p->hidden > 0 ? dcls_conv_create_pair(ctx, &p->g, &e, p->second, &p->epilogue, &conv)
+                                       : dcls_conv_create_pixels(ctx, &p->g, p->second, &p->epilogue, &conv);
+    assert_int_equal(status, DCLS_OK);
+    float *first = NULL;
+    static const int threads[] = {1, 2, 3, 7};
+    for (size_t i = 0; i < sizeof threads / sizeof *threads; i++) {
+        void *workspace = aligned_alloc(64, dcls_conv_workspace(conv, threads[i]) + 64);
+        float *out = i % 2 ? copy_floats(p->residual, p->out_floats) : new_floats(p->out_floats);
+        dcls_conv_run(conv, simd, p->in, i % 2 ? out : p->residual, out, workspace, threads[i]);
+        if (first) {
+            assert_same_bits(first, out, p->out_floats, "threads");
+            free(out);
+        } else {
+            first = out;
+        }
+        free(workspace);
+    }
+    dcls_conv_destroy(conv);
+    return first;
+}
+
+static void convolutions(void **state)
+{
+    static const int64_t sizes[][5] = {
+        /* batch, channels in, between, out, pixels */
+        {1, 1, 1, 1, 1},      {2, 3, 5, 4, 7},        {1, 33, 0, 31, 49},   {3, 16, 0, 64, 2},
+        {1, 300, 0, 33, 25},  {2, 8, 64, 32, 49},     {1, 96, 384, 96, 65}, {1, 17, 70, 33, 196},
+        {2, 5, 33, 3, 500},   {1, 24, 1600, 24, 130}, {1, 2, 3000, 3, 70},  {1, 7, 32, 32, 64},
+        {1, 7, 16384, 1, 66}, {1, 300, 31, 7, 97},
+    };
+    dcls_context *ctx;
+    assert_int_equal(dcls_context_create(&ctx), DCLS_OK);
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        problem p = make_problem(sizes[i][0], sizes[i][1], sizes[i][2], sizes[i][3], sizes[i][4]);
+        float *out = run(ctx, simd_of(state), &p);
+        for (int64_t image = 0; image < p.g.batch; image++)
+            for (int64_t pixel = 0; pixel<p.g.in[2]; pixel += p.g.in[2]> 50 ? 7 : 1)
+                check_pixel(&p, image, pixel, out);
+        free(out);
+        free_problem(&p);
+    }
+    dcls_context_destroy(ctx);
+}
+
+static void wrong_arguments(void **state)
+{
+    (void)state;
+    dcls_context *ctx;
+    dcls_conv *conv;
+    assert_int_equal(dcls_context_create(&ctx), DCLS_OK);
+    problem p = make_problem(1, 4, 8, 4, 10);
+    dcls_conv_expansion e = {.channels = 0, .weight = p.first};
+    assert_int_equal(dcls_conv_create_pair(ctx, &p.g, &e, p.second, NULL, &conv), DCLS_ERR_ARGUMENT);
+    e.channels = DCLS_PAIR_MOST + 1;
+    assert_int_equal(dcls_conv_create_pair(ctx, &p.g, &e, p.second, NULL, &conv), DCLS_ERR_ARGUMENT);
+    e.channels = 8;
+    p.g.groups = 2;
+    assert_int_equal(dcls_conv_create_pair(ctx, &p.g, &e, p.second, NULL, &conv), DCLS_ERR_ARGUMENT);
+    p.g.groups = 1;
+    p.g.pad[2] = 1;
+    p.g.out[2] = 12;
+    assert_int_equal(dcls_conv_create_pair(ctx, &p.g, &e, p.second, NULL, &conv), DCLS_ERR_ARGUMENT);
+    free_problem(&p);
+    dcls_context_destroy(ctx);
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {cmocka_unit_test(panels), cmocka_unit_test(convolutions),
+                                              cmocka_unit_test(wrong_arguments)};
+    return run_at_every_level("pixels", tests, sizeof tests / sizeof *tests);
+}
