@@ -214,7 +214,7 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 1)
 # A make of its own, parallel unless the caller already said how much.
 submake = +$(MAKE) $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
 
-.PHONY: deps demo check fuzz fuzz-smoke coverage lint format
+.PHONY: deps demo check valgrind fuzz fuzz-smoke coverage lint format
 deps: ## install the Debian packages that building and testing need
 	@sh tools/deps.sh build test
 
@@ -235,6 +235,11 @@ fuzz-smoke: fuzz ## run every fuzz target over its corpus
 	@set -e; for f in $(FUZZ_SRC:tests/fuzz/fuzz_%.c=%); do \
 	  echo "  FUZZ  $$f"; build/clang-sanfuzz/tests/fuzz/fuzz_$$f -runs=0 tests/fuzz/corpus/$$f >/dev/null 2>fuzz.log || { cat fuzz.log; exit 1; }; \
 	done; rm -f fuzz.log
+
+valgrind: ## run the tests of C programs and of the command line under valgrind
+	@sh tools/deps.sh build test memcheck
+	@$(submake) all tests
+	@MEMCHECK=1 RUN='$(or $(RUN),unit|test_golden|fuzz|bats)' tests/run.sh $(B)
 
 coverage: ## line coverage of lib/ by the tests (gcovr)
 	@find build -path '*-cov/*' -name '*.gcda' -delete 2>/dev/null || true

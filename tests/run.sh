@@ -3,7 +3,7 @@
 #
 # A test is a program or script that prints TAP (cmocka programs, bats files, *.sh that say "ok .."), or one that prints
 # no TAP and speaks through its exit status alone (77: skipped). They run side by side; the log of a failing one is shown.
-# RUN=PATTERN runs those whose name matches it.
+# RUN=PATTERN runs those whose name matches it. MEMCHECK=1 runs C programs, and dcls wherever a script calls it, under valgrind.
 set -u
 cd "$(dirname "$0")/.." || exit 2
 build=${1:?usage: run.sh BUILD}
@@ -15,16 +15,25 @@ export LSAN_OPTIONS=${LSAN_OPTIONS:-suppressions=$PWD/tests/lsan.supp:print_supp
 logs=$(mktemp -d) || exit 2
 trap 'rm -rf "$logs"' EXIT
 
+memcheck=
+if [[ -n ${MEMCHECK:-} ]]; then
+  memcheck="valgrind --quiet --error-exitcode=99 --leak-check=full --show-leak-kinds=definite,possible \
+    --errors-for-leak-kinds=definite,possible --suppressions=$PWD/tests/valgrind.supp"
+  printf '#!/bin/sh\nexec %s "%s" "$@"\n' "$memcheck" "$DCLS" >"$logs/dcls"
+  chmod +x "$logs/dcls"
+  DCLS=$logs/dcls
+fi
+
 # One line per test: NAME<tab>COMMAND.
 list_tests() {
   local program name
   for program in "$build"/tests/unit/test_* "$build"/tests/golden/test_*; do
-    [[ -x $program && ${program##*/} != *.* ]] && printf '%s\t%s\n' "${program#"$build"/}" "$program"
+    [[ -x $program && ${program##*/} != *.* ]] && printf '%s\t%s\n' "${program#"$build"/}" "$memcheck $program"
   done
   for program in "$build"/tests/fuzz/fuzz_*; do
     [[ -x $program && ${program##*/} != *.* ]] || continue
     name=${program##*/fuzz_}
-    printf '%s\t%s\n' "tests/fuzz/fuzz_$name" "$program tests/fuzz/corpus/$name"
+    printf '%s\t%s\n' "tests/fuzz/fuzz_$name" "$memcheck $program tests/fuzz/corpus/$name"
   done
   for program in tests/bats/*.bats; do
     [[ -e $program ]] && printf '%s\t%s\n' "$program" "bats --tap $program"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# deps.sh LIST...: installs the Debian packages of the named lists (build, test, lint) that are missing, with sudo where
+# deps.sh LIST...: installs the Debian packages of the named lists (build, test, lint, memcheck) that are missing, with sudo where
 # not root. Says and does nothing when all are there.
 set -eu
 
@@ -8,6 +8,7 @@ build="gcc make libc6-dev libpng-dev libjpeg-dev libcjson-dev libzip-dev libcair
 test="libopenblas-serial-dev libcmocka-dev bats pkgconf git jq mandoc python3-numpy python3-pil python3-onnx librsvg2-bin
   poppler-utils"
 lint="clang-format clang-tidy cppcheck shellcheck"
+memcheck="valgrind libc6-dbg"
 
 wanted=
 for list in "$@"; do
@@ -15,7 +16,8 @@ for list in "$@"; do
     build) wanted="$wanted $build" ;;
     test) wanted="$wanted $test" ;;
     lint) wanted="$wanted $lint" ;;
-    *) echo "deps.sh: no list '$list' (build, test, lint)" >&2; exit 2 ;;
+    memcheck) wanted="$wanted $memcheck" ;;
+    *) echo "deps.sh: no list '$list' (build, test, lint, memcheck)" >&2; exit 2 ;;
   esac
 done
 
