@@ -51,7 +51,7 @@ static bool absorb(const fuser *f, dcls_group *group, const dcls_node *node, int
     dcls_activation activation = activation_of(node);
     if (is_rename(node)) return node->op != DCLS_OP_FLATTEN;
     if (node->op == DCLS_OP_BATCH_NORM || node->op == DCLS_OP_LAYER_SCALE) {
-        if (group->residual >= 0) return false;
+        if (group->residual >= 0 || group->activation2 != DCLS_ACT_NONE) return false;
         int *list = plain ? group->fold : group->affine,
             *count = plain ? &group->fold_count : &group->affine_count;
         if (*count == DCLS_MAX_FOLDS) return false;

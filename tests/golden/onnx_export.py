@@ -298,6 +298,12 @@ def networks():
     yield "resize trilinear", single(("any",) * 3, "resize", mode="trilinear", scale=2), [(1, 3, 3, 4, 5)]
     yield "resize nearest, 3-D", single(("any",) * 3, "resize", mode="nearest", scale=2), [(1, 3, 3, 4, 5)]
 
+    net = Net(3, "any", "any")
+    net.conv(4, 3, 3, 3)
+    for op in ("sigmoid", "gelu", "relu"):
+        net.node(op)
+        net.norm("batch_norm", 4)
+    yield "activations and norms behind a convolution", net, [(2, 3, 8, 9)]
     net = single(("any", "any"), "gelu")
     half = normal(3).astype(np.float16)
     net.tensors["s.weight"] = half

@@ -245,6 +245,25 @@ static void network_case(void **state)
     dcls_model_destroy(model);
 }
 
+/* Everything of four nodes that a convolution may take along, in every order. */
+static void every_tail(void **state)
+{
+    static const char *const OPS[] = {BN, "\"op\":\"relu\"", "\"op\":\"sigmoid\""};
+    static const char *const ADD[] = {
+        NULL, "\"op\":\"add\",\"inputs\":[\"n0\",\"input\"]", "\"op\":\"add\",\"inputs\":[\"n1\",\"input\"]",
+        "\"op\":\"add\",\"inputs\":[\"n2\",\"input\"]", "\"op\":\"add\",\"inputs\":[\"n3\",\"input\"]"};
+    (void)state;
+    for (int order = 0; order < 256; order++) {
+        const char *bodies[6] = {CONV3};
+        for (int i = 1; i <= 4; i++) {
+            const int op = order >> (2 * i - 2) & 3;
+            bodies[i] = op == 3 ? ADD[i] : OPS[op];
+        }
+        void *network = bodies;
+        network_case(&network);
+    }
+}
+
 /* The residual network of the third row must run as one step and hold no activation of its own. */
 static void fuses(void **state)
 {
@@ -306,7 +325,7 @@ static void respects_the_memory_limit(void **state)
 int main(void)
 {
     enum { NETWORKS = sizeof networks / sizeof *networks };
-    struct CMUnitTest tests[NETWORKS + 4];
+    struct CMUnitTest tests[NETWORKS + 5];
     char titles[NETWORKS][32];
     if (dcls_context_create(&ctx)) return 1;
     for (int i = 0; i < NETWORKS; i++) {
@@ -317,6 +336,7 @@ int main(void)
     tests[NETWORKS + 1] = (struct CMUnitTest)cmocka_unit_test(shares_memory);
     tests[NETWORKS + 2] = (struct CMUnitTest)cmocka_unit_test(respects_the_memory_limit);
     tests[NETWORKS + 3] = (struct CMUnitTest)cmocka_unit_test(fuses_pairs);
+    tests[NETWORKS + 4] = (struct CMUnitTest)cmocka_unit_test(every_tail);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     dcls_context_destroy(ctx);
     return failed;
