@@ -111,7 +111,15 @@ static dcls_status apply_one(dcls_context *ctx, dcls_setting *setting, dcls_draf
                      setting->key);
 }
 
-static dcls_status check_complete(dcls_context *ctx, const dcls_draft_node *draft)
+static bool sets(const dcls_settings *settings, const char *key)
+{
+    for (size_t i = 0; i < settings->count; i++)
+        if (strcmp(settings->items[i].key, key) == 0) return true;
+    return false;
+}
+
+static dcls_status check_complete(dcls_context *ctx, const dcls_settings *settings,
+                                  const dcls_draft_node *draft)
 {
     const dcls_node *node = &draft->node;
     if (node->op != DCLS_OP_DCLS) return DCLS_OK;
@@ -123,7 +131,7 @@ static dcls_status check_complete(dcls_context *ctx, const dcls_draft_node *draf
         return dcls_fail(ctx, DCLS_ERR_ARGUMENT,
                          "layer '%s': its tensors do not tell the window: set dilated_kernel_size=N or N,M",
                          node->name);
-    if (node->flat_dim != 0 && node->layer != DCLS_LAYER_2DK1D)
+    if (sets(settings, "flat_dim") && node->flat_dim != 0 && node->layer != DCLS_LAYER_2DK1D)
         return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "layer '%s': flat_dim is for layer=2dK1d alone", node->name);
     return DCLS_OK;
 }
@@ -138,6 +146,6 @@ dcls_status dcls_settings_apply(dcls_context *ctx, dcls_settings *settings, dcls
                 DCLS_TRY(apply_one(ctx, setting, nodes, count));
         }
     for (size_t i = 0; i < count; i++)
-        DCLS_TRY(check_complete(ctx, &nodes[i]));
+        DCLS_TRY(check_complete(ctx, settings, &nodes[i]));
     return DCLS_OK;
 }
