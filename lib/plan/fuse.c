@@ -137,13 +137,14 @@ static void form_groups(const fuser *f)
         }
         dcls_group *group = &plan->groups[plan->group_count];
         *group = (dcls_group){.head = i, .tail = i, .residual = -1, .ahead = -1};
-        if (node->op == DCLS_OP_CONV || node->op == DCLS_OP_DCLS) grow_group(f, group);
+        bool grows = node->op == DCLS_OP_CONV || node->op == DCLS_OP_DCLS;
+        if (grows && !plan->keep_values) grow_group(f, group);
         /* All values inside a group are the tail's: nobody else reads them. */
         for (int n = i; n != group->tail; n = f->consumer[n + 1])
             plan->group_of[n] = plan->group_count;
         plan->group_of[group->tail] = plan->group_count++;
         plan->step_count++;
-        take_ahead(f, group);
+        if (!plan->keep_values) take_ahead(f, group);
     }
 }
 

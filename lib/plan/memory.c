@@ -26,6 +26,8 @@ static void find_lifetimes(dcls_plan *plan)
             plan->slots[step->inputs[k]].last = s;
         if (step->residual >= 0) plan->slots[step->residual].last = s;
     }
+    for (int v = 0; v < plan->value_count && plan->keep_values; v++)
+        if (plan->slots[v].place == DCLS_IN_ARENA) plan->slots[v].last = plan->step_count - 1;
     int output = plan->root[plan->model->output];
     if (output != 0) plan->slots[output].place = DCLS_IN_OUTPUT;
 }
@@ -46,7 +48,7 @@ static bool size_slots(dcls_plan *plan)
 static int donor_of(const dcls_plan *plan, int s)
 {
     const dcls_step *step = &plan->steps[s];
-    if (!step->in_place || plan->slots[step->output].place != DCLS_IN_ARENA) return -1;
+    if (!step->in_place || plan->keep_values || plan->slots[step->output].place != DCLS_IN_ARENA) return -1;
     int donor = step->residual >= 0 ? step->residual : step->inputs[0];
     const dcls_storage *slot = &plan->slots[donor];
     bool fits =

@@ -39,8 +39,8 @@ static dcls_status make_plan(dcls_context *ctx, dcls_plan *plan, int ndim, const
     return allocate_memory(ctx, plan);
 }
 
-dcls_status dcls_plan_create(dcls_context *ctx, const dcls_model *model, const dcls_plan_options *options,
-                             int ndim, const int64_t *shape, dcls_plan **out)
+static dcls_status create_plan(dcls_context *ctx, const dcls_model *model, const dcls_plan_options *options,
+                               bool keep_values, int ndim, const int64_t *shape, dcls_plan **out)
 {
     *out = NULL;
     dcls_plan *plan = dcls_alloc_zero(ctx, 1, sizeof *plan);
@@ -48,6 +48,7 @@ dcls_status dcls_plan_create(dcls_context *ctx, const dcls_model *model, const d
     plan->model = model;
     plan->simd = dcls_simd_get(dcls_cpu_detect());
     plan->threads = dcls_context_threads(ctx);
+    plan->keep_values = keep_values;
     plan->options = options ? *options : dcls_plan_options_default();
     dcls_status status = make_plan(ctx, plan, ndim, shape);
     if (status) {
@@ -56,6 +57,18 @@ dcls_status dcls_plan_create(dcls_context *ctx, const dcls_model *model, const d
     }
     *out = plan;
     return DCLS_OK;
+}
+
+dcls_status dcls_plan_create(dcls_context *ctx, const dcls_model *model, const dcls_plan_options *options,
+                             int ndim, const int64_t *shape, dcls_plan **out)
+{
+    return create_plan(ctx, model, options, false, ndim, shape, out);
+}
+
+dcls_status dcls_plan_create_keeping(dcls_context *ctx, const dcls_model *model, int ndim,
+                                     const int64_t *shape, dcls_plan **out)
+{
+    return create_plan(ctx, model, NULL, true, ndim, shape, out);
 }
 
 void dcls_plan_destroy(dcls_plan *plan)
@@ -96,6 +109,11 @@ static float *storage(const dcls_plan *plan, int value, float *output)
 static const float *readable(const dcls_plan *plan, int value, const float *input, float *output)
 {
     return plan->slots[value].place == DCLS_IN_INPUT ? input : storage(plan, value, output);
+}
+
+const float *dcls_plan_value(const dcls_plan *plan, int value, const float *input, float *output)
+{
+    return readable(plan, plan->root[value], input, output);
 }
 
 void dcls_plan_run_step(dcls_plan *plan, int index, const float *input, float *output)

@@ -78,6 +78,7 @@ struct dcls_plan {
     const dcls_model *model;
     const dcls_simd *simd;
     int threads;
+    bool keep_values; /* every node is a step of its own and every value stays until the next run */
     dcls_plan_options options;
     int value_count;
     dcls_shape *shapes; /* [value_count] */
@@ -93,6 +94,11 @@ struct dcls_plan {
     const float **operand; /* scratch of run: pointers to a step's inputs */
     dcls_arena arena;      /* everything small, and folded weights */
 };
+
+/* plan.c: a plan with keep_values, and where a value is after a run with that input and output. */
+dcls_status dcls_plan_create_keeping(dcls_context *ctx, const dcls_model *model, int ndim,
+                                     const int64_t *shape, dcls_plan **out);
+const float *dcls_plan_value(const dcls_plan *plan, int value, const float *input, float *output);
 
 /* fuse.c: fills root, groups, group_of. */
 dcls_status dcls_plan_fuse(dcls_context *ctx, dcls_plan *plan);
