@@ -4,16 +4,17 @@
 #include <unistd.h>
 
 #include "alloc.h"
+#include "input_shape.h"
 #include "models.h"
 #include "numbers.h"
 #include "options.h"
 #include "output.h"
 
 typedef struct plot_options {
-    const char *model, *output, *channels, *arch;
+    const char *model, *output, *channels, *input, *arch;
     cli_list layers, settings;
     int kind, format;
-    int64_t width;
+    int64_t width, seed;
     double scale;
     bool terminal;
 } plot_options;
@@ -24,14 +25,16 @@ enum { FORMAT_OF_NAME = -1, KIND_NOT_SAID = -1 };
 
 static const cli_option options[] = {
     {"model", 'm', CLI_TEXT, "MODEL", AT(model), "the model, as the operand: a file or builtin:NAME", 0, 0},
-    {"kind", 0, CLI_CHOICE, "positions|density|kernels|histogram", AT(kind),
+    {"kind", 0, CLI_CHOICE, "positions|density|kernels|histogram|field", AT(kind),
      "what is drawn (default: positions)", 0, 0},
     {"output", 'o', CLI_TEXT, "FILE", AT(output),
      "the picture: .png, .svg or .pdf, or - for standard output with --format", 0, 0},
     {"format", 0, CLI_CHOICE, "png|svg|pdf", AT(format),
      "form of the picture (default: what FILE's suffix says)", 0, 0},
     {"layers", 0, CLI_LIST, "GLOB", AT(layers),
-     "only layers whose name matches; may be repeated (default: all DCLS layers)", 0, 0},
+     "only layers whose name matches; may be repeated (default: all DCLS layers; a field's: the last map of "
+     "pixels)",
+     0, 0},
     {"channels", 0, CLI_TEXT, "LIST", AT(channels),
      "only these output channels, such as 0-7,12 (default: as many as fit well; all in densities and "
      "histograms)",
@@ -41,6 +44,10 @@ static const cli_option options[] = {
     {"scale", 0, CLI_REAL, "X", AT(scale), "pixels to the point in a PNG: 2 for print (default: 1)", 0.25,
      16},
     {"terminal", 0, CLI_FLAG, NULL, AT(terminal), "densities in the terminal, as Unicode blocks", 0, 0},
+    {"input", 0, CLI_TEXT, "HxW", AT(input),
+     "input size of a field, for models that leave it open (default: as dcls inspect)", 0, 0},
+    {"seed", 0, CLI_INT, "N", AT(seed), "seed of a field's random inputs (default: 0)", 0,
+     0x7fffffffffffffff},
     {"arch", 0, CLI_TEXT, "NAME|FILE", AT(arch), "make a model of a state dict, as dcls convert does", 0, 0},
     {"set", 0, CLI_LIST, "KEY=VALUE", AT(settings),
      "what a state dict does not tell, such as version=v1 or dilated_kernel_size=17; GLOB:KEY=VALUE for "
@@ -139,7 +146,8 @@ static const char *last_part(const char *path)
 
 static void choose_style(struct plot *plot)
 {
-    static const char *const words[] = {"positions", "density of positions", "kernels", "histograms"};
+    static const char *const words[] = {"positions", "density of positions", "kernels", "histograms",
+                                        "receptive field"};
     const plot_options *o = plot->options;
     dcls_plot_options *how = &plot->how;
     how->kind = o->kind == KIND_NOT_SAID ? DCLS_PLOT_POSITIONS : (dcls_plot_kind)o->kind;
@@ -152,6 +160,7 @@ static void choose_style(struct plot *plot)
     how->channel_count = plot->range_count;
     how->width = (double)o->width;
     how->scale = o->scale;
+    how->seed = (uint64_t)o->seed;
 }
 
 /* ---- drawing
@@ -193,14 +202,27 @@ static int draw(const struct plot *plot, const dcls_plot_source *source)
     return cli_fail(status == DCLS_ERR_IO ? to : plot->name, status, ctx);
 }
 
-static int draw_model(const struct plot *plot, const dcls_model *model)
+static int draw_model(struct plot *plot, const dcls_model *model)
 {
+    const plot_options *o = plot->options;
+    cli_input input;
+    if (o->kind != DCLS_PLOT_FIELD) {
+        if (o->input != NULL) return refuse("--input", "belongs to --kind field");
+    } else {
+        int status = cli_input_choose(plot->run, model, o->input, &input);
+        if (status != CLI_OK) return status;
+        plot->how.ndim = input.ndim;
+        memcpy(plot->how.shape, input.shape, sizeof input.shape);
+    }
     return draw(plot, &(dcls_plot_source){.model = model});
 }
 
 static int draw_tensors(const struct plot *plot, const dcls_tensors *tensors)
 {
     const plot_options *o = plot->options;
+    if (o->kind == DCLS_PLOT_FIELD)
+        return refuse("--kind field", "needs --arch: the file holds tensors without a network");
+    if (o->input != NULL) return refuse("--input", "belongs to --kind field");
     return draw(plot, &(dcls_plot_source){.tensors = tensors,
                                           .settings = o->settings.items,
                                           .setting_count = o->settings.count});
@@ -271,7 +293,7 @@ static int run_plot(cli *run, const void *values, cli_operands operands)
 
 const cli_command cli_cmd_plot = {
     .name = "plot",
-    .summary = "pictures of positions, densities and kernels",
+    .summary = "pictures of positions, densities, kernels and receptive fields",
     .operands = "MODEL",
     .about = "Draws what the DCLS layers of MODEL learned: a model (binary, JSON or builtin:NAME), or a "
              "state dict, whose "
@@ -281,8 +303,8 @@ const cli_command cli_cmd_plot = {
              "positions: every element at its place in the window, area by |weight|, colour by sign, spread "
              "as a ring. "
              "density: where a layer's elements lie, all channels together. kernels: constructed dense "
-             "kernels. "
-             "histogram: positions, spreads, weights, distances "
+             "kernels. field: "
+             "theoretical and effective receptive field. histogram: positions, spreads, weights, distances "
              "from the centre, "
              "and the share at the clamp limit. One-dimensional layers are drawn over their delays, "
              "three-dimensional ones "

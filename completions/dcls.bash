@@ -42,12 +42,13 @@ _dcls_value() {
     convert:--preprocess) mapfile -t COMPREPLY < <(compgen -W 'imagenet imagenet-bicubic cifar10 none' -- "$cur") ;;
     convert:--to) mapfile -t COMPREPLY < <(compgen -W 'dense' -- "$cur") ;;
     plot:-m | plot:--model) _dcls_models ;;
-    plot:--kind) mapfile -t COMPREPLY < <(compgen -W 'positions density kernels histogram' -- "$cur") ;;
+    plot:--kind) mapfile -t COMPREPLY < <(compgen -W 'positions density kernels histogram field' -- "$cur") ;;
     plot:--format) mapfile -t COMPREPLY < <(compgen -W 'png svg pdf' -- "$cur") ;;
     *:--threads | infer:-k | infer:--top | infer:--jobs | infer:--alpha | infer:--max-pixels | infer:--max-memory | \
       inspect:-t | inspect:--tensor | inspect:-n | inspect:--values | inspect:--input | \
       bench:--input | bench:-b | bench:--batch | bench:-r | bench:--repeat | bench:-s | bench:--seconds | \
-      plot:--layers | plot:--channels | plot:--width | plot:--scale) ;;
+      plot:--layers | plot:--channels | plot:--width | plot:--scale | \
+      plot:--input | plot:--seed) ;;
     *) return 1 ;;
   esac
 }
@@ -78,7 +79,7 @@ _dcls() {
         ;;
       convert) options='--arch --set --preprocess --labels --to --onnx-preprocess' ;;
       plot)
-        options='--model -m --kind --output -o --format --layers --channels --width --scale --terminal --arch --set'
+        options='--model -m --kind --output -o --format --layers --channels --width --scale --terminal --input --seed --arch --set'
         ;;
       inspect) options='--tensor -t --values -n --input --json' ;;
       bench) options='--model -m --input --batch -b --algo --repeat -r --seconds -s --json' ;;

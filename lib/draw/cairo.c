@@ -271,11 +271,13 @@ void dcls_canvas_grid(dcls_canvas *canvas, dcls_box box, int64_t columns, int64_
 }
 
 /* Viewers smooth an image that is drawn larger than it is, whatever the document asks for: cells of a
- * document are images of many pixels, so that the smoothing stays at their edges. */
+ * document are images of many pixels, so that the smoothing stays at their edges. Among pixels, cells of
+ * broken size are drawn larger first and scaled down: cut to whole pixels they would differ in size. */
 static int64_t pixels_per_cell(const dcls_canvas *c, double cell)
 {
-    if (c->width > 0) return 1;
-    return cell <= 2 ? 2 : cell >= 16 ? 16 : (int64_t)ceil(cell);
+    if (c->width == 0) return cell <= 2 ? 2 : cell >= 16 ? 16 : (int64_t)ceil(cell);
+    double pixels = cell * c->scale;
+    return pixels >= 8 || fabs(pixels - round(pixels)) < 1e-6 ? 1 : 4 * (int64_t)ceil(pixels);
 }
 
 static uint32_t *cell_image(dcls_canvas *c, int64_t columns, int64_t rows, int64_t repeat, const uint8_t *rgb)
@@ -313,7 +315,8 @@ void dcls_canvas_cells(dcls_canvas *canvas, dcls_box box, int64_t columns, int64
     api->translate(canvas->cr, box.x, box.y);
     api->scale(canvas->cr, box.width / width, box.height / height);
     api->set_source_surface(canvas->cr, cells, 0, 0);
-    api->pattern_set_filter(api->get_source(canvas->cr), CAIRO_FILTER_NEAREST);
+    api->pattern_set_filter(api->get_source(canvas->cr),
+                            canvas->width > 0 && repeat > 1 ? CAIRO_FILTER_GOOD : CAIRO_FILTER_NEAREST);
     api->paint(canvas->cr);
     api->restore(canvas->cr);
     api->surface_finish(cells);

@@ -11,6 +11,7 @@ static const dcls_plot_kind_functions *kind_functions(dcls_plot_kind kind)
     case DCLS_PLOT_DENSITY: return &dcls_plot_density;
     case DCLS_PLOT_KERNELS: return &dcls_plot_kernels;
     case DCLS_PLOT_HISTOGRAM: return &dcls_plot_histogram;
+    case DCLS_PLOT_FIELD: return &dcls_plot_field;
     default: return &dcls_plot_positions;
     }
 }
@@ -112,7 +113,7 @@ static dcls_status prepare(dcls_plot *plot, const dcls_plot_kind_functions *kind
     plot->width = plot->options->width;
     dcls_colormap_sequential(&plot->sequential);
     dcls_colormap_diverging(&plot->diverging);
-    DCLS_TRY(dcls_plot_find_layers(plot));
+    if (plot->options->kind != DCLS_PLOT_FIELD) DCLS_TRY(dcls_plot_find_layers(plot));
     DCLS_TRY(dcls_canvas_create(plot->ctx, 1, 1, dcls_plot_paper, &plot->canvas));
     dcls_status status = kind->prepare(plot);
     if (status == DCLS_OK) status = dcls_canvas_finish(plot->ctx, plot->canvas);

@@ -8,6 +8,7 @@
  *   plot_positions.c    elements as discs, and
  *   plot_kernels.c      constructed kernels as heat maps
  *   plot_density.c      where a layer's elements lie
+ *   plot_field.c        receptive fields
  *   plot_histogram.c    positions, spreads, weights and distances in figures
  *   plot_terminal.c     densities as text
  *
@@ -56,7 +57,7 @@ typedef struct dcls_plot_kind_functions {
 } dcls_plot_kind_functions;
 
 extern const dcls_plot_kind_functions dcls_plot_positions, dcls_plot_density, dcls_plot_kernels,
-    dcls_plot_histogram;
+    dcls_plot_histogram, dcls_plot_field;
 
 /* ---- plot_layers.c ---- */
 

@@ -3,7 +3,7 @@
 
 load helper
 
-kinds=(positions density kernels histogram)
+kinds=(positions density kernels histogram field)
 
 # Three depthwise kernels of K elements, weights rising; NDIM window sizes follow.
 layer_model() { # VERSION K D..
@@ -28,6 +28,8 @@ layer_model() { # VERSION K D..
     "$(f32 d.P "[$#, 3, 1, $k]" "[$positions]")" "$sig_tensor"
 }
 
+declare -A input=([field]=yes) # kinds that have --input
+
 # What the first bytes say a file is.
 kind_of() {
   case $(head -c 5 "$1" | tr -d '\0') in
@@ -46,11 +48,12 @@ png_size() { od -An -tu1 -j16 -N8 "$1" | awk '{ print $1 * 16777216 + $2 * 65536
   layer_model v1 3 5 5 >two.json
   layer_model max 2 3 5 7 >three.json
   layer_model v0 2 4 6 >even.json
-  local model kind format
+  local model kind format n=0
+  local -A size=([one]=20 [two]=12x14 [three]=6x9x11 [even]=12x12)
   for model in one two three even; do
     for kind in "${kinds[@]}"; do
-      for format in png svg pdf; do
-        try 0 plot $model.json --kind "$kind" -o p.$format
+      for format in $( ((n++ % 2)) && echo png pdf || echo svg); do
+        try 0 plot $model.json --kind "$kind" ${input[$kind]:+--input ${size[$model]}} -o p.$format
         is "what is said" "$output$stderr" ""
         is "$model $kind" "$(kind_of p.$format)" $format
       done
@@ -63,10 +66,10 @@ png_size() { od -An -tu1 -j16 -N8 "$1" | awk '{ print $1 * 16777216 + $2 * 65536
   layer_model gauss 4 7 7 >m.json
   local kind
   for kind in "${kinds[@]}"; do
-    "$DCLS" plot m.json --kind "$kind" -o p.svg
+    "$DCLS" plot m.json --kind "$kind" ${input[$kind]:+--input 20x20} -o p.svg
     rsvg-convert p.svg -o from-svg.png
     is kind "$(kind_of from-svg.png)" png
-    "$DCLS" plot m.json --kind "$kind" -o p.pdf
+    "$DCLS" plot m.json --kind "$kind" ${input[$kind]:+--input 20x20} -o p.pdf
     pdftoppm -r 72 p.pdf page 2>errors
     is "complaints about the PDF" "$(cat errors)" ""
     is pages "$(ls page*.ppm | wc -l)" 1
@@ -93,8 +96,8 @@ png_size() { od -An -tu1 -j16 -N8 "$1" | awk '{ print $1 * 16777216 + $2 * 65536
   local kind format
   for kind in "${kinds[@]}"; do
     for format in png svg pdf; do
-      "$DCLS" plot m.json --kind "$kind" -o a.$format --threads 1
-      "$DCLS" plot m.json --kind "$kind" -o b.$format --threads 3
+      "$DCLS" plot m.json --kind "$kind" ${input[$kind]:+--input 20x20} -o a.$format --threads 1
+      "$DCLS" plot m.json --kind "$kind" ${input[$kind]:+--input 20x20} -o b.$format --threads 3
       cmp a.$format b.$format
     done
   done
@@ -182,7 +185,7 @@ png_size() { od -An -tu1 -j16 -N8 "$1" | awk '{ print $1 * 16777216 + $2 * 65536
   dcls_model | sed 's/\[0,1, 0,0.5,/["NaN",1, 0,"Infinity",/; s/\[1,2, 1,2, 1,2\]/["NaN",2, 1,"-Infinity", 1,2]/' >m.json
   local kind
   for kind in "${kinds[@]}"; do
-    try 0 plot m.json --kind "$kind" -o p.png
+    try 0 plot m.json --kind "$kind" ${input[$kind]:+--input 9x9} -o p.png
   done
   run ! grep -q nan <("$DCLS" plot m.json -o - --format svg)
 }
@@ -196,6 +199,28 @@ png_size() { od -An -tu1 -j16 -N8 "$1" | awk '{ print $1 * 16777216 + $2 * 65536
   try 2 plot s.json --set version=v1 --set dilated_kernel_size=5 --layers b -o q.png
   has stderr "$stderr" "no DCLS layer is named 'b'"
   [ ! -e q.png ]
+}
+
+@test "a field: which map, which input" {
+  layer_model v1 3 5 5 >m.json
+  try 0 plot m.json --kind field --input 16x16 -o a.svg
+  try 0 plot m.json --kind field --input 16x16 --layers d -o b.svg
+  cmp a.svg b.svg
+  try 0 plot m.json --kind field --input 16x16 --seed 3 -o b.svg
+  try 2 plot m.json --kind field --input 16x16 --layers x -o c.svg
+  is stderr "$stderr" "dcls: m.json: no operation is named 'x'"
+  try 2 plot m.json --kind field --input 16 -o c.svg
+  is stderr "$stderr" "dcls: plot: --input: '16' is not a size such as 224x224"
+  try 2 plot m.json --kind field --input 2x2 -o c.svg
+  try 2 plot m.json --input 16x16 -o c.svg
+  is stderr "$stderr" "dcls: plot: --input belongs to --kind field"
+  features >pooled.json
+  try 2 plot pooled.json --kind field --layers g -o c.svg
+  has stderr "$stderr" "is no map of cells"
+  npy "3," 0 1 2 >x.npy
+  try 2 plot x.npy --kind field -o c.svg
+  is stderr "$stderr" "dcls: plot: --kind field needs --arch: the file holds tensors without a network"
+  [ ! -e c.svg ]
 }
 
 @test "--terminal: text of the terminal's width, colours only where allowed" {
@@ -229,7 +254,7 @@ png_size() { od -An -tu1 -j16 -N8 "$1" | awk '{ print $1 * 16777216 + $2 * 65536
   [[ $(dcls --version) == *dclsseg-camvid* ]] || skip "the program was built without models"
   local kind
   for kind in "${kinds[@]}"; do
-    try 0 plot builtin:dclsseg-camvid --kind "$kind" -o a.png
+    try 0 plot builtin:dclsseg-camvid --kind "$kind" ${input[$kind]:+--input 48x64} -o a.png
     try 0 plot -m builtin:convmixer-dcls-cifar10 --kind "$kind" -o b.svg
   done
   try 2 plot builtin:dclsseg-camvid --set version=v1 -o c.png
