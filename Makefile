@@ -123,7 +123,7 @@ SUPPORT_OBJ := $(SUPPORT_SRC:%.c=$(B)/%.o)
 TEST_BIN := $(TEST_SRC:%.c=$(B)/%)
 FUZZ_BIN := $(FUZZ_SRC:%.c=$(B)/%)
 ALL_OBJ := $(LIB_OBJ) $(TOOLS_OBJ) $(CLI_OBJ) $(SUPPORT_OBJ) $(TEST_BIN:%=%.o) $(FUZZ_BIN:%=%.o) \
-           $(B)/tests/fuzz/replay.o $(B)/tests/bench/bench_gemm.o
+           $(B)/tests/fuzz/replay.o $(B)/tests/bench/bench_gemm.o $(B)/tests/bench/bench_fit.o
 
 INCLUDES = -Iinclude -Ilib
 $(CLI_OBJ): INCLUDES = -Iinclude
@@ -252,6 +252,12 @@ bench-gemm: $(B)/tests/bench/bench_gemm ## speed of matrix products, ours and Op
 	@env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $<
 $(B)/tests/bench/bench_gemm: %: %.o $(LIB_A) $(B)/link-flags
 	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) $(BLAS_LIBS) $(LIBS)
+
+.PHONY: bench-fit
+bench-fit: $(B)/tests/bench/bench_fit ## how well and how fast dense kernels become elements again
+	@$< $(KERNELS)
+$(B)/tests/bench/bench_fit: %: %.o $(LIB_A) $(B)/link-flags
+	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) $(LIBS)
 
 C_FILES = $(shell git ls-files '*.c' '*.h' '*.inc')
 LINT_C = $(filter-out lib/export/onnx_schema.c,$(wildcard lib/*/*.c cli/*.c tests/unit/*.c tests/golden/*.c tests/fuzz/*.c))

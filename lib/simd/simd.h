@@ -83,6 +83,9 @@ typedef struct dcls_simd {
     void (*gemm)(const dcls_gemm *gemm);
     void (*gemm_transposed)(const dcls_gemm *gemm);
     void (*gemm_pixels)(const dcls_gemm_pixels *gemm);
+    /* A = U^T U in place: a [n, n], of which the upper triangle is read and overwritten by U. Zeros beside the
+     * diagonal are made use of. False if A is not positive definite; a then holds nothing of use. */
+    bool (*cholesky)(double *a, int64_t n);
 } dcls_simd;
 
 /* The table for a level, or for the highest level below it that was compiled in. Never NULL. */

@@ -348,6 +348,37 @@ static void test_columns(void **state)
         }
 }
 
+/* A matrix that is positive definite because its diagonal outweighs the rest; U^T U must give it back. Bands
+ * leave zeros to skip. */
+static void check_cholesky(const dcls_simd *simd, int64_t n, int64_t band)
+{
+    double *a = calloc((size_t)(n * n), sizeof *a), *u = malloc((size_t)(n * n) * sizeof *u);
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = i; j < n && j < i + band; j++)
+            a[i * n + j] = i == j ? (double)band + 1 : (double)random_float();
+    memcpy(u, a, (size_t)(n * n) * sizeof *u);
+    assert_true(simd->cholesky(u, n));
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = i; j < n; j++) {
+            double sum = 0;
+            for (int64_t k = 0; k <= i; k++)
+                sum += u[k * n + i] * u[k * n + j];
+            if (!(fabs(sum - a[i * n + j]) < 1e-9)) fail_msg("n %d, cell %d, %d", (int)n, (int)i, (int)j);
+        }
+    memcpy(u, a, (size_t)(n * n) * sizeof *u);
+    u[(n - 1) * n + n - 1] = -1;
+    assert_false(simd->cholesky(u, n));
+    free(a);
+    free(u);
+}
+
+static void test_cholesky(void **state)
+{
+    for (int64_t n = 1; n <= 40; n++)
+        for (int64_t band = 1; band <= n; band += 5)
+            check_cholesky(simd_of(state), n, band);
+}
+
 static void test_get(void **state)
 {
     const dcls_simd *simd = simd_of(state);
@@ -364,7 +395,7 @@ int main(void)
         cmocka_unit_test(test_max_nan),    cmocka_unit_test(test_sum_is_accurate),
         cmocka_unit_test(test_exp_sum),    cmocka_unit_test(test_taps_rows),
         cmocka_unit_test(test_taps_dense), cmocka_unit_test(test_axpy),
-        cmocka_unit_test(test_columns),
+        cmocka_unit_test(test_columns),    cmocka_unit_test(test_cholesky),
     };
     return run_at_every_level("simd", tests, sizeof tests / sizeof *tests);
 }
