@@ -1,5 +1,5 @@
-/* Networks: the text of a model to a model, its shapes, its text and its dense form; and lists of keys and
- * shapes through the architectures.
+/* Networks: the text of a model to a model, its shapes, its text, its dense form and its ONNX file; and lists
+ * of keys and shapes through the architectures.
  *
  * An input that begins with '{' is a JSON model file, or a bare "model" object over a fixed set of tensors.
  * In any other the first line names an architecture and settings ("-" stands for none), and each further one
@@ -46,6 +46,8 @@ static void check_model(dcls_context *ctx, const dcls_model *model)
     if (strcmp(first.data, second.data) != 0 || model->node_count != again->node_count) abort();
     check_shapes(ctx, model, again);
     if (dcls_model_to_dense(ctx, model, &dense) == DCLS_OK) dcls_model_destroy(dense);
+    const dcls_status status = dcls_onnx_save(ctx, model, NULL, "/dev/null");
+    if (status != DCLS_OK && status != DCLS_ERR_LIMIT && status != DCLS_ERR_MEMORY) abort();
     dcls_model_destroy(again);
     dcls_string_free(&first);
     dcls_string_free(&second);
