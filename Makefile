@@ -259,6 +259,10 @@ bench-fit: $(B)/tests/bench/bench_fit ## how well and how fast dense kernels bec
 $(B)/tests/bench/bench_fit: %: %.o $(LIB_A) $(B)/link-flags
 	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) $(LIBS)
 
+.PHONY: gallery
+gallery: all ## draw the pictures of the README: doc/gallery/
+	@sh tools/gallery.sh ./dcls
+
 C_FILES = $(shell git ls-files '*.c' '*.h' '*.inc')
 LINT_C = $(filter-out lib/export/onnx_schema.c,$(wildcard lib/*/*.c cli/*.c tests/unit/*.c tests/golden/*.c tests/fuzz/*.c))
 SH_FILES = $(wildcard tools/*.sh tests/*.sh) .ci/run

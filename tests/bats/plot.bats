@@ -28,7 +28,8 @@ layer_model() { # VERSION K D..
     "$(f32 d.P "[$#, 3, 1, $k]" "[$positions]")" "$sig_tensor"
 }
 
-declare -A input=([field]=yes) # kinds that have --input
+# sized KIND SIZE: the option that gives a field its input
+sized() { [[ $1 != field ]] || echo "--input $2"; }
 
 # What the first bytes say a file is.
 kind_of() {
@@ -53,7 +54,7 @@ png_size() { od -An -tu1 -j16 -N8 "$1" | awk '{ print $1 * 16777216 + $2 * 65536
   for model in one two three even; do
     for kind in "${kinds[@]}"; do
       for format in $( ((n++ % 2)) && echo png pdf || echo svg); do
-        try 0 plot $model.json --kind "$kind" ${input[$kind]:+--input ${size[$model]}} -o p.$format
+        try 0 plot $model.json --kind "$kind" $(sized "$kind" ${size[$model]}) -o p.$format
         is "what is said" "$output$stderr" ""
         is "$model $kind" "$(kind_of p.$format)" $format
       done
@@ -66,10 +67,10 @@ png_size() { od -An -tu1 -j16 -N8 "$1" | awk '{ print $1 * 16777216 + $2 * 65536
   layer_model gauss 4 7 7 >m.json
   local kind
   for kind in "${kinds[@]}"; do
-    "$DCLS" plot m.json --kind "$kind" ${input[$kind]:+--input 20x20} -o p.svg
+    "$DCLS" plot m.json --kind "$kind" $(sized "$kind" 20x20) -o p.svg
     rsvg-convert p.svg -o from-svg.png
     is kind "$(kind_of from-svg.png)" png
-    "$DCLS" plot m.json --kind "$kind" ${input[$kind]:+--input 20x20} -o p.pdf
+    "$DCLS" plot m.json --kind "$kind" $(sized "$kind" 20x20) -o p.pdf
     pdftoppm -r 72 p.pdf page 2>errors
     is "complaints about the PDF" "$(cat errors)" ""
     is pages "$(ls page*.ppm | wc -l)" 1
@@ -96,8 +97,8 @@ png_size() { od -An -tu1 -j16 -N8 "$1" | awk '{ print $1 * 16777216 + $2 * 65536
   local kind format
   for kind in "${kinds[@]}"; do
     for format in png svg pdf; do
-      "$DCLS" plot m.json --kind "$kind" ${input[$kind]:+--input 20x20} -o a.$format --threads 1
-      "$DCLS" plot m.json --kind "$kind" ${input[$kind]:+--input 20x20} -o b.$format --threads 3
+      "$DCLS" plot m.json --kind "$kind" $(sized "$kind" 20x20) -o a.$format --threads 1
+      "$DCLS" plot m.json --kind "$kind" $(sized "$kind" 20x20) -o b.$format --threads 3
       cmp a.$format b.$format
     done
   done
@@ -185,7 +186,7 @@ png_size() { od -An -tu1 -j16 -N8 "$1" | awk '{ print $1 * 16777216 + $2 * 65536
   dcls_model | sed 's/\[0,1, 0,0.5,/["NaN",1, 0,"Infinity",/; s/\[1,2, 1,2, 1,2\]/["NaN",2, 1,"-Infinity", 1,2]/' >m.json
   local kind
   for kind in "${kinds[@]}"; do
-    try 0 plot m.json --kind "$kind" ${input[$kind]:+--input 9x9} -o p.png
+    try 0 plot m.json --kind "$kind" $(sized "$kind" 9x9) -o p.png
   done
   run ! grep -q nan <("$DCLS" plot m.json -o - --format svg)
 }
@@ -254,7 +255,7 @@ png_size() { od -An -tu1 -j16 -N8 "$1" | awk '{ print $1 * 16777216 + $2 * 65536
   [[ $(dcls --version) == *dclsseg-camvid* ]] || skip "the program was built without models"
   local kind
   for kind in "${kinds[@]}"; do
-    try 0 plot builtin:dclsseg-camvid --kind "$kind" ${input[$kind]:+--input 48x64} -o a.png
+    try 0 plot builtin:dclsseg-camvid --kind "$kind" $(sized "$kind" 48x64) -o a.png
     try 0 plot -m builtin:convmixer-dcls-cifar10 --kind "$kind" -o b.svg
   done
   try 2 plot builtin:dclsseg-camvid --set version=v1 -o c.png
