@@ -67,17 +67,23 @@ int dcls_threads_startable(int wanted)
     return started + 1;
 }
 
+/* libgomp ends the threads a smaller team has no use for and starts new ones for the next larger team. So the
+ * team always has all threads; those beyond the number of items find nothing to do. */
 void dcls_parallel_for(int threads, int64_t count, dcls_task_fn *body, void *arg)
 {
-    if (threads > count) threads = (int)count;
-    if (threads <= 1) {
+    if (threads <= 1 || count <= 1) {
         for (int64_t item = 0; item < count; item++)
             body(arg, item, 0);
         return;
     }
-#pragma omp parallel for schedule(dynamic, 1) num_threads(threads)
-    for (int64_t item = 0; item < count; item++)
-        body(arg, item, omp_get_thread_num());
+    int64_t next = 0;
+#pragma omp parallel num_threads(threads)
+    {
+        int worker = omp_get_thread_num();
+        int64_t item = worker < count ? __atomic_fetch_add(&next, 1, __ATOMIC_RELAXED) : count;
+        for (; item < count; item = __atomic_fetch_add(&next, 1, __ATOMIC_RELAXED))
+            body(arg, item, worker);
+    }
 }
 
 #else

@@ -14,9 +14,10 @@ int dcls_cgroup_cpus(const char *root);
  * system refuses to start more. (OpenMP ends the process when it cannot start a thread.) */
 int dcls_threads_startable(int wanted);
 
-/* Calls body(arg, item, worker) for item = 0..count-1 on up to `threads` workers, worker < threads. Items go
- * to workers in no fixed order, so what an item computes must depend on the item alone. With threads 1 it is
- * a plain loop. Returns when all are done. */
+/* Calls body(arg, item, worker) for item = 0..count-1 on up to `threads` workers; worker is less than both
+ * threads and count. Items go to workers in no fixed order, so what an item computes must depend on the item
+ * alone. With threads 1 it is a plain loop. Returns when all are done. Calls with the same number of threads
+ * run on the same ones, whatever count is: only the first starts any. */
 typedef void dcls_task_fn(void *arg, int64_t item, int worker);
 void dcls_parallel_for(int threads, int64_t count, dcls_task_fn *body, void *arg);
 

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include <dirent.h>
 #include <limits.h>
 #include <sched.h>
 #include <stdio.h>
@@ -165,11 +166,39 @@ static void every_item_runs_once(void **state)
     for (int threads = 0; threads <= 9; threads++)
         for (int64_t count = 0; count <= 1000; count += count < 4 ? 1 : 332) {
             struct seen seen = {.workers = threads > 0 ? threads : 1};
+            if (count < seen.workers) seen.workers = (int)count;
             dcls_parallel_for(threads, count, see, &seen);
             assert_false(seen.wrong_worker);
             for (int64_t i = 0; i < 1000; i++)
                 assert_int_equal(seen.count[i], i < count);
         }
+}
+
+/* Numbers of this process's threads; returns how many there are. */
+static size_t list_threads(long *ids, size_t room)
+{
+    size_t count = 0;
+    DIR *tasks = opendir("/proc/self/task");
+    assert_non_null(tasks);
+    for (struct dirent *entry; (entry = readdir(tasks)) != NULL;)
+        if (entry->d_name[0] != '.' && count < room) ids[count++] = atol(entry->d_name);
+    closedir(tasks);
+    return count;
+}
+
+/* Plans alternate between steps with many and with few items; starting a thread allocates and can fail. */
+static void few_items_end_no_thread(void **state)
+{
+    (void)state;
+    long before[64], after[64];
+    struct seen seen = {.workers = 5};
+    dcls_parallel_for(5, 100, see, &seen);
+    size_t count = list_threads(before, 64);
+    dcls_parallel_for(5, 2, see, &seen);
+    dcls_parallel_for(5, 1, see, &seen);
+    dcls_parallel_for(5, 100, see, &seen);
+    assert_int_equal(list_threads(after, 64), count);
+    assert_memory_equal(before, after, count * sizeof *before);
 }
 
 static void threads_can_be_started(void **state)
@@ -230,6 +259,7 @@ int main(void)
         ROOTED(odd_contents_are_no_quota),
         cmocka_unit_test(affinity_counts),
         cmocka_unit_test(every_item_runs_once),
+        cmocka_unit_test(few_items_end_no_thread),
         cmocka_unit_test(threads_can_be_started),
         cmocka_unit_test(fewer_threads_where_the_system_refuses),
         cmocka_unit_test(cpu_level_can_be_lowered),
