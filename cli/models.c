@@ -1,7 +1,9 @@
 #include "models.h"
 
+#include <stdlib.h>
 #include <string.h>
 
+#include "alloc.h"
 #include "output.h"
 
 #define PREFIX "builtin:"
@@ -20,7 +22,11 @@ int cli_model_load(const cli *run, const char *spec, dcls_model **out)
         status = dcls_builtin_load(run->ctx, name, out);
     else
         status = dcls_model_load_file(run->ctx, spec, out);
-    return status == DCLS_OK ? CLI_OK : cli_fail(spec, status, run->ctx);
+    if (status == DCLS_OK) return CLI_OK;
+    char *subject = spec != NULL ? cli_copy(spec) : cli_format(PREFIX "%s", dcls_builtin_name(0));
+    int exit_status = cli_fail(subject, status, run->ctx);
+    free(subject);
+    return exit_status;
 }
 
 int cli_arch_load(const cli *run, const char *arch, char **json)
