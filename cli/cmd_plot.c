@@ -46,8 +46,7 @@ static const cli_option options[] = {
     {"terminal", 0, CLI_FLAG, NULL, AT(terminal), "densities in the terminal, as Unicode blocks", 0, 0},
     {"input", 0, CLI_TEXT, "HxW", AT(input),
      "input size of a field, for models that leave it open (default: as dcls inspect)", 0, 0},
-    {"seed", 0, CLI_INT, "N", AT(seed), "seed of a field's random inputs (default: 0)", 0,
-     0x7fffffffffffffff},
+    {"seed", 0, CLI_INT, "N", AT(seed), "seed of a field's random inputs (default: 0)", 0, 9007199254740992},
     {"arch", 0, CLI_TEXT, "NAME|FILE", AT(arch), "make a model of a state dict, as dcls convert does", 0, 0},
     {"set", 0, CLI_LIST, "KEY=VALUE", AT(settings),
      "what a state dict does not tell, such as version=v1 or dilated_kernel_size=17; GLOB:KEY=VALUE for "

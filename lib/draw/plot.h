@@ -27,8 +27,10 @@
 
 typedef struct dcls_plot_layer {
     const char *name;
-    const char *form; /* "", or the kind of layer that has positions along some dimensions only */
-    dcls_kernel k;    /* rows: [outputs, per_output] */
+    const char *form;        /* "", or the kind of layer that has positions along some dimensions only */
+    dcls_kernel k;           /* rows: [outputs, per_output] */
+    const dcls_tensor *P;    /* what k.P was made of */
+    const char *shared_with; /* an earlier layer of the plot with the same P, or NULL */
     int64_t outputs, per_output;
     const int64_t *channels; /* chosen outputs, rising; NULL: all */
     int64_t channel_count;

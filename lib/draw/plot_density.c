@@ -189,9 +189,11 @@ static void draw_bar(dcls_plot *plot, const struct density *d)
 
 static void draw_caption(dcls_plot *plot, const dcls_plot_layer *layer, const struct panel *panel)
 {
-    char window[DCLS_WINDOW_TEXT], number[DCLS_NUMBER_TEXT], facts[256], lost[64] = "";
+    char window[DCLS_WINDOW_TEXT], number[DCLS_NUMBER_TEXT], facts[256], lost[96] = "";
     double x = panel->x + GUTTER, width = panel->width - GUTTER;
-    if (panel->lost > 5e-4)
+    if (layer->shared_with)
+        snprintf(lost, sizeof lost, ", P of %.50s", layer->shared_with);
+    else if (panel->lost > 5e-4)
         snprintf(lost, sizeof lost, ", %s%% outside", dcls_plot_number(number, 100 * panel->lost));
     snprintf(facts, sizeof facts, "%s  %lld elements%s", dcls_plot_window_text(window, &layer->k),
              (long long)panel->elements, lost);

@@ -101,6 +101,9 @@ static dcls_status add_layer(dcls_plot *plot, const dcls_node *node)
     layer->k.weight = floats_of(plot, node->weight, &ok);
     layer->k.P = floats_of(plot, node->P, &ok);
     layer->k.SIG = floats_of(plot, node->SIG, &ok);
+    layer->P = node->P;
+    for (size_t i = plot->layer_count; i-- > 0;)
+        if (plot->layers[i].P == node->P) layer->shared_with = plot->layers[i].name;
     layer->outputs = node->weight->shape[0];
     layer->per_output = layer->outputs > 0 ? layer->k.rows / layer->outputs : 1;
     if (!layer->name || !ok || !choose_channels(plot, layer)) return DCLS_ERR_MEMORY;
