@@ -18,6 +18,7 @@
     X(image_surface_create)                                                                                  \
     X(image_surface_create_for_data)                                                                         \
     X(svg_surface_create_for_stream)                                                                         \
+    X(svg_surface_set_document_unit)                                                                         \
     X(pdf_surface_create_for_stream)                                                                         \
     X(pdf_surface_set_metadata)                                                                              \
     X(surface_set_fallback_resolution)                                                                       \
@@ -196,6 +197,7 @@ dcls_status dcls_canvas_create_vector(dcls_context *ctx, dcls_vector format, dou
     DCLS_TRY(open_canvas(ctx, &c));
     if (format == DCLS_VECTOR_SVG) {
         c->surface = c->api.svg_surface_create_for_stream(write_bytes, to, width, height);
+        c->api.svg_surface_set_document_unit(c->surface, CAIRO_SVG_UNIT_PX); /* as large as the PNG */
     } else {
         c->surface = c->api.pdf_surface_create_for_stream(write_bytes, to, width, height);
         /* A time of day would make every file another one. */
