@@ -97,14 +97,7 @@ ONNX_PROTO ?= /usr/include/onnx/onnx.proto
 PROTOC_C ?= protoc-c
 SCHEMA := $(B)/schema/export/onnx.pb-c.c
 
-# clang's OpenMP runtime is a package of its own; without it everything works on one thread.
-ifneq ($(findstring clang,$(CC)),)
-OPENMP ?= $(if $(shell echo 'int main(void){return 0;}' | $(CC) -fopenmp -x c -o /dev/null - 2>&1),,-fopenmp)
-else
-OPENMP ?= -fopenmp
-endif
-
-LIBS = $(if $(USE_BLAS),$(BLAS_LIBS) -pthread) -lpng -ljpeg -lcjson $(OPENMP) -lm -ldl $(LDLIBS)
+LIBS = $(if $(USE_BLAS),$(BLAS_LIBS)) -lpng -ljpeg -lcjson -pthread -lm -ldl $(LDLIBS)
 
 # ---- sources ------------------------------------------------------------------------------------------------------
 
@@ -132,7 +125,6 @@ $(B)/lib/ops/gemm.o $(B)/tests/unit/test_gemm.o: INCLUDES += $(USE_BLAS)
 $(B)/tests/bench/bench_gemm.o: INCLUDES += $(BLAS_CFLAGS)
 $(B)/lib/draw/cairo.o: INCLUDES += $(CAIRO_CFLAGS)
 $(B)/lib/export/%.o: INCLUDES += -I$(B)/schema
-$(B)/lib/base/threads.o: SANITIZE += $(OPENMP)
 $(filter $(B)/lib/simd/% $(B)/lib/kernel/% $(B)/lib/ops/% $(B)/lib/image/%,$(LIB_OBJ)): HOT = $(HOT_CFLAGS)
 # clang takes minutes to instrument the unrolled kernels; gcc, which takes seconds, is the compiler for checking those.
 ifneq ($(and $(SAN),$(findstring clang,$(CC))),)
@@ -163,7 +155,7 @@ dcls: $(B)/dcls FORCE
 # $(call remember,FILE,TEXT)
 remember = $(shell mkdir -p $(dir $(1)))$(if $(subst x$(strip $(2)),,x$(strip $(file <$(1)))),$(file >$(1),$(strip $(2))))
 ifeq ($(filter clean help,$(MAKECMDGOALS)),)
-$(call remember,$(B)/flags,$(CC) $(ALL_CFLAGS) $(ALL_CPPFLAGS) $(HOT_CFLAGS) $(OPENMP) $(USE_BLAS) $(CAIRO_CFLAGS))
+$(call remember,$(B)/flags,$(CC) $(ALL_CFLAGS) $(ALL_CPPFLAGS) $(HOT_CFLAGS) $(USE_BLAS) $(CAIRO_CFLAGS))
 $(call remember,$(B)/link-flags,$(ALL_LDFLAGS) $(LIBS))
 $(call remember,$(B)/sources,$(LIB_SRC) $(TOOLS_SRC) $(CLI_SRC) $(SUPPORT_SRC) $(EMBED))
 endif
@@ -180,7 +172,7 @@ $(LIB_A) $(TOOLS_A):
 	$(Q)$(AR) rcs $@ $(filter %.o,$^)
 
 $(B)/libdcls.so.$(SOVERSION): $(LIB_OBJ) $(B)/sources $(B)/link-flags
-	$(call say,LD,$@)$(CC) -shared -Wl,-soname,$(@F) -Wl,-z,defs $(ALL_LDFLAGS) -o $@ $(LIB_OBJ) $(LIBS)
+	$(call say,LD,$@)$(CC) -shared -Wl,-soname,$(@F) -Wl,-z,defs -Wl,-z,nodelete $(ALL_LDFLAGS) -o $@ $(LIB_OBJ) $(LIBS)
 
 $(filter $(B)/lib/export/%,$(TOOLS_OBJ)): | $(SCHEMA)
 $(SCHEMA): $(ONNX_PROTO)
@@ -226,7 +218,7 @@ demo: ## build, then show what dcls does
 check: ## build and run every test; the last line counts them
 	@sh tools/deps.sh build test
 	@$(submake) all tests
-	@CC='$(CC)' BLAS_CFLAGS='$(BLAS_CFLAGS)' BLAS_LIBS='$(BLAS_LIBS) $(OPENMP)' tests/run.sh $(B)
+	@CC='$(CC)' BLAS_CFLAGS='$(BLAS_CFLAGS)' BLAS_LIBS='$(BLAS_LIBS)' tests/run.sh $(B)
 
 fuzz: ## build the fuzz targets with clang and libFuzzer: build/clang-sanfuzz/tests/fuzz/
 	@$(submake) CC=clang SAN=fuzz fuzz-targets
@@ -247,7 +239,10 @@ coverage: ## line coverage of lib/ by the tests (gcovr)
 	@CC='$(CC)' tests/run.sh build/$(notdir $(firstword $(CC)))-cov
 	@gcovr -r . --object-directory build/$(notdir $(firstword $(CC)))-cov -f 'lib/' -s
 
-.PHONY: bench-gemm
+.PHONY: bench bench-gemm
+bench: all ## speed beside ONNX Runtime on the same models (installs it under build/bench)
+	@command -v jq >/dev/null && command -v node >/dev/null || sh tools/deps.sh test bench
+	@tests/bench/peers.sh ./dcls
 bench-gemm: $(B)/tests/bench/bench_gemm ## speed of matrix products, ours and OpenBLAS's
 	@env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $<
 $(B)/tests/bench/bench_gemm: %: %.o $(LIB_A) $(B)/link-flags

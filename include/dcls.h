@@ -14,8 +14,9 @@
  * that says what is wrong. On failure out-parameters are set to NULL or left as they were; nothing is leaked.
  * The library never prints, exits or aborts.
  *
- * Threads.  There is no global state. A context and a plan are each used by one thread at a time; a loaded
- * model and a set of tensors are immutable through this header and may be shared by any number of threads.
+ * Threads.  There is no global state but a list of idle threads, kept for the next parallel loop. A context
+ * and a plan are each used by one thread at a time; a loaded model and a set of tensors are immutable through
+ * this header and may be shared by any number of threads.
  *
  * Ownership.  X_create and X_load hand the caller an object to be released with X_destroy; destroying NULL
  * does nothing. Strings and tensor data returned by query functions belong to the object asked and live as

@@ -19,5 +19,5 @@ if ! echo '#include <cblas.h>' | compile -E - >/dev/null 2>&1; then
 fi
 # The object comes before the library, whose own gemm.o is then not wanted.
 # shellcheck disable=SC2086
-compile -o "$scratch/test" lib/ops/gemm.c tests/unit/test_gemm.c "$build/libdcls.a" -lcmocka ${BLAS_LIBS:--lopenblas} -lm || exit 1
+compile -o "$scratch/test" lib/ops/gemm.c tests/unit/test_gemm.c "$build/libdcls.a" -lcmocka ${BLAS_LIBS:--lopenblas} -pthread -lm || exit 1
 "$scratch/test"

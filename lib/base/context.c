@@ -64,7 +64,7 @@ dcls_status dcls_context_set_threads(dcls_context *ctx, int threads)
 int dcls_context_threads(const dcls_context *ctx)
 {
     int wanted = ctx->threads > 0 ? ctx->threads : dcls_threads_available();
-    return dcls_threads_startable(wanted < MAX_THREADS ? wanted : MAX_THREADS);
+    return wanted < MAX_THREADS ? wanted : MAX_THREADS;
 }
 
 static bool is_limit(dcls_limit limit)

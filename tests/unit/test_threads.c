@@ -8,6 +8,7 @@
 
 #include <dirent.h>
 #include <limits.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -201,36 +202,81 @@ static void few_items_end_no_thread(void **state)
     assert_memory_equal(before, after, count * sizeof *before);
 }
 
-static void threads_can_be_started(void **state)
-{
-    (void)state;
-    assert_int_equal(dcls_threads_startable(0), 1);
-    assert_int_equal(dcls_threads_startable(1), 1);
-    int many = dcls_threads_startable(32);
-    assert_true(many == 32 || many == 1); /* 1: built without OpenMP */
-}
-
 /* In a child of its own: a user who may have no second thread. */
 static int work_without_threads(void)
 {
     if (geteuid() == 0 && (setgid(65534) != 0 || setuid(65534) != 0)) return 77;
     if (setrlimit(RLIMIT_NPROC, &(struct rlimit){1, 1}) != 0) return 77;
-    int threads = dcls_threads_startable(8);
-    struct seen seen = {.workers = threads};
-    dcls_parallel_for(threads, 10, see, &seen);
-    return threads == 1 && seen.count[9] == 1 ? 0 : 1;
+    struct seen seen = {.workers = 1}; /* none but the caller may turn up */
+    dcls_parallel_for(8, 1000, see, &seen);
+    for (int i = 0; i < 1000; i++)
+        if (seen.count[i] != 1) return 1;
+    return seen.wrong_worker ? 2 : 0;
 }
 
-static void fewer_threads_where_the_system_refuses(void **state)
+static int in_a_child(int work(void))
 {
-    (void)state;
     pid_t child = fork();
-    if (child == 0) _exit(work_without_threads());
+    if (child == 0) _exit(work());
     int status = 1;
     waitpid(child, &status, 0);
     assert_true(WIFEXITED(status));
-    if (WEXITSTATUS(status) == 77) skip();
-    assert_int_equal(WEXITSTATUS(status), 0);
+    return WEXITSTATUS(status);
+}
+
+static void one_thread_where_the_system_refuses_more(void **state)
+{
+    (void)state;
+    int status = in_a_child(work_without_threads);
+    if (status == 77) skip();
+    assert_int_equal(status, 0);
+}
+
+static int work_as_usual(void)
+{
+    struct seen seen = {.workers = 3};
+    dcls_parallel_for(3, 1000, see, &seen);
+    for (int i = 0; i < 1000; i++)
+        if (seen.count[i] != 1) return 1;
+    return seen.wrong_worker ? 2 : 0;
+}
+
+static void a_forked_child_can_work(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(work_as_usual(), 0);
+        assert_int_equal(in_a_child(work_as_usual), 0);
+    }
+}
+
+static void loop_in_a_loop(void *arg, int64_t item, int worker)
+{
+    (void)item, (void)worker;
+    if (work_as_usual() != 0) __atomic_store_n((bool *)arg, true, __ATOMIC_RELAXED);
+}
+
+static void *many_loops(void *arg)
+{
+    bool failed = false;
+    for (int i = 0; i < 200; i++) {
+        dcls_parallel_for(3, 5, loop_in_a_loop, &failed);
+        if (i % 50 == 0) usleep(2000); /* helpers go to sleep */
+    }
+    if (failed) __atomic_store_n((bool *)arg, true, __ATOMIC_RELAXED);
+    return NULL;
+}
+
+static void loops_in_loops_and_side_by_side(void **state)
+{
+    (void)state;
+    pthread_t threads[4];
+    bool failed = false;
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, many_loops, &failed), 0);
+    for (int i = 0; i < 4; i++)
+        pthread_join(threads[i], NULL);
+    assert_false(failed);
 }
 
 static void cpu_level_can_be_lowered(void **state)
@@ -260,8 +306,9 @@ int main(void)
         cmocka_unit_test(affinity_counts),
         cmocka_unit_test(every_item_runs_once),
         cmocka_unit_test(few_items_end_no_thread),
-        cmocka_unit_test(threads_can_be_started),
-        cmocka_unit_test(fewer_threads_where_the_system_refuses),
+        cmocka_unit_test(one_thread_where_the_system_refuses_more),
+        cmocka_unit_test(a_forked_child_can_work),
+        cmocka_unit_test(loops_in_loops_and_side_by_side),
         cmocka_unit_test(cpu_level_can_be_lowered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
