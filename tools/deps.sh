@@ -1,5 +1,5 @@
 #!/bin/sh
-# deps.sh LIST...: installs the Debian packages of the named lists (build, test, lint, memcheck) that are missing, with sudo where
+# deps.sh LIST...: installs the Debian packages of the named lists (build, test, lint, memcheck, bench) that are missing, with sudo where
 # not root. Says and does nothing when all are there.
 set -eu
 
@@ -9,6 +9,7 @@ test="libopenblas-serial-dev libcmocka-dev bats pkgconf git jq mandoc python3-nu
   poppler-utils"
 lint="clang-format clang-tidy cppcheck shellcheck"
 memcheck="valgrind libc6-dbg"
+bench="nodejs npm"
 
 wanted=
 for list in "$@"; do
@@ -16,6 +17,7 @@ for list in "$@"; do
     build) wanted="$wanted $build" ;;
     test) wanted="$wanted $test" ;;
     lint) wanted="$wanted $lint" ;;
+    bench) wanted="$wanted $bench" ;;
     memcheck) wanted="$wanted $memcheck" ;;
     *) echo "deps.sh: no list '$list' (build, test, lint, memcheck)" >&2; exit 2 ;;
   esac
