@@ -38,9 +38,11 @@ typedef struct helper {
     struct helper *next;
 } helper;
 
-static pthread_mutex_t idle_lock = PTHREAD_MUTEX_INITIALIZER;
-static helper *idle;
-static pthread_once_t once = PTHREAD_ONCE_INIT;
+static struct {
+    pthread_mutex_t lock;
+    pthread_once_t once;
+    helper *first;
+} idle_threads = {.lock = PTHREAD_MUTEX_INITIALIZER, .once = PTHREAD_ONCE_INIT};
 
 static void pause_briefly(void)
 {
@@ -103,8 +105,8 @@ static void *help(void *arg)
 
 static void forget_helpers(void)
 {
-    pthread_mutex_init(&idle_lock, NULL);
-    idle = NULL;
+    pthread_mutex_init(&idle_threads.lock, NULL);
+    idle_threads.first = NULL;
 }
 
 static void prepare_for_fork(void)
@@ -134,14 +136,14 @@ static helper *start_helper(void)
 static helper *gather(int wanted)
 {
     helper *crew = NULL, *one;
-    pthread_once(&once, prepare_for_fork);
-    pthread_mutex_lock(&idle_lock);
-    for (; wanted > 0 && (one = idle) != NULL; wanted--) {
-        idle = one->next;
+    pthread_once(&idle_threads.once, prepare_for_fork);
+    pthread_mutex_lock(&idle_threads.lock);
+    for (; wanted > 0 && (one = idle_threads.first) != NULL; wanted--) {
+        idle_threads.first = one->next;
         one->next = crew;
         crew = one;
     }
-    pthread_mutex_unlock(&idle_lock);
+    pthread_mutex_unlock(&idle_threads.lock);
     for (; wanted > 0 && (one = start_helper()) != NULL; wanted--) {
         one->next = crew;
         crew = one;
@@ -184,10 +186,10 @@ static void dismiss(helper *crew)
         last = one;
     }
     if (last == NULL) return;
-    pthread_mutex_lock(&idle_lock);
-    last->next = idle;
-    idle = crew;
-    pthread_mutex_unlock(&idle_lock);
+    pthread_mutex_lock(&idle_threads.lock);
+    last->next = idle_threads.first;
+    idle_threads.first = crew;
+    pthread_mutex_unlock(&idle_threads.lock);
 }
 
 void dcls_parallel_for(int threads, int64_t count, dcls_task_fn *body, void *arg)
