@@ -203,7 +203,7 @@ typedef enum dcls_algo {
 typedef struct dcls_plan_options {
     dcls_algo algo;    /* a forced algorithm falls back to construct for layers it cannot run */
     double tap_cutoff; /* gauss only: share of a kernel's sum of |w| that may be dropped with its smallest
-                          taps; 0 keeps every tap, negative asks for the default, 1e-6 */
+                          taps, less than 1; 0 keeps every tap, negative asks for the default, 1e-6 */
 } dcls_plan_options;
 
 /* Defaults: auto, default cut-off. */
@@ -211,7 +211,8 @@ DCLS_API dcls_plan_options dcls_plan_options_default(void);
 
 /* shape is [N, C, spatial..], ndim its length. options NULL means the defaults. The number of threads is
  * taken from ctx now. Fails with DCLS_ERR_ARGUMENT when the model cannot take this shape (the node is named)
- * and with DCLS_ERR_LIMIT when the plan would need more memory than the limit allows. */
+ * or an option is out of range, and with DCLS_ERR_LIMIT when the plan would need more memory than the limit
+ * allows. */
 DCLS_API dcls_status dcls_plan_create(dcls_context *ctx, const dcls_model *model,
                                       const dcls_plan_options *options, int ndim, const int64_t *shape,
                                       dcls_plan **out);

@@ -9,6 +9,17 @@ dcls_plan_options dcls_plan_options_default(void)
     return (dcls_plan_options){.algo = DCLS_ALGO_AUTO, .tap_cutoff = -1};
 }
 
+static dcls_status check_options(dcls_context *ctx, const dcls_plan_options *o)
+{
+    if (o->algo != DCLS_ALGO_AUTO && o->algo != DCLS_ALGO_CONSTRUCT && o->algo != DCLS_ALGO_IM2COL &&
+        o->algo != DCLS_ALGO_SPARSE)
+        return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "algorithm number %d does not exist", (int)o->algo);
+    if (!(o->tap_cutoff < 1)) /* NaN too */
+        return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "the share of taps to drop is %g, must be less than 1",
+                         o->tap_cutoff);
+    return DCLS_OK;
+}
+
 static dcls_status allocate_memory(dcls_context *ctx, dcls_plan *plan)
 {
     size_t total;
@@ -43,6 +54,7 @@ static dcls_status create_plan(dcls_context *ctx, const dcls_model *model, const
                                bool keep_values, int ndim, const int64_t *shape, dcls_plan **out)
 {
     *out = NULL;
+    if (options) DCLS_TRY(check_options(ctx, options));
     dcls_plan *plan = dcls_alloc_zero(ctx, 1, sizeof *plan);
     if (!plan) return DCLS_ERR_MEMORY;
     plan->model = model;

@@ -322,10 +322,24 @@ static void respects_the_memory_limit(void **state)
     dcls_model_destroy(model);
 }
 
+static void refuses_options_out_of_range(void **state)
+{
+    (void)state;
+    dcls_model *model = make_model(networks[0], 1, "n0");
+    const dcls_plan_options wrong[] = {
+        {(dcls_algo)-1, -1}, {(dcls_algo)4, -1}, {DCLS_ALGO_AUTO, 1}, {DCLS_ALGO_AUTO, NAN}};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        dcls_plan *plan;
+        assert_int_equal(dcls_plan_create(ctx, model, &wrong[i], 4, input_shape, &plan), DCLS_ERR_ARGUMENT);
+        assert_null(plan);
+    }
+    dcls_model_destroy(model);
+}
+
 int main(void)
 {
     enum { NETWORKS = sizeof networks / sizeof *networks };
-    struct CMUnitTest tests[NETWORKS + 5];
+    struct CMUnitTest tests[NETWORKS + 6];
     char titles[NETWORKS][32];
     if (dcls_context_create(&ctx)) return 1;
     for (int i = 0; i < NETWORKS; i++) {
@@ -337,6 +351,7 @@ int main(void)
     tests[NETWORKS + 2] = (struct CMUnitTest)cmocka_unit_test(respects_the_memory_limit);
     tests[NETWORKS + 3] = (struct CMUnitTest)cmocka_unit_test(fuses_pairs);
     tests[NETWORKS + 4] = (struct CMUnitTest)cmocka_unit_test(every_tail);
+    tests[NETWORKS + 5] = (struct CMUnitTest)cmocka_unit_test(refuses_options_out_of_range);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     dcls_context_destroy(ctx);
     return failed;
