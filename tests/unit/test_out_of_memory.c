@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <limits.h>
 
+#include "analysis/field.h"
 #include "dcls_tools.h"
 #include "formats/formats.h"
 
@@ -234,9 +235,45 @@ static void test_onnx(void **state)
     dlclose(library);
 }
 
+static dcls_status draw_terminal(dcls_context *ctx, void *model)
+{
+    const dcls_plot_source source = {.model = model};
+    const dcls_plot_options options = dcls_plot_options_default();
+    char *text;
+    dcls_status status = dcls_plot_terminal(ctx, &source, &options, 40, true, &text);
+    if (status != DCLS_OK && text) fail_msg("text in spite of failure");
+    free(text);
+    return status;
+}
+
+static dcls_status measure_field(dcls_context *ctx, void *model)
+{
+    const dcls_model *m = model;
+    dcls_field field;
+    double *share;
+    int64_t count;
+    DCLS_TRY(dcls_field_measure(ctx, m, (int)m->node_count - 1, 4, (int64_t[]){1, 1, 6, 5}, 2, 0, &field));
+    dcls_status status = dcls_field_shares(ctx, &field, &share, &count);
+    if (status == DCLS_OK) free(share);
+    dcls_field_free(&field);
+    return status;
+}
+
+static void test_plots(void **state)
+{
+    dcls_context *ctx = *state;
+    dcls_model *model;
+    require_interposition();
+    assert_ok(ctx, dcls_context_set_threads(ctx, 1));
+    assert_ok(ctx, dcls_model_load_memory(ctx, network, sizeof network - 1, &model));
+    torture(ctx, "densities as text", draw_terminal, model);
+    torture(ctx, "a receptive field", measure_field, model);
+    dcls_model_destroy(model);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {CONTEXT_TEST(test_load), CONTEXT_TEST(test_write),
-                                       CONTEXT_TEST(test_onnx)};
+                                       CONTEXT_TEST(test_onnx), CONTEXT_TEST(test_plots)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
