@@ -2,6 +2,7 @@
 #include "ops/conv_matrix.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "ops/gemm.h"
 
@@ -18,6 +19,12 @@
 #define UNIT_M   DCLS_GEMM_ROWS
 #define UNIT_N   ((int64_t)16)
 #define SIDE_MIN ((int64_t)64)
+
+/* Channels this many bytes apart share so few sets of a cache that the rows of a tile would drive each other
+ * out of it with every block of columns. */
+#define SAME_SETS 1024
+/* Rows in scratch lie this many floats further apart than they are long. */
+#define ROW_GAP ((int64_t)16)
 
 /* Tiles of a product: enough for a few threads if each gets MACS_MIN multiply-accumulates, then one per
  * MACS_WANTED. */
@@ -141,7 +148,8 @@ dcls_status dcls_conv_matrix_plan(dcls_context *ctx, dcls_conv_matrix *x, const 
             images * (double)(g->groups * x->k) * (double)x->columns.taps / (double)x->columns.count;
     x->columns_floats = x->direct ? 0 : x->block_k * tile_n;
     work.scratch_floats = (size_t)x->columns_floats;
-    if (x->base.epilogue.residual) work.scratch_floats += (size_t)(tile_m * tile_n);
+    x->apart = x->k > BLOCK_K && x->n * (int64_t)sizeof(float) % SAME_SETS == 0;
+    if (x->base.epilogue.residual || x->apart) work.scratch_floats += (size_t)(tile_m * (tile_n + ROW_GAP));
     size_t channels = (size_t)(g->batch * g->in_channels), volume = (size_t)dcls_volume(x->columns.size);
     if (x->columns.apron && !dcls_mul_size(channels, volume, &work.shared_floats))
         return dcls_fail(ctx, DCLS_ERR_LIMIT, "the padded input of this convolution is too large");
@@ -189,8 +197,10 @@ static void run_unit(const dcls_conv_pass *pass, int64_t unit, float *scratch)
                              .plane = part * (g->in_channels / g->groups),
                              .pixel = pixel,
                              .pixels = pixels};
-    float *results = dcls_conv_target(pass, part * x->m + row, pixel, scratch + x->columns_floats);
-    int64_t stride = pass->in_place ? pixels : x->n;
+    bool in_scratch = pass->in_place || x->apart;
+    int64_t stride = in_scratch ? pixels + ROW_GAP : x->n;
+    float *results =
+        in_scratch ? scratch + x->columns_floats : dcls_conv_target(pass, part * x->m + row, pixel, scratch);
     dcls_gemm gemm = {.m = rows,
                       .n = pixels,
                       .b = x->direct ? pass->in + slice.plane * x->base.in_volume + pixel : scratch,
@@ -198,6 +208,10 @@ static void run_unit(const dcls_conv_pass *pass, int64_t unit, float *scratch)
                       .c = results,
                       .ldc = stride};
     multiply(pass, slice, row, gemm, scratch);
-    for (int64_t r = 0; r < rows; r++)
-        dcls_conv_complete(pass, part * x->m + row + r, pixel, results + r * stride, pixels);
+    for (int64_t r = 0; r < rows; r++) {
+        int64_t plane = part * x->m + row + r;
+        float *y = dcls_conv_target(pass, plane, pixel, results + r * stride);
+        if (y != results + r * stride) memcpy(y, results + r * stride, (size_t)pixels * sizeof *y);
+        dcls_conv_complete(pass, plane, pixel, y, pixels);
+    }
 }

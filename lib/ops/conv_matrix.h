@@ -34,6 +34,7 @@ typedef struct dcls_conv_matrix {
     int64_t tiles_m, tiles_n, unit_n; /* tiles begin at multiples of unit_n pixels */
     int64_t columns_floats;           /* of a block of columns */
     int64_t block_k;                  /* columns of one product */
+    bool apart;                       /* results are summed in scratch and copied when they are complete */
 } dcls_conv_matrix;
 
 /* A conv_matrix with m and n set; name is what dcls_conv_algorithm says. NULL when memory is short. */

@@ -427,6 +427,8 @@ static void test_tiles(void **state)
         plain(40, 24, 1, 40, 41, 1),  /* pixels cut in the middle of rows */
         plain(100, 70, 1, 13, 17, 3), /* several blocks of columns */
         plain(100, 10, 1, 30, 31, 3), /* blocks and tiles */
+        plain(300, 30, 1, 16, 16, 1), /* channels that share sets of the cache */
+        plain(40, 13, 1, 16, 32, 3),  /* the same with columns */
         plain(24, 24, 24, 20, 20, 9), /* several tasks of several planes */
         plain(2, 4, 2, 300, 290, 3),  /* boxes cut by rows, and channel multiplier */
         plain(1, 3, 1, 2, 70000, 3),  /* boxes cut by columns */
