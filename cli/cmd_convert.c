@@ -1,22 +1,15 @@
-/* dcls convert: weights files into each other, state dicts into models, DCLS layers into dense ones. */
+/* dcls convert: weights files into each other, state dicts into models, kernels into other kinds of kernels.
+ */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "alloc.h"
+#include "convert.h"
 #include "models.h"
 #include "numbers.h"
 #include "options.h"
 #include "output.h"
-
-typedef struct convert_options {
-    const char *arch, *preprocess, *labels;
-    cli_list settings;
-    int to; /* kernels as they are, or dense */
-    bool onnx_preprocess;
-} convert_options;
-
-enum { TO_SAME = -1, TO_DENSE };
 
 #define AT(field) offsetof(convert_options, field)
 
@@ -33,173 +26,98 @@ static const cli_option options[] = {
     {"preprocess", 0, CLI_TEXT, "NAME", AT(preprocess),
      "how pictures become tensors: imagenet, imagenet-bicubic, cifar10 or none", 0, 0},
     {"labels", 0, CLI_TEXT, "FILE", AT(labels), "class names, one a line", 0, 0},
-    {"to", 0, CLI_CHOICE, "dense", AT(to),
-     "replace every DCLS layer by the plain convolution with the same kernel", 0, 0},
+    {"to", 0, CLI_CHOICE, "dense|sparse|taps", AT(to),
+     "dense: replace every DCLS layer by the plain convolution with the same kernel; sparse: fit elements "
+     "with "
+     "positions to kernels; taps: list the non-zero cells of kernels, without a network",
+     0, 0},
+    {"kernel-count", 0, CLI_INT, "K", AT(kernel_count), "sparse: elements of each kernel", 1, 65536},
+    {"error", 0, CLI_REAL, "E", AT(error),
+     "sparse: as few elements as keep each layer's relative error at or below E, instead of --kernel-count",
+     1e-6, 1},
+    {"layers", 0, CLI_TEXT, "GLOB", AT(layers),
+     "only layers whose name matches (default: DCLS layers, and depthwise convolutions larger than 3)", 0, 0},
+    {"seed", 0, CLI_INT, "N", AT(seed),
+     "sparse: where its random moves start; the same seed, the same result "
+     "(default: 0)",
+     0, 9007199254740992},
+    {"effort", 0, CLI_REAL, "X", AT(effort),
+     "sparse: how long to search for each kernel, 0 to 100 (default: 1, some hundredths of a second)", 0,
+     100},
+    {"threshold", 0, CLI_REAL, "X", AT(threshold),
+     "taps: leave out cells up to X times the layer's largest (default: 0, only zeros)", 0, 1},
+    {"merge", 0, CLI_REAL, "DISTANCE", AT(merge), "make one of elements no further apart than DISTANCE cells",
+     0, 1e6},
+    {"prune", 0, CLI_REAL, "X", AT(prune),
+     "drop elements whose |weight| is below X times the layer's largest", 0, 1},
+    {"round-positions", 0, CLI_FLAG, NULL, AT(round_positions),
+     "move elements to whole cells, halves to even", 0, 0},
+    {"fix-unequal", 0, CLI_FLAG, NULL, AT(fix_unequal),
+     "recentre windows of unequal sides, which the published package has off-centre", 0, 0},
+    {"verify", 0, CLI_TEXT, "DIR", AT(verify),
+     "run the network before and after over the pictures in DIR and say how outputs differ", 0, 0},
+    {"json", 0, CLI_FLAG, NULL, AT(json),
+     "what was done to each layer and what --verify found, as one JSON object", 0, 0},
     {"onnx-preprocess", 0, CLI_FLAG, NULL, AT(onnx_preprocess),
      "put mean and std into an .onnx file: its input is then pixels, uint8 [N, height, width, channels]", 0,
      0},
     {0}};
 
-static const convert_options defaults = {.to = TO_SAME};
-
-struct convert {
-    const cli *run;
-    const convert_options *options;
-    const char *in, *out;
-    char *arch_json, **labels;
-    size_t label_count;
-};
-
-/* ---- labels and architecture
- * -------------------------------------------------------------------------------------- */
-
-static int load_text(const struct convert *convert, const char *path, char **text, size_t *size)
-{
-    void *data;
-    dcls_status status = dcls_file_load(convert->run->ctx, path, &data, size);
-    if (status != DCLS_OK) return cli_fail(path, status, convert->run->ctx);
-    *text = data;
-    return CLI_OK;
-}
-
-static bool is_clean(const char *label)
-{
-    char *shown = cli_printable(label);
-    bool clean = strcmp(shown, label) == 0;
-    free(shown);
-    return clean;
-}
-
-/* One label a line; a carriage return before the newline and empty lines at the end are not part of any. */
-static int split_labels(struct convert *convert, char *text)
-{
-    const char *path = convert->options->labels;
-    size_t length = strlen(text);
-    while (length > 0 && (text[length - 1] == '\n' || text[length - 1] == '\r'))
-        text[--length] = '\0';
-    for (char *rest = length > 0 ? text : NULL; rest != NULL;) {
-        char *line = strsep(&rest, "\n");
-        size_t end = strlen(line);
-        if (end > 0 && line[end - 1] == '\r') line[end - 1] = '\0';
-        convert->labels = cli_resize(convert->labels, convert->label_count + 1, sizeof *convert->labels);
-        convert->labels[convert->label_count++] = cli_copy(line);
-        if (line[0] == '\0' || !is_clean(line)) {
-            cli_error(path, line[0] == '\0' ? "line %zu is empty" : "line %zu is not plain UTF-8 text",
-                      convert->label_count);
-            return CLI_BAD_INPUT;
-        }
-    }
-    if (convert->label_count > 0) return CLI_OK;
-    cli_error(path, "holds no labels");
-    return CLI_BAD_INPUT;
-}
-
-static int load_labels(struct convert *convert)
-{
-    const char *path = convert->options->labels;
-    char *text = NULL;
-    size_t size;
-    if (path == NULL) return CLI_OK;
-    int status = load_text(convert, path, &text, &size);
-    if (text == NULL) return status;
-    if (strlen(text) != size) {
-        cli_error(path, "holds NUL bytes: not a list of labels");
-        status = CLI_BAD_INPUT;
-    } else {
-        status = split_labels(convert, text);
-    }
-    free(text);
-    return status;
-}
+static const convert_options defaults = {
+    .to = TO_SAME, .seed = -1, .effort = -1, .threshold = -1, .merge = -1, .prune = -1};
 
 /* ---- converting
  * ---------------------------------------------------------------------------------------------------- */
 
-static int64_t value_count(const dcls_tensors *tensors)
+static int convert_to_taps_file(struct convert *convert, const dcls_model *model, const dcls_tensors *tensors)
 {
-    size_t count = 0;
-    for (size_t i = 0; i < dcls_tensors_count(tensors); i++) {
-        const dcls_tensor *tensor = dcls_tensors_at(tensors, i);
-        count += tensor->nbytes / dcls_dtype_size(tensor->dtype);
-    }
-    return (int64_t)count;
+    dcls_tensors *taps;
+    dcls_status status = convert_to_taps(convert, model, tensors, &taps);
+    if (status != DCLS_OK) return cli_fail(convert->in, status, convert->run->ctx);
+    int result = convert_save_tensors(convert, taps, "taps");
+    dcls_tensors_destroy(taps);
+    return result == CLI_OK ? convert_print(convert, NULL) : result;
 }
 
-static void note_written(const struct convert *convert, const char *what, const dcls_tensors *tensors)
+/* The comparison comes after the file: what took long to compute is not lost to a bad picture. */
+static int save_and_verify(struct convert *convert, const dcls_model *before, const dcls_model *after)
 {
-    struct stat st;
-    if (stat(convert->out, &st) != 0) return;
-    cli_note(convert->run, "%s: %s, %s, %s, %s", convert->out, what,
-             cli_counted((int64_t)dcls_tensors_count(tensors), "tensor").text,
-             cli_counted(value_count(tensors), "value").text, cli_bytes((uint64_t)st.st_size).text);
+    convert_comparison comparison;
+    int status = convert_save_model(convert, after);
+    if (status != CLI_OK) return status;
+    if (convert->options->verify == NULL) return convert_print(convert, NULL);
+    status = convert_verify(convert, before, after, &comparison);
+    if (comparison.pictures == 0) return status;
+    const int printed = convert_print(convert, &comparison);
+    return status != CLI_OK ? status : printed;
 }
 
-static bool is_onnx(const struct convert *convert)
+static int convert_model(struct convert *convert, const dcls_model *model)
 {
-    const size_t length = strlen(convert->out), tail = strlen(".onnx");
-    return length >= tail && strcmp(convert->out + length - tail, ".onnx") == 0;
-}
-
-static int save_onnx(const struct convert *convert, const dcls_model *model)
-{
-    dcls_context *ctx = convert->run->ctx;
-    const dcls_onnx_options onnx = {.preprocess = convert->options->onnx_preprocess};
-    struct stat st;
-    dcls_status status = dcls_onnx_save(ctx, model, &onnx, convert->out);
-    if (status != DCLS_OK) return cli_fail(convert->out, status, ctx);
-    if (stat(convert->out, &st) == 0)
-        cli_note(convert->run, "%s: %s network as ONNX, %s", convert->out,
-                 dcls_task_name(dcls_model_task(model)), cli_bytes((uint64_t)st.st_size).text);
-    return CLI_OK;
-}
-
-static int save_model(const struct convert *convert, const dcls_model *model)
-{
-    dcls_context *ctx = convert->run->ctx;
-    if (is_onnx(convert)) return save_onnx(convert, model);
-    dcls_status status = dcls_model_save(ctx, model, convert->out);
-    if (status != DCLS_OK) return cli_fail(convert->out, status, ctx);
-    char *what = cli_format("%s model", dcls_task_name(dcls_model_task(model)));
-    note_written(convert, what, dcls_model_tensors(model));
-    free(what);
-    return CLI_OK;
-}
-
-static int convert_model(const struct convert *convert, const dcls_model *model)
-{
-    dcls_context *ctx = convert->run->ctx;
-    dcls_model *dense;
-    if (convert->options->to == TO_SAME) return save_model(convert, model);
-    dcls_status status = dcls_model_to_dense(ctx, model, &dense);
-    if (status != DCLS_OK) return cli_fail(convert->in, status, ctx);
-    int result = save_model(convert, dense);
-    dcls_model_destroy(dense);
+    dcls_model *changed;
+    dcls_status status = convert_model_kernels(convert, model, &changed);
+    if (status != DCLS_OK) return cli_fail(convert->in, status, convert->run->ctx);
+    const dcls_model *after = changed != NULL ? changed : model;
+    int result = convert->options->to == TO_TAPS ? convert_to_taps_file(convert, after, NULL)
+                                                 : save_and_verify(convert, model, after);
+    dcls_model_destroy(changed);
     return result;
 }
 
-static int save_tensors(const struct convert *convert, const dcls_tensors *tensors)
+static int convert_tensors(struct convert *convert, const dcls_tensors *tensors)
 {
-    dcls_context *ctx = convert->run->ctx;
-    dcls_status status = dcls_tensors_save(ctx, tensors, convert->out);
-    if (status != DCLS_OK) return cli_fail(convert->out, status, ctx);
-    note_written(convert, "state dict", tensors);
-    return CLI_OK;
-}
-
-static int convert_tensors(const struct convert *convert, const dcls_tensors *tensors)
-{
-    dcls_context *ctx = convert->run->ctx;
-    dcls_tensors *dense;
-    if (convert->options->to == TO_SAME) return save_tensors(convert, tensors);
-    const cli_list *settings = &convert->options->settings;
-    dcls_status status = dcls_tensors_to_dense(ctx, tensors, settings->items, settings->count, &dense);
-    if (status != DCLS_OK) return cli_fail(convert->in, status, ctx);
-    int result = save_tensors(convert, dense);
-    dcls_tensors_destroy(dense);
+    dcls_tensors *changed;
+    dcls_status status = convert_tensor_kernels(convert, tensors, &changed);
+    if (status != DCLS_OK) return cli_fail(convert->in, status, convert->run->ctx);
+    const dcls_tensors *after = changed != NULL ? changed : tensors;
+    int result = convert->options->to == TO_TAPS ? convert_to_taps_file(convert, NULL, after)
+                                                 : convert_save_tensors(convert, after, "state dict");
+    if (result == CLI_OK && convert->options->to != TO_TAPS) result = convert_print(convert, NULL);
+    dcls_tensors_destroy(changed);
     return result;
 }
 
-static int build_and_convert(const struct convert *convert, dcls_tensors *tensors)
+static int build_and_convert(struct convert *convert, dcls_tensors *tensors)
 {
     const convert_options *o = convert->options;
     dcls_context *ctx = convert->run->ctx;
@@ -210,6 +128,9 @@ static int build_and_convert(const struct convert *convert, dcls_tensors *tensor
                                 .preprocess = o->preprocess,
                                 .labels = (const char *const *)convert->labels,
                                 .label_count = convert->label_count};
+    /* Of a network that is complete, --set can only mean the layers to be fitted. */
+    if (o->to == TO_SPARSE && o->arch == NULL) build.setting_count = 0;
+    convert->settings_used = build.setting_count > 0;
     dcls_model *model;
     dcls_status status = dcls_model_build(ctx, tensors, &build, &model);
     if (status != DCLS_OK) return cli_fail(convert->in, status, ctx);
@@ -236,9 +157,33 @@ static const char *network_option(const convert_options *o)
     return NULL;
 }
 
+static bool changes_kernels(const convert_options *o)
+{
+    return o->to != TO_SAME || convert_changes_elements(o);
+}
+
+static int check_kernel_options(const convert_options *o)
+{
+    const bool sparse = o->to == TO_SPARSE;
+    if (sparse && (o->kernel_count > 0) == (o->error > 0))
+        return refuse("--to sparse", "needs --kernel-count or --error, one of them");
+    if (!sparse && o->kernel_count > 0) return refuse("--kernel-count", "is for --to sparse");
+    if (!sparse && o->error > 0) return refuse("--error", "is for --to sparse");
+    if (!sparse && o->seed >= 0) return refuse("--seed", "is for --to sparse");
+    if (!sparse && o->effort >= 0) return refuse("--effort", "is for --to sparse");
+    if (o->to != TO_TAPS && o->threshold >= 0) return refuse("--threshold", "is for --to taps");
+    if (o->to == TO_TAPS && o->verify != NULL) return refuse("--verify", "cannot run taps");
+    if (o->layers != NULL && o->to != TO_TAPS && !convert_changes_elements(o))
+        return refuse("--layers", "is for --to sparse, --to taps and what changes elements");
+    if (o->json && o->verify == NULL && o->to != TO_TAPS && !convert_changes_elements(o))
+        return refuse("--json", "has nothing to say here: it reports changed kernels and --verify");
+    return CLI_OK;
+}
+
 static int check_path(const struct convert *convert, bool model)
 {
-    if (convert->options->onnx_preprocess && !is_onnx(convert))
+    if (convert->options->to == TO_TAPS) model = false;
+    if (convert->options->onnx_preprocess && !convert_to_onnx(convert))
         return refuse("--onnx-preprocess", "is for an OUT that ends in .onnx");
     dcls_status status = dcls_output_path_check(convert->run->ctx, convert->out, model);
     return status == DCLS_OK ? CLI_OK : cli_fail(convert->out, status, convert->run->ctx);
@@ -253,10 +198,11 @@ static int check_not_same(const struct convert *convert)
     return CLI_USAGE;
 }
 
-static int convert_builtin(const struct convert *convert)
+static int convert_builtin(struct convert *convert)
 {
     const char *unfit = network_option(convert->options);
-    if (unfit == NULL && convert->options->settings.count > 0) unfit = "--set";
+    if (unfit == NULL && convert->options->settings.count > 0 && convert->options->to != TO_SPARSE)
+        unfit = "--set";
     if (unfit != NULL) return refuse(unfit, "cannot change a built-in model");
     dcls_model *model;
     int status = cli_model_load(convert->run, convert->in, &model);
@@ -266,20 +212,21 @@ static int convert_builtin(const struct convert *convert)
     return status;
 }
 
-static int convert_state_dict(const struct convert *convert, dcls_tensors *tensors)
+static int convert_state_dict(struct convert *convert, dcls_tensors *tensors)
 {
     const char *unfit = network_option(convert->options);
+    if (unfit == NULL && convert->options->verify != NULL) unfit = "--verify";
     int status = check_path(convert, false);
     if (status == CLI_OK && unfit != NULL)
         status = refuse(unfit, "needs --arch: the file holds tensors without a network");
-    if (status == CLI_OK && convert->options->settings.count > 0 && convert->options->to == TO_SAME)
+    if (status == CLI_OK && convert->options->settings.count > 0 && !changes_kernels(convert->options))
         status = refuse("--set", "needs --arch or --to dense: the file holds tensors without a network");
     if (status == CLI_OK) status = convert_tensors(convert, tensors);
     dcls_tensors_destroy(tensors);
     return status;
 }
 
-static int convert_file(const struct convert *convert)
+static int convert_file(struct convert *convert)
 {
     dcls_context *ctx = convert->run->ctx;
     dcls_tensors *tensors;
@@ -301,15 +248,16 @@ static int run_convert(cli *run, const void *values, cli_operands operands)
         .run = run, .options = values, .in = operands.items[0], .out = operands.items[1]};
     bool builtin = cli_builtin_name(convert.in) != NULL;
     /* Whether IN holds a network shows later; here the suffix alone counts. */
-    int status = check_path(&convert, builtin || convert.options->arch != NULL || is_onnx(&convert));
+    int status = check_kernel_options(convert.options);
+    if (status == CLI_OK)
+        status = check_path(&convert, builtin || convert.options->arch != NULL || convert_to_onnx(&convert));
     if (status == CLI_OK && !builtin) status = check_not_same(&convert);
-    if (status == CLI_OK) status = load_labels(&convert);
+    if (status == CLI_OK && convert.options->verify != NULL) status = convert_verify_check(&convert);
+    if (status == CLI_OK) status = convert_load_labels(&convert);
     if (status == CLI_OK) status = cli_arch_load(run, convert.options->arch, &convert.arch_json);
     if (status == CLI_OK) status = builtin ? convert_builtin(&convert) : convert_file(&convert);
-    for (size_t i = 0; i < convert.label_count; i++)
-        free(convert.labels[i]);
-    free(convert.labels);
-    free(convert.arch_json);
+    convert_arch_free(&convert);
+    dcls_changes_destroy(convert.changes);
     return status;
 }
 
@@ -329,7 +277,9 @@ const cli_command cli_cmd_convert = {
                 "  dcls convert model.bin model.json\n"
                 "  dcls convert model.bin model.onnx\n"
                 "  dcls convert ckpt.pth dense.safetensors --to dense --set version=gauss \\\n"
-                "       --set dilated_kernel_size=17\n",
+                "       --set dilated_kernel_size=17\n"
+                "  dcls convert dense.bin dcls.bin --to sparse --kernel-count 9 --verify pictures/\n"
+                "  dcls convert model.bin small.bin --prune 0.02 --round-positions\n",
     .options = options,
     .values_size = sizeof(convert_options),
     .defaults = &defaults,

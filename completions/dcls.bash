@@ -23,7 +23,7 @@ _dcls_value() {
     infer:--format) mapfile -t COMPREPLY < <(compgen -W 'text json csv' -- "$cur") ;;
     infer:--algo) mapfile -t COMPREPLY < <(compgen -W 'auto construct im2col sparse' -- "$cur") ;;
     bench:--algo) mapfile -t COMPREPLY < <(compgen -W 'auto construct im2col sparse all' -- "$cur") ;;
-    infer:-o | infer:--output)
+    infer:-o | infer:--output | convert:--verify)
       compopt -o filenames 2>/dev/null
       mapfile -t COMPREPLY < <(compgen -d -- "$cur")
       ;;
@@ -40,11 +40,12 @@ _dcls_value() {
       mapfile -t COMPREPLY < <(compgen -W 'version= dilated_kernel_size= layer= flat_dim=' -- "$cur")
       ;;
     convert:--preprocess) mapfile -t COMPREPLY < <(compgen -W 'imagenet imagenet-bicubic cifar10 none' -- "$cur") ;;
-    convert:--to) mapfile -t COMPREPLY < <(compgen -W 'dense' -- "$cur") ;;
+    convert:--to) mapfile -t COMPREPLY < <(compgen -W 'dense sparse taps' -- "$cur") ;;
     plot:-m | plot:--model) _dcls_models ;;
     plot:--kind) mapfile -t COMPREPLY < <(compgen -W 'positions density kernels histogram field' -- "$cur") ;;
     plot:--format) mapfile -t COMPREPLY < <(compgen -W 'png svg pdf' -- "$cur") ;;
-    *:--threads | infer:-k | infer:--top | infer:--jobs | infer:--alpha | infer:--max-pixels | infer:--max-memory | \
+    *:--threads | convert:--kernel-count | convert:--error | convert:--layers | convert:--seed | convert:--effort | \
+      convert:--threshold | convert:--merge | convert:--prune | infer:-k | infer:--top | infer:--jobs | infer:--alpha | infer:--max-pixels | infer:--max-memory | \
       inspect:-t | inspect:--tensor | inspect:-n | inspect:--values | inspect:--input | \
       bench:--input | bench:-b | bench:--batch | bench:-r | bench:--repeat | bench:-s | bench:--seconds | \
       plot:--layers | plot:--channels | plot:--width | plot:--scale | \
@@ -77,7 +78,10 @@ _dcls() {
         options='--model -m --top -k --format --output -o --alpha --logits --files0-from --algo --jobs --no-exif
           --fail-fast --max-pixels --max-memory'
         ;;
-      convert) options='--arch --set --preprocess --labels --to --onnx-preprocess' ;;
+      convert)
+        options='--arch --set --preprocess --labels --to --kernel-count --error --layers --seed --effort --threshold --merge
+          --prune --round-positions --fix-unequal --verify --json --onnx-preprocess'
+        ;;
       plot)
         options='--model -m --kind --output -o --format --layers --channels --width --scale --terminal --input --seed --arch --set'
         ;;

@@ -69,6 +69,80 @@ DCLS_API dcls_status dcls_tensors_to_dense(dcls_context *ctx, const dcls_tensors
                                            const char *const *settings, size_t setting_count,
                                            dcls_tensors **out);
 
+/* ---- elements of kernels
+ * -------------------------------------------------------------------------------------------- */
+
+/* What is to be done to the kernels of a network's layers, in this order. */
+typedef struct dcls_sparse_options {
+    const char *layers;   /* the layers whose name matches this glob; NULL: DCLS layers, and if fit depthwise
+                             convolutions with a side of more than 3 */
+    bool fix_unequal;     /* positions of unequal windows as if each D belonged to the axis it is meant for */
+    bool fit;             /* fit new elements to the dense kernels; plain convolutions become DCLS layers */
+    int64_t kernel_count; /* elements per kernel, or 0 with .. */
+    double error;         /* .. the relative error to reach with as few as possible, per layer */
+    const char *const *settings; /* "version=gauss" or "GLOB:version=gauss": of fitted layers (else their own,
+                                    or v1). Sets of tensors without a network also take what
+                                    dcls_tensors_to_dense takes */
+    size_t setting_count;
+    uint64_t seed;
+    double effort; /* how long to search for each kernel: 1 is usual, 0 quick */
+    double merge;  /* elements no further apart than this many cells become one; negative: not */
+    double prune;  /* drop elements with |weight| below this share of the layer's largest; negative: not */
+    bool round_positions; /* to whole cells, halves to even */
+    /* Called now and then while kernels are fitted, from any thread but one at a time, or NULL. done: 0 to 1.
+     */
+    void (*progress)(void *arg, const char *layer, double done);
+    void *progress_arg;
+} dcls_sparse_options;
+
+/* No step chosen; seed 0, effort 1. */
+DCLS_API dcls_sparse_options dcls_sparse_options_default(void);
+
+/* What became of one layer. Errors are relative, in the Frobenius norm over all kernels of the layer, against
+ * the kernels before the step; negative where a step was not asked for. */
+typedef struct dcls_layer_change {
+    const char *layer, *version;
+    int ndim; /* of the window */
+    int64_t window[3];
+    int64_t kernels;
+    int64_t count_before, count_after;           /* K; 0: a dense kernel */
+    int64_t parameters_before, parameters_after; /* weights, positions and spreads; of taps the values */
+    double fix_error, fit_error, merge_error, prune_error, round_error;
+    double error; /* of all steps together */
+} dcls_layer_change;
+
+typedef struct dcls_changes dcls_changes;
+DCLS_API size_t dcls_changes_count(const dcls_changes *changes);
+/* index < count. */
+DCLS_API const dcls_layer_change *dcls_changes_at(const dcls_changes *changes, size_t index);
+DCLS_API void dcls_changes_destroy(dcls_changes *changes);
+
+/* The network with its kernels changed. Fitting gives every layer positions of its own; a step that would
+ * change the number of elements of layers that share positions with others only sets weights to 0 (prune) or
+ * is DCLS_ERR_UNSUPPORTED (merge). No layer that fits is DCLS_ERR_ARGUMENT. The result depends on the seed,
+ * not on threads. Method: see lib/kernel/fit.h. */
+DCLS_API dcls_status dcls_model_to_sparse(dcls_context *ctx, const dcls_model *model,
+                                          const dcls_sparse_options *options, dcls_model **out,
+                                          dcls_changes **changes);
+/* The same for a state dict: X.weight of a layer without X.P is a dense kernel [out, in/groups, D..]. */
+DCLS_API dcls_status dcls_tensors_to_sparse(dcls_context *ctx, const dcls_tensors *tensors,
+                                            const dcls_sparse_options *options, dcls_tensors **out,
+                                            dcls_changes **changes);
+
+typedef struct dcls_taps_options {
+    const char *layers; /* as above; NULL: as if fitting */
+    double threshold; /* cells with |value| up to this share of the layer's largest are left out; 0: zeros */
+    const char *const *settings; /* of DCLS layers, for sets without a network */
+    size_t setting_count;
+} dcls_taps_options;
+
+/* The non-zero cells of kernels in place of the kernels: X.weight (X.P, X.SIG) become X.taps.index,
+ * X.taps.value and X.taps.shape as dcls-model(5) describes them. The network's description is left out. model
+ * or tensors: the other is NULL. */
+DCLS_API dcls_status dcls_to_taps(dcls_context *ctx, const dcls_model *model, const dcls_tensors *tensors,
+                                  const dcls_taps_options *options, dcls_tensors **out,
+                                  dcls_changes **changes);
+
 /* Models inside the program. name is "convmixer-dcls-cifar10" and so on; NULL past the end. */
 DCLS_API const char *dcls_builtin_name(size_t index);
 /* DCLS_ERR_ARGUMENT with the list of names if there is no such model. name NULL is the default classifier. */

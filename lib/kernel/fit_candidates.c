@@ -21,14 +21,14 @@ static int place_count(const fit_state *f, int d)
 #define FAINT 0.02 /* what a rough look may leave out of a unit vector */
 
 /* Unit vectors: the products then are what an element of the best weight takes from the error, as a root. */
-static void fill_bank(const fit_state *f, int d, double spread, fit_bank *bank)
+static void fill_bank(const fit_state *f, int d, fit_bank *bank)
 {
     fit_element e = f->elements[0]; /* borrows its memory */
     for (int i = 0; i < bank->places; i++) {
         double *u = bank->u + (size_t)i * (size_t)f->size[d];
         e.at.c[d] = bank->centre[i] = d < f->ndim ? f->low[d] + first_place(f, d) + 0.5 * i : 0;
         for (int k = 0; k < f->ndim; k++) {
-            e.at.s[k] = spread;
+            e.at.s[k] = f->start_s;
             if (k != d) e.at.c[k] = f->low[k];
         }
         fit_shape(f, &e);
@@ -46,7 +46,7 @@ static void fill_bank(const fit_state *f, int d, double spread, fit_bank *bank)
     }
 }
 
-static dcls_status create_bank(dcls_context *ctx, fit_state *f, int d, double spread, fit_bank *bank)
+static dcls_status create_bank(dcls_context *ctx, fit_state *f, int d, fit_bank *bank)
 {
     bank->places = place_count(f, d);
     const size_t places = (size_t)bank->places;
@@ -56,16 +56,15 @@ static dcls_status create_bank(dcls_context *ctx, fit_state *f, int d, double sp
     bank->n = dcls_alloc(ctx, places, sizeof *bank->n);
     if (bank->u == NULL || bank->centre == NULL || bank->lo == NULL || bank->n == NULL)
         return DCLS_ERR_MEMORY;
-    fill_bank(f, d, spread, bank);
+    fill_bank(f, d, bank);
     return DCLS_OK;
 }
 
 dcls_status fit_banks_create(dcls_context *ctx, fit_state *f)
 {
-    for (int level = 0; level < f->levels; level++)
-        for (int d = 0; d < 3; d++)
-            DCLS_TRY(create_bank(ctx, f, d, f->level_s[level], &f->bank[level][d]));
-    const size_t n0 = (size_t)f->bank[0][0].places, n1 = (size_t)f->bank[0][1].places;
+    for (int d = 0; d < 3; d++)
+        DCLS_TRY(create_bank(ctx, f, d, &f->bank[d]));
+    const size_t n0 = (size_t)f->bank[0].places, n1 = (size_t)f->bank[1].places;
     f->partial[0] = dcls_alloc(ctx, n0 * (size_t)f->size[1], (size_t)f->size[2] * sizeof(double));
     f->partial[1] = dcls_alloc(ctx, n0 * n1, (size_t)f->size[2] * sizeof(double));
     return f->partial[0] != NULL && f->partial[1] != NULL ? DCLS_OK : DCLS_ERR_MEMORY;
@@ -73,13 +72,12 @@ dcls_status fit_banks_create(dcls_context *ctx, fit_state *f)
 
 void fit_banks_destroy(fit_state *f)
 {
-    for (int level = 0; level < FIT_LEVELS; level++)
-        for (int d = 0; d < 3; d++) {
-            free(f->bank[level][d].u);
-            free(f->bank[level][d].centre);
-            free(f->bank[level][d].lo);
-            free(f->bank[level][d].n);
-        }
+    for (int d = 0; d < 3; d++) {
+        free(f->bank[d].u);
+        free(f->bank[d].centre);
+        free(f->bank[d].lo);
+        free(f->bank[d].n);
+    }
     free(f->partial[0]);
     free(f->partial[1]);
 }
@@ -114,21 +112,20 @@ static void contract(const fit_bank *bank, int size, const double *from, int inn
 
 typedef struct choice {
     double score, product;
-    int level, place[3];
+    int place[3];
 } choice;
 
-static void look_at(fit_state *f, choice *best, double noise, double product, int level, int p0, int p1,
-                    int p2)
+static void look_at(fit_state *f, choice *best, double noise, double product, int p0, int p1, int p2)
 {
     double score = product * product;
     if (score <= best->score / (1 + noise)) return;
     if (noise > 0) score *= 1 + noise * dcls_rng_uniform(&f->rng);
-    if (score > best->score) *best = (choice){score, product, level, {p0, p1, p2}};
+    if (score > best->score) *best = (choice){score, product, {p0, p1, p2}};
 }
 
-static void look_through(fit_state *f, int level, double noise, choice *best)
+static void look_through(fit_state *f, double noise, choice *best)
 {
-    const fit_bank *bank = f->bank[level];
+    const fit_bank *bank = f->bank;
     const int inner = f->size[1] * f->size[2], n1 = bank[1].places;
     contract(&bank[0], f->size[0], f->residual, inner, f->partial[0]);
     for (int p0 = 0; p0 < bank[0].places; p0++)
@@ -142,7 +139,7 @@ static void look_through(fit_state *f, int level, double noise, choice *best)
                 double product = 0;
                 for (int t = bank[2].lo[p2]; t < bank[2].lo[p2] + bank[2].n[p2]; t++)
                     product += u[t] * line[t];
-                look_at(f, best, noise, product, level, p0, p1, p2);
+                look_at(f, best, noise, product, p0, p1, p2);
             }
         }
     f->work += (double)f->cells * bank[0].places + (double)bank[0].places * n1 * f->size[2] * 8;
@@ -160,12 +157,11 @@ static double length_of(fit_state *f, const fit_params *p)
 fit_params fit_candidate(fit_state *f, double noise)
 {
     choice best = {.score = -1};
-    for (int level = 0; level < f->levels; level++)
-        look_through(f, level, noise, &best);
+    look_through(f, noise, &best);
     fit_params p = {.w = 1, .s = {1, 1, 1}};
     for (int d = 0; d < f->ndim; d++) {
-        p.c[d] = f->bank[best.level][d].centre[best.place[d]];
-        p.s[d] = f->level_s[best.level];
+        p.c[d] = f->bank[d].centre[best.place[d]];
+        p.s[d] = f->start_s;
     }
     p.w = best.product / length_of(f, &p);
     return p;

@@ -61,9 +61,10 @@ static void hold(double *normal, int n, int i)
     normal[(size_t)i * (size_t)n + i] = 1;
 }
 
-#ifndef SCALE_FLOOR
+/* Steps are measured in cells where the numbers themselves would allow leaps: an element on a whole cell with
+ * little spread hardly changes when it moves a little. */
 #define SCALE_FLOOR 0.5
-#endif
+
 static void build(fit_state *f, const int *set, int count)
 {
     const int terms = f->terms, n = count * terms;
@@ -85,7 +86,7 @@ static void build(fit_state *f, const int *set, int count)
         f->scale[i] = f->normal[(size_t)i * (size_t)n + i];
         if (i % terms > 0) f->scale[i] = fmax(f->scale[i], SCALE_FLOOR * w * w);
     }
-    f->work += (double)count * count * terms * terms * 2;
+    f->work += (double)count * count * (terms * terms + 20) + count * f->element_work;
 }
 
 /* Terms without influence, such as positions of elements of weight 0, get a floor. */
@@ -132,6 +133,7 @@ static void take_step(fit_state *f, const int *set, int count)
         fit_shape(f, e);
         fit_add(f, e, -1);
     }
+    f->work += count * f->element_work + 3.0 * f->cells;
     fit_measure(f);
 }
 

@@ -138,7 +138,7 @@ static void split_one(fit_state *f)
     fit_add(f, e, 1);
     for (int d = 0; d < f->ndim; d++) {
         p.c[d] += SPLIT_DISTANCE * dcls_rng_normal(&f->rng);
-        p.s[d] = e->at.s[d] = f->level_s[0];
+        p.s[d] = e->at.s[d] = f->start_s;
     }
     p.w *= SPLIT_SHARE;
     e->at.w -= p.w;
@@ -174,10 +174,9 @@ void fit_search(fit_state *f)
     while (f->count > f->wanted)
         drop_one(f, 0, 6);
     fit_refine_all(f, f->count <= 16 ? 100 : 25, 1e-2);
-    int accepted = 0;
     while (f->error > f->enough && f->work < f->budget && f->count > 0) {
         if (!move(f)) continue;
-        if (++accepted % 1 == 0) fit_refine_all(f, 20, 1e-3);
+        fit_refine_all(f, 20, 1e-3);
     }
     fit_refine_all(f, 20, 1e-3);
 }

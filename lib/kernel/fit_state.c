@@ -245,7 +245,8 @@ void fit_begin(fit_state *f, const float *window, double scale)
 
 /* ---- memory --------------------------------------------------------------------------------------- */
 
-#define MOST_TERMS 300 /* solved at once: time grows with the cube */
+#define START_SPREAD 1.85 /* times the least S: where the published package starts gauss, 0.27 + 0.23 */
+#define MOST_TERMS   300  /* solved at once: time grows with the cube */
 
 static void set_limits(fit_state *f, const dcls_kernel *shape)
 {
@@ -266,10 +267,8 @@ static void set_limits(fit_state *f, const dcls_kernel *shape)
     f->least_s = spreads ? (double)shape->spread_offset : 1;
     f->most_s = spreads ? fmax(longest, 2 * f->least_s) : 1;
     f->terms = 1 + f->ndim * (spreads ? 2 : 1);
-    f->levels = 1;
-    static const double LEVELS[FIT_LEVELS] = {1.85, 3.3, 5};
-    for (int i = 0; i < FIT_LEVELS; i++)
-        f->level_s[i] = spreads ? f->least_s * LEVELS[i] : 1;
+    f->element_work = f->version == DCLS_GAUSS ? 1000 : 200;
+    f->start_s = spreads ? START_SPREAD * f->least_s : 1;
 }
 
 static dcls_status create_elements(dcls_context *ctx, fit_state *f)

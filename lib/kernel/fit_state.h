@@ -31,27 +31,26 @@ typedef struct fit_bank {
     int *lo, *n;
 } fit_bank;
 
-#define FIT_SOFT   0.25
-#define FIT_SHARP  1e-6
-#define FIT_SPARE  3 /* elements beyond K that a search may have on its way */
-#define FIT_LEVELS 3 /* spreads tried for a candidate */
+#define FIT_SOFT  0.25
+#define FIT_SHARP 1e-6
+#define FIT_SPARE 3 /* elements beyond K that a search may have on its way */
 
 /* One thread's window being fitted. */
 typedef struct fit_state {
     const dcls_simd *simd;
     dcls_version_kind version;
-    int ndim, terms, levels; /* terms: numbers per element */
-    int size[3], cells;      /* missing dimensions have size 1 */
-    double low[3], high[3];  /* of centres */
-    double least_s, most_s;  /* of S */
-    double level_s[FIT_LEVELS];
+    int ndim, terms;             /* terms: numbers per element */
+    int size[3], cells;          /* missing dimensions have size 1 */
+    double low[3], high[3];      /* of centres */
+    double least_s, most_s;      /* of S */
+    double start_s;              /* S of a newcomer */
     int count, wanted, capacity; /* elements there are; K */
     fit_element *elements;
     double *target, *residual; /* [cells]; the target has norm 1 */
     double error;              /* |residual|^2 */
     double soft;               /* cells to both sides over which slopes of tents are taken */
     double enough;             /* error that is small enough */
-    fit_bank bank[FIT_LEVELS][3];
+    fit_bank bank[3];
     double *partial[2];      /* contractions of the residual with a bank */
     int set_capacity;        /* elements refined together */
     double *normal, *factor; /* [terms of a set squared] */
@@ -61,7 +60,7 @@ typedef struct fit_state {
     fit_params *best; /* [capacity]: what a failed move goes back to */
     double *costs;
     int *set, *order;
-    double work, budget; /* roughly multiplications */
+    double work, budget, element_work; /* roughly multiplications; element_work: to shape and add one */
     dcls_rng rng;
 } fit_state;
 

@@ -3,30 +3,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/tensor.h"
 #include "dcls_tools.h"
 #include "model/layers.h"
-
-/* Calls of the kernel want floats whatever the file holds. NULL stays NULL. */
-static dcls_status load_floats(dcls_context *ctx, const dcls_tensor *tensor, float **out)
-{
-    *out = NULL;
-    if (tensor == NULL) return DCLS_OK;
-    const size_t count = tensor->nbytes / dcls_dtype_size(tensor->dtype);
-    *out = dcls_alloc(ctx, count, sizeof **out);
-    if (*out == NULL) return DCLS_ERR_MEMORY;
-    dcls_to_float(tensor->dtype, tensor->data, *out, count);
-    return DCLS_OK;
-}
+#include "model/rewrite.h"
 
 dcls_status dcls_node_construct(dcls_context *ctx, const dcls_node *node, float *dense)
 {
     float *weight = NULL, *P = NULL, *SIG = NULL;
     dcls_kernel k;
     dcls_node_kernel(node, &k);
-    dcls_status status = load_floats(ctx, node->weight, &weight);
-    if (status == DCLS_OK) status = load_floats(ctx, node->P, &P);
-    if (status == DCLS_OK) status = load_floats(ctx, node->SIG, &SIG);
+    dcls_status status = dcls_load_floats(ctx, node->weight, &weight);
+    if (status == DCLS_OK) status = dcls_load_floats(ctx, node->P, &P);
+    if (status == DCLS_OK) status = dcls_load_floats(ctx, node->SIG, &SIG);
     if (status == DCLS_OK) {
         k.weight = weight;
         k.P = P;
@@ -50,22 +38,6 @@ static dcls_status add_dense(dcls_context *ctx, dcls_tensors *set, const dcls_no
     return dcls_node_construct(ctx, node, data);
 }
 
-static dcls_status add_copy(dcls_context *ctx, dcls_tensors *set, const dcls_tensor *tensor)
-{
-    void *data;
-    DCLS_TRY(dcls_tensors_add_new(ctx, set, tensor->name, tensor->dtype, tensor->ndim, tensor->shape, &data));
-    if (tensor->nbytes > 0) memcpy(data, tensor->data, tensor->nbytes);
-    return DCLS_OK;
-}
-
-static dcls_status copy_meta(dcls_context *ctx, const dcls_tensors *from, dcls_tensors *to)
-{
-    for (size_t i = 0; dcls_tensors_meta_key(from, i) != NULL; i++)
-        DCLS_TRY(
-            dcls_tensors_set_meta(ctx, to, dcls_tensors_meta_key(from, i), dcls_tensors_meta_value(from, i)));
-    return DCLS_OK;
-}
-
 /* What becomes of each tensor of a set: copied, left out, or the weight of a layer that becomes dense. */
 typedef struct fate {
     const dcls_node *layer;
@@ -78,14 +50,14 @@ static dcls_status copy_dense(dcls_context *ctx, const dcls_tensors *from, const
 {
     dcls_tensors *set;
     DCLS_TRY(dcls_tensors_create(ctx, "", &set));
-    dcls_status status = copy_meta(ctx, from, set);
+    dcls_status status = dcls_copy_meta(ctx, from, set);
     for (size_t i = 0; i < from->count && status == DCLS_OK; i++) {
         const dcls_tensor *tensor = &from->items[i];
         if (fates[i].layer != NULL) {
             status = add_dense(ctx, set, fates[i].layer, tensor->name);
             if (status != DCLS_OK) dcls_fail_within(ctx, status, "layer '%s': ", fates[i].layer->name);
         } else if (!fates[i].leaves) {
-            status = add_copy(ctx, set, tensor);
+            status = dcls_copy_tensor(ctx, set, tensor);
         }
     }
     if (status == DCLS_OK)

@@ -1,0 +1,156 @@
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "alloc.h"
+#include "convert.h"
+#include "output.h"
+
+/* ---- progress
+ * ---------------------------------------------------------------------------------------------------- */
+
+/* A line on the terminal that is written over. */
+struct progress {
+    bool shown, written;
+    double start, last;
+};
+
+#define PROGRESS_STEP  0.1 /* seconds between lines */
+#define PROGRESS_FIRST 0.5 /* short work shows none */
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static bool can_show(const cli *run)
+{
+    const char *term = getenv("TERM");
+    return !run->common.quiet && isatty(STDERR_FILENO) == 1 && term != NULL && strcmp(term, "dumb") != 0;
+}
+
+static void show_progress(void *arg, const char *layer, double done)
+{
+    struct progress *progress = arg;
+    const double time = now(), spent = time - progress->start;
+    if (!progress->shown || spent < PROGRESS_FIRST || time - progress->last < PROGRESS_STEP) return;
+    progress->last = time;
+    progress->written = true;
+    const double left = done > 0 ? spent * (1 - done) / done : 0;
+    char *name = cli_printable(layer);
+    char *line = cli_format("\r\033[Kfitting %.40s: %.0f%%, %.0f s left", name, 100 * done, ceil(left));
+    fputs(line, stderr);
+    free(line);
+    free(name);
+}
+
+static void clear_progress(const struct progress *progress)
+{
+    if (progress->written) fputs("\r\033[K", stderr);
+}
+
+/* ---- elements
+ * ---------------------------------------------------------------------------------------------------- */
+
+bool convert_changes_elements(const convert_options *o)
+{
+    return o->to == TO_SPARSE || o->merge >= 0 || o->prune >= 0 || o->round_positions || o->fix_unequal;
+}
+
+static dcls_sparse_options sparse_options(const struct convert *convert, struct progress *progress)
+{
+    const convert_options *o = convert->options;
+    dcls_sparse_options sparse = dcls_sparse_options_default();
+    *progress = (struct progress){.shown = can_show(convert->run), .start = now()};
+    sparse.layers = o->layers;
+    sparse.fit = o->to == TO_SPARSE;
+    sparse.kernel_count = o->kernel_count;
+    sparse.error = o->error;
+    if (!convert->settings_used) {
+        sparse.settings = o->settings.items;
+        sparse.setting_count = o->settings.count;
+    }
+    sparse.seed = (uint64_t)(o->seed > 0 ? o->seed : 0);
+    if (o->effort >= 0) sparse.effort = o->effort;
+    sparse.merge = o->merge;
+    sparse.prune = o->prune;
+    sparse.round_positions = o->round_positions;
+    sparse.fix_unequal = o->fix_unequal;
+    sparse.progress = show_progress;
+    sparse.progress_arg = progress;
+    return sparse;
+}
+
+static dcls_status change_model(struct convert *convert, const dcls_model *model, dcls_model **out)
+{
+    struct progress progress;
+    const dcls_sparse_options sparse = sparse_options(convert, &progress);
+    const dcls_status status =
+        dcls_model_to_sparse(convert->run->ctx, model, &sparse, out, &convert->changes);
+    clear_progress(&progress);
+    convert->changes_kind = "sparse";
+    return status;
+}
+
+static dcls_status change_tensors(struct convert *convert, const dcls_tensors *tensors, dcls_tensors **out)
+{
+    struct progress progress;
+    const dcls_sparse_options sparse = sparse_options(convert, &progress);
+    const dcls_status status =
+        dcls_tensors_to_sparse(convert->run->ctx, tensors, &sparse, out, &convert->changes);
+    clear_progress(&progress);
+    convert->changes_kind = "sparse";
+    return status;
+}
+
+/* ---- whole networks and state dicts
+ * ------------------------------------------------------------------------------ */
+
+dcls_status convert_model_kernels(struct convert *convert, const dcls_model *model, dcls_model **out)
+{
+    dcls_model *changed = NULL;
+    dcls_status status = DCLS_OK;
+    *out = NULL;
+    if (convert_changes_elements(convert->options)) status = change_model(convert, model, &changed);
+    if (status == DCLS_OK && convert->options->to == TO_DENSE) {
+        status = dcls_model_to_dense(convert->run->ctx, changed != NULL ? changed : model, out);
+        dcls_model_destroy(changed);
+    } else {
+        *out = changed;
+    }
+    return status;
+}
+
+dcls_status convert_tensor_kernels(struct convert *convert, const dcls_tensors *tensors, dcls_tensors **out)
+{
+    const cli_list *settings = &convert->options->settings;
+    dcls_tensors *changed = NULL;
+    dcls_status status = DCLS_OK;
+    *out = NULL;
+    if (convert_changes_elements(convert->options)) status = change_tensors(convert, tensors, &changed);
+    if (status == DCLS_OK && convert->options->to == TO_DENSE) {
+        status = dcls_tensors_to_dense(convert->run->ctx, changed != NULL ? changed : tensors,
+                                       settings->items, settings->count, out);
+        dcls_tensors_destroy(changed);
+    } else {
+        *out = changed;
+    }
+    return status;
+}
+
+dcls_status convert_to_taps(struct convert *convert, const dcls_model *model, const dcls_tensors *tensors,
+                            dcls_tensors **out)
+{
+    const convert_options *o = convert->options;
+    const dcls_taps_options taps = {.layers = o->layers,
+                                    .threshold = o->threshold > 0 ? o->threshold : 0,
+                                    .settings = o->settings.items,
+                                    .setting_count = o->settings.count};
+    convert->changes_kind = "taps";
+    return dcls_to_taps(convert->run->ctx, model, tensors, &taps, out, &convert->changes);
+}
