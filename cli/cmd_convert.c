@@ -278,7 +278,7 @@ const cli_command cli_cmd_convert = {
                 "  dcls convert model.bin model.onnx\n"
                 "  dcls convert ckpt.pth dense.safetensors --to dense --set version=gauss \\\n"
                 "       --set dilated_kernel_size=17\n"
-                "  dcls convert dense.bin dcls.bin --to sparse --kernel-count 9 --verify pictures/\n"
+                "  dcls convert dense.bin dcls.bin --to sparse --kernel-count 9 --verify dir\n"
                 "  dcls convert model.bin small.bin --prune 0.02 --round-positions\n",
     .options = options,
     .values_size = sizeof(convert_options),
