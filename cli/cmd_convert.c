@@ -257,7 +257,8 @@ static int run_convert(cli *run, const void *values, cli_operands operands)
     if (status == CLI_OK) status = cli_arch_load(run, convert.options->arch, &convert.arch_json);
     if (status == CLI_OK) status = builtin ? convert_builtin(&convert) : convert_file(&convert);
     convert_arch_free(&convert);
-    dcls_changes_destroy(convert.changes);
+    dcls_changes_destroy(convert.elements);
+    dcls_changes_destroy(convert.taps);
     return status;
 }
 

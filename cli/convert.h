@@ -30,9 +30,8 @@ struct convert {
     const char *in, *out;
     char *arch_json, **labels;
     size_t label_count;
-    bool settings_used;       /* by the reader: they describe layers of the file */
-    dcls_changes *changes;    /* NULL: no kernel was changed */
-    const char *changes_kind; /* "sparse" or "taps" */
+    bool settings_used;            /* by the reader: they describe layers of the file */
+    dcls_changes *elements, *taps; /* NULL: no such change */
 };
 
 /* ---- convert_arch.c: exit statuses; what they load is freed by convert_arch_free */

@@ -91,9 +91,8 @@ static dcls_status change_model(struct convert *convert, const dcls_model *model
     struct progress progress;
     const dcls_sparse_options sparse = sparse_options(convert, &progress);
     const dcls_status status =
-        dcls_model_to_sparse(convert->run->ctx, model, &sparse, out, &convert->changes);
+        dcls_model_to_sparse(convert->run->ctx, model, &sparse, out, &convert->elements);
     clear_progress(&progress);
-    convert->changes_kind = "sparse";
     return status;
 }
 
@@ -102,9 +101,8 @@ static dcls_status change_tensors(struct convert *convert, const dcls_tensors *t
     struct progress progress;
     const dcls_sparse_options sparse = sparse_options(convert, &progress);
     const dcls_status status =
-        dcls_tensors_to_sparse(convert->run->ctx, tensors, &sparse, out, &convert->changes);
+        dcls_tensors_to_sparse(convert->run->ctx, tensors, &sparse, out, &convert->elements);
     clear_progress(&progress);
-    convert->changes_kind = "sparse";
     return status;
 }
 
@@ -151,6 +149,5 @@ dcls_status convert_to_taps(struct convert *convert, const dcls_model *model, co
                                     .threshold = o->threshold > 0 ? o->threshold : 0,
                                     .settings = o->settings.items,
                                     .setting_count = o->settings.count};
-    convert->changes_kind = "taps";
-    return dcls_to_taps(convert->run->ctx, model, tensors, &taps, out, &convert->changes);
+    return dcls_to_taps(convert->run->ctx, model, tensors, &taps, out, &convert->taps);
 }

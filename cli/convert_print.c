@@ -129,6 +129,15 @@ static void write_change(dcls_json_writer *json, const dcls_layer_change *change
     dcls_json_write_close(json, '}');
 }
 
+static void write_changes(dcls_json_writer *json, const char *key, const dcls_changes *changes)
+{
+    if (changes == NULL) return;
+    dcls_json_write_open(json, key, '[');
+    for (size_t i = 0; i < dcls_changes_count(changes); i++)
+        write_change(json, dcls_changes_at(changes, i));
+    dcls_json_write_close(json, ']');
+}
+
 static void write_comparison(dcls_json_writer *json, const convert_comparison *c)
 {
     dcls_json_write_open(json, "verify", '{');
@@ -151,12 +160,8 @@ static int print_json(const struct convert *convert, const convert_comparison *c
     dcls_json_write_open(json, NULL, '{');
     dcls_json_write_string(json, "input", convert->in);
     dcls_json_write_string(json, "output", convert->out);
-    if (convert->changes != NULL) {
-        dcls_json_write_open(json, convert->changes_kind, '[');
-        for (size_t i = 0; i < dcls_changes_count(convert->changes); i++)
-            write_change(json, dcls_changes_at(convert->changes, i));
-        dcls_json_write_close(json, ']');
-    }
+    write_changes(json, "elements", convert->elements);
+    write_changes(json, "taps", convert->taps);
     if (comparison != NULL) write_comparison(json, comparison);
     dcls_json_write_close(json, '}');
     const int result = cli_print_json(json);
@@ -167,7 +172,9 @@ static int print_json(const struct convert *convert, const convert_comparison *c
 int convert_print(const struct convert *convert, const convert_comparison *comparison)
 {
     if (convert->options->json) return print_json(convert, comparison);
-    if (convert->changes != NULL) print_table(convert->changes);
+    if (convert->elements != NULL) print_table(convert->elements);
+    if (convert->elements != NULL && convert->taps != NULL) putchar('\n');
+    if (convert->taps != NULL) print_table(convert->taps);
     if (comparison != NULL) print_comparison(comparison);
     return CLI_OK;
 }

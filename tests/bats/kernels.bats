@@ -144,6 +144,7 @@ values() { tr -d '\n' <"$1" | sed -n "s/.*\"$2\": {[^}]*\"data\": \[\([^]]*\)\].
   is positions "$(values c.json a.P)" "0,0"
   try 0 convert -q a.json t.json --fix-unequal --to taps --set version=v1 --set dilated_kernel_size=5,9
   is index "$(values t.json a.taps.index)" "0,0,2,4"
+  is "lines of two tables" "${#lines[@]}" 7
 }
 
 @test "--verify compares both networks over pictures" {
