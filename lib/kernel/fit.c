@@ -9,8 +9,8 @@
 #include "base/threads.h"
 #include "kernel/fit_state.h"
 
-/* Work of one window at effort 1, in multiplications or so: a few milliseconds. */
-#define BUDGET 5e7
+/* Work of one window at effort 1, in multiplications or so: some hundredths of a second. */
+#define BUDGET 7e7
 
 typedef struct fit_job {
     const dcls_kernel *shape;

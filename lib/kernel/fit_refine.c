@@ -63,7 +63,9 @@ static void hold(double *normal, int n, int i)
 
 /* Steps are measured in cells where the numbers themselves would allow leaps: an element on a whole cell with
  * little spread hardly changes when it moves a little. */
-#define SCALE_FLOOR 0.5
+#define PLACE_SCALE  0.5
+#define LEAST_SQUARE 0.01 /* weights squared, of a target of norm 1: weak elements would leap too */
+#define WEIGHT_SCALE 0.01 /* weights are linear: they may go all the way */
 
 static void build(fit_state *f, const int *set, int count)
 {
@@ -84,7 +86,8 @@ static void build(fit_state *f, const int *set, int count)
     for (int i = 0; i < n; i++) {
         const double w = f->elements[set[i / terms]].at.w;
         f->scale[i] = f->normal[(size_t)i * (size_t)n + i];
-        if (i % terms > 0) f->scale[i] = fmax(f->scale[i], SCALE_FLOOR * w * w);
+        f->scale[i] = i % terms == 0 ? WEIGHT_SCALE * f->scale[i]
+                                     : fmax(f->scale[i], PLACE_SCALE * fmax(w * w, LEAST_SQUARE));
     }
     f->work += (double)count * count * (terms * terms + 20) + count * f->element_work;
 }

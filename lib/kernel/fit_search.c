@@ -4,10 +4,11 @@
 
 #include "kernel/fit_state.h"
 
+#define FEW            16 /* elements: all of them are refined together as often as one likes */
 #define SPLIT_CHANCE   0.7
 #define SPLIT_DISTANCE 0.8 /* cells */
 #define SPLIT_SHARE    0.3
-#define NEIGHBOURS     10 /* refined together around a place */
+#define NEIGHBOURS     12 /* refined together around a place */
 
 /* How far the influence of an element goes, in cells. */
 static double reach_of(const fit_state *f, const fit_params *p)
@@ -148,21 +149,18 @@ static void split_one(fit_state *f)
     refine_around(f, &p, 10);
 }
 
-/* One to FIT_SPARE elements too many, then back to as many as there were. */
+/* An element too many, then back to as many as there were. */
 static bool move(fit_state *f)
 {
     const double before = f->error;
     const int count = f->count;
     fit_save(f);
-    const int extra = 1 + (int)(FIT_SPARE * dcls_rng_uniform(&f->rng));
-    for (int i = 0; i < extra; i++)
-        if (dcls_rng_uniform(&f->rng) < SPLIT_CHANCE)
-            split_one(f);
-        else
-            add_where_needed(f, 0.5, 6);
-    for (int i = 0; i < extra; i++)
-        drop_one(f, 0.3, 6);
-    if (f->count <= 16 && f->error < 4 * before) fit_refine_all(f, 20, 1e-2);
+    if (dcls_rng_uniform(&f->rng) < SPLIT_CHANCE)
+        split_one(f);
+    else
+        add_where_needed(f, 0.5, 6);
+    drop_one(f, 0.3, 6);
+    if (f->count <= FEW && f->error < 4 * before) fit_refine_all(f, 20, 1e-2);
     if (f->error < before * (1 - 1e-4)) return true;
     fit_restore(f, count);
     return false;
@@ -173,10 +171,10 @@ void fit_search(fit_state *f)
     grow(f, f->wanted + FIT_SPARE, 0);
     while (f->count > f->wanted)
         drop_one(f, 0, 6);
-    fit_refine_all(f, f->count <= 16 ? 100 : 25, 1e-2);
+    fit_refine_all(f, f->count <= FEW ? 100 : 25, 1e-2);
     while (f->error > f->enough && f->work < f->budget && f->count > 0) {
         if (!move(f)) continue;
-        fit_refine_all(f, 20, 1e-3);
+        fit_refine_all(f, f->count <= FEW ? 20 : 6, 1e-3);
     }
     fit_refine_all(f, 20, 1e-3);
 }

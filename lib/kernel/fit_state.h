@@ -33,7 +33,7 @@ typedef struct fit_bank {
 
 #define FIT_SOFT  0.25
 #define FIT_SHARP 1e-6
-#define FIT_SPARE 3 /* elements beyond K that a search may have on its way */
+#define FIT_SPARE 1
 
 /* One thread's window being fitted. */
 typedef struct fit_state {
