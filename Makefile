@@ -174,6 +174,7 @@ $(LIB_A) $(TOOLS_A):
 $(B)/libdcls.so.$(SOVERSION): $(LIB_OBJ) $(B)/sources $(B)/link-flags
 	$(call say,LD,$@)$(CC) -shared -Wl,-soname,$(@F) -Wl,-z,defs -Wl,-z,nodelete $(ALL_LDFLAGS) -o $@ $(LIB_OBJ) $(LIBS)
 
+$(B)/lib/draw/html.o: $(wildcard lib/draw/page.*)
 $(filter $(B)/lib/export/%,$(TOOLS_OBJ)): | $(SCHEMA)
 $(SCHEMA): $(ONNX_PROTO)
 	$(call say,GEN,$@)mkdir -p $(@D)

@@ -28,8 +28,9 @@ static const cli_option options[] = {
     {"kind", 0, CLI_CHOICE, "positions|density|kernels|histogram|field", AT(kind),
      "what is drawn (default: positions)", 0, 0},
     {"output", 'o', CLI_TEXT, "FILE", AT(output),
-     "the picture: .png, .svg or .pdf, or - for standard output with --format", 0, 0},
-    {"format", 0, CLI_CHOICE, "png|svg|pdf", AT(format),
+     "the picture: .png, .svg or .pdf, or a report for a browser: .html; - is standard output, with --format",
+     0, 0},
+    {"format", 0, CLI_CHOICE, "png|svg|pdf|html", AT(format),
      "form of the picture (default: what FILE's suffix says)", 0, 0},
     {"layers", 0, CLI_LIST, "GLOB", AT(layers),
      "only layers whose name matches; may be repeated (default: all DCLS layers; a field's: the last map of "
@@ -45,7 +46,7 @@ static const cli_option options[] = {
      16},
     {"terminal", 0, CLI_FLAG, NULL, AT(terminal), "densities in the terminal, as Unicode blocks", 0, 0},
     {"input", 0, CLI_TEXT, "HxW", AT(input),
-     "input size of a field, for models that leave it open (default: as dcls inspect)", 0, 0},
+     "input size of a field or report, for models that leave it open (default: as dcls inspect)", 0, 0},
     {"seed", 0, CLI_INT, "N", AT(seed), "seed of a field's random inputs (default: 0)", 0, 9007199254740992},
     {"arch", 0, CLI_TEXT, "NAME|FILE", AT(arch), "make a model of a state dict, as dcls convert does", 0, 0},
     {"set", 0, CLI_LIST, "KEY=VALUE", AT(settings),
@@ -118,12 +119,15 @@ static int choose_format(struct plot *plot)
     if (o->format != FORMAT_OF_NAME) {
         plot->how.format = (dcls_plot_format)o->format;
     } else if (strcmp(o->output, "-") == 0) {
-        return refuse("-o -", "needs --format png, svg or pdf");
+        return refuse("-o -", "needs --format png, svg, pdf or html");
     } else {
         dcls_status status = dcls_plot_format_for_path(ctx, o->output, &plot->how.format);
         if (status != DCLS_OK) return cli_fail(o->output, status, ctx);
     }
-    if (strcmp(o->output, "-") == 0 && plot->how.format != DCLS_PLOT_SVG && isatty(STDOUT_FILENO) == 1)
+    if (plot->how.format == DCLS_PLOT_HTML && o->kind != KIND_NOT_SAID)
+        return refuse("--kind", "belongs to pictures: a report shows all of it");
+    if (strcmp(o->output, "-") == 0 && plot->how.format != DCLS_PLOT_SVG &&
+        plot->how.format != DCLS_PLOT_HTML && isatty(STDOUT_FILENO) == 1)
         return refuse("-o -", "would write a picture to the terminal");
     return CLI_OK;
 }
@@ -151,7 +155,8 @@ static void choose_style(struct plot *plot)
     dcls_plot_options *how = &plot->how;
     how->kind = o->kind == KIND_NOT_SAID ? DCLS_PLOT_POSITIONS : (dcls_plot_kind)o->kind;
     const char *builtin = cli_builtin_name(plot->name);
-    plot->title = cli_format("%s: %s", builtin != NULL ? builtin : last_part(plot->name), words[how->kind]);
+    plot->title = cli_format("%s: %s", builtin != NULL ? builtin : last_part(plot->name),
+                             how->format == DCLS_PLOT_HTML ? "DCLS report" : words[how->kind]);
     how->title = plot->title;
     how->layers = o->layers.items;
     how->layer_count = o->layers.count;
@@ -205,8 +210,8 @@ static int draw_model(struct plot *plot, const dcls_model *model)
 {
     const plot_options *o = plot->options;
     cli_input input;
-    if (o->kind != DCLS_PLOT_FIELD) {
-        if (o->input != NULL) return refuse("--input", "belongs to --kind field");
+    if (o->kind != DCLS_PLOT_FIELD && plot->how.format != DCLS_PLOT_HTML) {
+        if (o->input != NULL) return refuse("--input", "belongs to --kind field and to reports");
     } else {
         int status = cli_input_choose(plot->run, model, o->input, &input);
         if (status != CLI_OK) return status;
@@ -312,6 +317,7 @@ const cli_command cli_cmd_plot = {
                 "  dcls plot model.bin --kind kernels --layers 'stages.0.*' -o kernels.svg\n"
                 "  dcls plot ckpt.pth --kind density --set version=v1 \\\n"
                 "       --set dilated_kernel_size=17 -o density.pdf\n"
+                "  dcls plot builtin:dclsseg-camvid -o report.html\n"
                 "  dcls plot builtin:dclsseg-camvid --terminal\n",
     .options = options,
     .values_size = sizeof(plot_options),

@@ -43,7 +43,7 @@ _dcls_value() {
     convert:--to) mapfile -t COMPREPLY < <(compgen -W 'dense sparse taps' -- "$cur") ;;
     plot:-m | plot:--model) _dcls_models ;;
     plot:--kind) mapfile -t COMPREPLY < <(compgen -W 'positions density kernels histogram field' -- "$cur") ;;
-    plot:--format) mapfile -t COMPREPLY < <(compgen -W 'png svg pdf' -- "$cur") ;;
+    plot:--format) mapfile -t COMPREPLY < <(compgen -W 'png svg pdf html' -- "$cur") ;;
     *:--threads | convert:--kernel-count | convert:--error | convert:--layers | convert:--seed | convert:--effort | \
       convert:--threshold | convert:--merge | convert:--prune | infer:-k | infer:--top | infer:--jobs | infer:--alpha | infer:--max-pixels | infer:--max-memory | \
       inspect:-t | inspect:--tensor | inspect:-n | inspect:--values | inspect:--input | \

@@ -274,7 +274,14 @@ typedef enum dcls_plot_kind {
     DCLS_PLOT_FIELD      /* theoretical and effective receptive field */
 } dcls_plot_kind;
 
-typedef enum dcls_plot_format { DCLS_PLOT_PNG, DCLS_PLOT_SVG, DCLS_PLOT_PDF } dcls_plot_format;
+/* HTML is not a picture but a report on all layers and costs for a browser, in one file: kind, width and scale do
+ * not matter to it. */
+typedef enum dcls_plot_format {
+    DCLS_PLOT_PNG,
+    DCLS_PLOT_SVG,
+    DCLS_PLOT_PDF,
+    DCLS_PLOT_HTML
+} dcls_plot_format;
 
 /* What is drawn: a model, or the layers X.weight + X.P (+ X.SIG) of a state dict, for which settings give
  * `version` and `dilated_kernel_size` as in dcls_tensors_to_dense. */
@@ -297,16 +304,16 @@ typedef struct dcls_plot_options {
     double width; /* of the page: points, or pixels at scale 1; from 320 to 4000 */
     double scale; /* PNG: pixels to the unit, 0.25 to 16 */
 
-    /* field alone */
+    /* field, and the HTML report of a model */
     int ndim; /* input [N, C, spatial..] with N ignored and no open size */
     int64_t shape[DCLS_MAX_DIMS];
-    uint64_t seed; /* of the random inputs and signs */
+    uint64_t seed; /* field: of the random inputs and signs */
 } dcls_plot_options;
 
 /* Positions of all layers as PNG, 960 wide. */
 DCLS_API dcls_plot_options dcls_plot_options_default(void);
 
-/* The format a path's suffix names (.png .svg .pdf); DCLS_ERR_ARGUMENT for another one. */
+/* The format a path's suffix names (.png .svg .pdf .html); DCLS_ERR_ARGUMENT for another one. */
 DCLS_API dcls_status dcls_plot_format_for_path(dcls_context *ctx, const char *path, dcls_plot_format *out);
 
 /* Draws a picture into path, whole or not at all; "-" is standard output. The same source and options give

@@ -28,14 +28,14 @@ dcls_plot_options dcls_plot_options_default(void)
 
 dcls_status dcls_plot_format_for_path(dcls_context *ctx, const char *path, dcls_plot_format *out)
 {
-    static const char *const suffixes[] = {".png", ".svg", ".pdf"};
+    static const char *const suffixes[] = {".png", ".svg", ".pdf", ".html"};
     const char *name = strrchr(path, '/'), *dot = strrchr(name ? name : path, '.');
-    for (int i = 0; dot && i < 3; i++) {
+    for (int i = 0; dot && i < 4; i++) {
         if (strcmp(dot, suffixes[i]) != 0) continue;
         *out = (dcls_plot_format)i;
         return DCLS_OK;
     }
-    return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "a picture's name must end in .png, .svg or .pdf");
+    return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "a picture's name must end in .png, .svg, .pdf or .html");
 }
 
 static dcls_status check_options(dcls_context *ctx, const dcls_plot_options *o)
@@ -128,8 +128,9 @@ dcls_status dcls_plot_save(dcls_context *ctx, const dcls_plot_source *source,
     const dcls_plot_kind_functions *kind = kind_functions(options->kind);
     dcls_plot plot = {.ctx = ctx, .source = source, .options = options};
     DCLS_TRY(check_options(ctx, options));
-    dcls_status status = prepare(&plot, kind);
-    if (status == DCLS_OK)
+    bool page = options->format == DCLS_PLOT_HTML;
+    dcls_status status = page ? dcls_html_save(&plot, path) : prepare(&plot, kind);
+    if (status == DCLS_OK && !page)
         status = options->format == DCLS_PLOT_PNG ? save_raster(&plot, kind, path)
                                                   : save_vector(&plot, kind, path);
     dcls_canvas_destroy(plot.canvas);

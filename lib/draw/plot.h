@@ -11,6 +11,7 @@
  *   plot_field.c        receptive fields
  *   plot_histogram.c    positions, spreads, weights and distances in figures
  *   plot_terminal.c     densities as text
+ *   html.c              the report, a page for a browser; page.html, page.css, page.js are its parts
  *
  * A kind of picture has two functions. prepare computes what is shown and how high the page is; draw draws it
  * from plot->top downwards.
@@ -60,6 +61,11 @@ typedef struct dcls_plot_kind_functions {
 
 extern const dcls_plot_kind_functions dcls_plot_positions, dcls_plot_density, dcls_plot_kernels,
     dcls_plot_histogram, dcls_plot_field;
+
+/* ---- html.c ---- */
+
+/* Writes the report. The options' shape is the analysed input of a model. */
+dcls_status dcls_html_save(dcls_plot *plot, const char *path);
 
 /* ---- plot_layers.c ---- */
 

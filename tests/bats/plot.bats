@@ -114,8 +114,54 @@ png_size() { od -An -tu1 -j16 -N8 "$1" | awk '{ print $1 * 16777216 + $2 * 65536
   { echo before; "$DCLS" plot m.json -o - --format pdf; } >both
   is "bytes before it stay" "$(head -n 1 both)" before
   try 2 plot m.json -o -
-  is stderr "$stderr" "dcls: plot: -o - needs --format png, svg or pdf"
+  is stderr "$stderr" "dcls: plot: -o - needs --format png, svg, pdf or html"
   [ ! -e ./- ]
+}
+
+# The data of a report: what stands in its script element, as JSON.
+report_data() { sed -n 's|.*<script type="application/json" id="data">\(.*\)</script>$|\1|p' "$1"; }
+
+@test "a report: one file, with everything in it" {
+  needs jq
+  dcls_model >m.json
+  try 0 plot m.json --input 4x6 -o r.html
+  is title "$(sed -n 's|.*<title>\(.*\)</title>.*|\1|p' r.html)" "m.json: DCLS report"
+  run ! grep -qE '(src|href)="?(http|//)|@import|url\(' r.html
+  is addresses "$(grep -oE 'https?://[^"'"'"' ]*' r.html | sort -u)" "http://www.w3.org/2000/svg"
+  report_data r.html >data.json
+  is layer "$(jq -c '.layers[0] | [.name, .version, .window, .K, .total]' data.json)" '["d","v1",[3,3],2,3]'
+  # v1: P[0] is the column
+  is elements "$(jq -c '.layers[0].kernels[0].elements' data.json)" '[[0,0,1],[0,1,2]]'
+  is density "$(jq '.layers[0].density | add' data.json)" "$(jq '.layers[0].elements' data.json)"
+  is costs "$(jq -c '[.layers[0].dense, .layers[0].sparse]' data.json)" \
+    "$("$DCLS" inspect --json --input 4x6 m.json | jq -c '[.nodes[0].macs_dense, .nodes[0].macs_sparse]')"
+  "$DCLS" plot m.json --input 4x6 -o - --format html >again.html
+  cmp <(report_data r.html) <(report_data again.html)
+  try 0 plot m.json --channels 1 --input 4x6 -o one.html
+  is kernels "$(report_data one.html | jq -c '[.layers[0].kernels[].name]')" '["1"]'
+}
+
+@test "a report: names are text, options that do not fit are refused" {
+  needs jq
+  dcls_model | sed 's|"name": "d"|"name": "</script>\&<b>"|; s|}\], "output": "d"|}], "output": "</script>\&<b>"|' >x.json
+  try 0 plot x.json -o x.html
+  is scripts "$(grep -c '</script>' x.html)" 2
+  is name "$(report_data x.html | jq -r '.layers[0].name')" '</script>&<b>'
+  dcls_model >m.json
+  try 2 plot m.json --kind density -o r.html
+  is stderr "$stderr" "dcls: plot: --kind belongs to pictures: a report shows all of it"
+  classifier >c.json
+  try 2 plot c.json -o c.html
+  try 4 plot m.json -o absent/r.html
+  [ ! -e r.html ] && [ ! -e c.html ]
+}
+
+@test "a report of a state dict has no costs" {
+  needs jq
+  dcls_model | jq '.tensors' >tensors.json
+  printf '{"format":"dcls-model","version":1,"tensors":%s}' "$(cat tensors.json)" >s.json
+  try 0 plot s.json --set version=v1 --set dilated_kernel_size=3 -o s.html
+  is costs "$(report_data s.html | jq -c '[.layers[0].dense, (.nodes | length)]')" '[0,0]'
 }
 
 @test "--format says more than the name" {
@@ -153,7 +199,7 @@ png_size() { od -An -tu1 -j16 -N8 "$1" | awk '{ print $1 * 16777216 + $2 * 65536
   is stderr "$stderr" "dcls: plot: MODEL is needed: a file or builtin:NAME"
   try 2 plot m.json -m m.json -o p.png
   try 2 plot m.json -o p.gif
-  is stderr "$stderr" "dcls: p.gif: a picture's name must end in .png, .svg or .pdf"
+  is stderr "$stderr" "dcls: p.gif: a picture's name must end in .png, .svg, .pdf or .html"
   try 2 plot m.json -o p
   try 2 plot m.json -o svg.d/p
   try 2 plot m.json -o p.png --kind circles
@@ -214,7 +260,7 @@ png_size() { od -An -tu1 -j16 -N8 "$1" | awk '{ print $1 * 16777216 + $2 * 65536
   is stderr "$stderr" "dcls: plot: --input: '16' is not a size such as 224x224"
   try 2 plot m.json --kind field --input 2x2 -o c.svg
   try 2 plot m.json --input 16x16 -o c.svg
-  is stderr "$stderr" "dcls: plot: --input belongs to --kind field"
+  is stderr "$stderr" "dcls: plot: --input belongs to --kind field and to reports"
   features >pooled.json
   try 2 plot pooled.json --kind field --layers g -o c.svg
   has stderr "$stderr" "is no map of cells"
