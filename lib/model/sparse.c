@@ -15,6 +15,7 @@ typedef struct sparse_job {
     dcls_settings settings;
     double all_work, done_work; /* kernels times cells */
     double layer_work;
+    double try_start, try_share; /* of the layer's work, by the fit that runs */
     const char *layer_name;
 } sparse_job;
 
@@ -65,7 +66,8 @@ static dcls_status check_settings(dcls_context *ctx, const sparse_job *job)
 static void report_rows(void *arg, int64_t done, int64_t rows)
 {
     const sparse_job *job = arg;
-    const double work = job->done_work + job->layer_work * (double)done / (double)rows;
+    const double work =
+        job->done_work + job->layer_work * (job->try_start + job->try_share * (double)done / (double)rows);
     job->options->progress(job->options->progress_arg, job->layer_name, work / job->all_work);
 }
 
@@ -84,6 +86,8 @@ static dcls_status fit_count(dcls_context *ctx, sparse_job *job, const dcls_kern
     const dcls_fit_options fit = {
         .seed = o->seed, .effort = effort, .tolerance = fmax(DCLS_FIT_TOLERANCE, o->error / 4)};
     k.count = count;
+    job->try_share =
+        o->kernel_count > 0 ? 1 : (1 - job->try_start) / 2; /* how many tries there will be is open */
     float *again = dcls_alloc(ctx, (size_t)k.rows, (size_t)cells * sizeof *again);
     double *errors = dcls_alloc(ctx, (size_t)k.rows, sizeof *errors);
     dcls_status status = again != NULL && errors != NULL ? DCLS_OK : DCLS_ERR_MEMORY;
@@ -97,6 +101,7 @@ static dcls_status fit_count(dcls_context *ctx, sparse_job *job, const dcls_kern
         if (status != DCLS_OK) dcls_elements_free(&out->elements);
     }
     if (status == DCLS_OK) out->error = dcls_relative_error(again, dense, k.rows * cells);
+    job->try_start += job->try_share;
     free(again);
     free(errors);
     return status;
@@ -242,6 +247,7 @@ static dcls_status change_layer(dcls_context *ctx, sparse_job *job, dcls_kernel_
     const int64_t count = dcls_dense_parameters(layer->from);
     job->layer_name = layer->from->name;
     job->layer_work = (double)count;
+    job->try_start = 0;
     dcls_status status = dcls_kernel_layer_dense(ctx, layer, &before);
     if (status == DCLS_OK) {
         dense = dcls_alloc(ctx, (size_t)count, sizeof *dense);
