@@ -42,7 +42,7 @@ static const cli_option options[] = {
      "(default: 0)",
      0, 9007199254740992},
     {"effort", 0, CLI_REAL, "X", AT(effort),
-     "sparse: how long to search for each kernel, 0 to 100 (default: 1, some hundredths of a second)", 0,
+     "sparse: how long to search for each kernel, 0 to 100 (default: 1, a tenth of a second at most)", 0,
      100},
     {"threshold", 0, CLI_REAL, "X", AT(threshold),
      "taps: leave out cells up to X times the layer's largest (default: 0, only zeros)", 0, 1},
