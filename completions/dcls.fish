@@ -4,7 +4,7 @@ function __dcls_builtins
     dcls --version 2>/dev/null | sed -n 's/^built-in models: //p' | tr -d ' ' | tr ',' '\n' | sed 's/^/builtin:/'
 end
 
-set -l commands infer inspect convert plot bench help
+set -l commands infer inspect convert plot diff bench help
 set -l none "not __fish_seen_subcommand_from $commands"
 
 complete -c dcls -f -n $none -l version -d 'Print the version'
@@ -13,6 +13,7 @@ complete -c dcls -f -n $none -a inspect -d 'What is in a model and what it costs
 complete -c dcls -f -n $none -a convert -d 'Convert weights and models'
 complete -c dcls -f -n $none -a bench -d 'Where the time goes; algorithms side by side'
 complete -c dcls -f -n $none -a plot -d 'Pictures of positions, densities, kernels and receptive fields'
+complete -c dcls -f -n $none -a diff -d 'Compare two models, weights files or arrays'
 complete -c dcls -f -n $none -a help -d 'Explain a command'
 
 complete -c dcls -l threads -x -d 'Threads to compute with'
@@ -85,4 +86,15 @@ complete -c dcls -n $plot -l seed -x -d 'Seed of random inputs of a field'
 complete -c dcls -n $plot -l arch -r -a 'convmixer convnext_dcls deeplabv3' -d 'Network of a state dict'
 complete -c dcls -n $plot -l set -x -a 'version= dilated_kernel_size= layer= flat_dim=' -d 'What tensors do not tell'
 
-complete -c dcls -f -n '__fish_seen_subcommand_from help' -a 'infer inspect convert plot bench help'
+set -l diff '__fish_seen_subcommand_from diff'
+complete -c dcls -n $diff -l atol -x -d 'Absolute tolerance'
+complete -c dcls -n $diff -l rtol -x -d 'Relative tolerance'
+complete -c dcls -n $diff -l equal-nan -d 'NaN agrees with NaN'
+complete -c dcls -n $diff -l strict -d 'Index, type and form differ too'
+complete -c dcls -n $diff -l kernels -d 'DCLS layers by their kernels alone'
+complete -c dcls -n $diff -s a -l all -d 'Show tensors that agree too'
+complete -c dcls -n $diff -l order -x -a 'difference model' -d 'Order of the tensors'
+complete -c dcls -n $diff -l set -x -a 'version= dilated_kernel_size= layer= flat_dim=' -d 'What tensors do not tell'
+complete -c dcls -n $diff -l json -d 'Everything, as one JSON object'
+
+complete -c dcls -f -n '__fish_seen_subcommand_from help' -a 'infer inspect convert plot diff bench help'

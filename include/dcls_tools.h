@@ -212,6 +212,100 @@ DCLS_API dcls_status dcls_tensor_statistics(dcls_context *ctx, const dcls_tensor
 /* Element index < number of elements, as double (I64 beyond 2^53 rounds). */
 DCLS_API double dcls_tensor_value(const dcls_tensor *tensor, int64_t index);
 
+/* ---- comparing
+ * ------------------------------------------------------------------------------------------------ */
+
+/* One side: a model, or the tensors of a file without a network. The other is NULL. */
+typedef struct dcls_compare_source {
+    const dcls_model *model;
+    const dcls_tensors *tensors;
+} dcls_compare_source;
+
+typedef struct dcls_compare_options {
+    double atol, rtol;           /* a and b agree when |a - b| <= atol + rtol |b|. Both negative: by type, as
+                                    torch.testing.assert_close does (F32 1e-5 and 1.3e-6); one negative: it is 0 */
+    bool equal_nan;              /* NaN agrees with NaN */
+    bool strict;                 /* elements keep their index, tensors their type, layers their form */
+    bool kernels;                /* DCLS layers by their constructed kernels alone */
+    const char *const *settings; /* `version` and `dilated_kernel_size` of sides without a network, as in
+                                    dcls_tensors_to_dense */
+    size_t setting_count;
+} dcls_compare_options;
+
+/* By type, NaN differs, not strict. */
+DCLS_API dcls_compare_options dcls_compare_options_default(void);
+
+typedef enum dcls_compare_kind {
+    DCLS_COMPARE_VALUES,   /* a tensor, value by value */
+    DCLS_COMPARE_ELEMENTS, /* weight, P or SIG of a DCLS layer, elements matched as sets */
+    DCLS_COMPARE_KERNEL    /* the dense kernels of a layer */
+} dcls_compare_kind;
+
+typedef enum dcls_compare_result {
+    DCLS_COMPARE_IDENTICAL, /* the same values; the type may differ */
+    DCLS_COMPARE_CLOSE,     /* within tolerance */
+    DCLS_COMPARE_DIFFERENT,
+    DCLS_COMPARE_SHAPE, /* unlike shapes: there are no figures */
+    DCLS_COMPARE_ONLY_A,
+    DCLS_COMPARE_ONLY_B
+} dcls_compare_result;
+
+typedef struct dcls_compare_row {
+    const char *name; /* of the tensor; of the layer's weight for a kernel */
+    dcls_compare_kind kind;
+    dcls_compare_result result;
+    bool counts; /* it decides whether the sides differ. Not so a kernel whose elements were compared, and
+                    what training leaves behind (num_batches_tracked) and only one side has */
+    dcls_dtype dtype_a, dtype_b;
+    int ndim_a, ndim_b;
+    int64_t shape_a[DCLS_MAX_DIMS], shape_b[DCLS_MAX_DIMS];
+    double atol, rtol;   /* what was allowed */
+    int64_t count;       /* values compared */
+    int64_t outside;     /* of them beyond tolerance */
+    int64_t nan;         /* of those: one or both are NaN; the figures below leave them out */
+    int64_t moved;       /* in the row of a layer's weight: elements that changed their index */
+    double max_abs;      /* largest |a - b| */
+    double mean_abs;     /* mean |a - b| */
+    double max_relative; /* largest |a - b| / |b| where b is not 0 */
+    double relative;     /* |a - b| / |b|, Euclidean norms over the tensor; infinite where all b are 0 */
+    int64_t worst[DCLS_MAX_DIMS]; /* index of the first NaN beyond tolerance, else of max_abs, in A's order */
+    double worst_a, worst_b;      /* the values there */
+} dcls_compare_row;
+
+typedef enum dcls_compare_change_kind {
+    DCLS_CHANGE_ADDED,   /* a node of B alone */
+    DCLS_CHANGE_REMOVED, /* a node of A alone */
+    DCLS_CHANGE_VALUE
+} dcls_compare_change_kind;
+
+/* A difference between two networks. */
+typedef struct dcls_compare_change {
+    dcls_compare_change_kind kind;
+    const char *node;      /* NULL: the network itself */
+    const char *attribute; /* such as "stride[0]"; the operation of a node that was added or removed */
+    const char *a, *b;     /* values as JSON, NULL where there is none (the attribute has its default) */
+    bool counts; /* not so the form of a layer whose kernels decide: DCLS or dense, version, elements */
+} dcls_compare_change;
+
+typedef struct dcls_comparison dcls_comparison;
+
+/* Compares two sources; rows follow A's tensors, then those of B alone. Elements of a DCLS layer are matched
+ * by position, spread and weight (an optimal assignment up to 256 elements), layers of unlike form or number
+ * of elements by their dense kernels. The result keeps no pointer into the sources. Figures are the same bits
+ * for any number of threads. DCLS_ERR_ARGUMENT for settings that no layer can use. */
+DCLS_API dcls_status dcls_compare(dcls_context *ctx, const dcls_compare_source *a,
+                                  const dcls_compare_source *b, const dcls_compare_options *options,
+                                  dcls_comparison **out);
+DCLS_API void dcls_comparison_destroy(dcls_comparison *comparison);
+/* True if any row or change that counts is a difference. */
+DCLS_API bool dcls_comparison_differs(const dcls_comparison *comparison);
+DCLS_API size_t dcls_comparison_row_count(const dcls_comparison *comparison);
+/* index < dcls_comparison_row_count(comparison) */
+DCLS_API const dcls_compare_row *dcls_comparison_row(const dcls_comparison *comparison, size_t index);
+DCLS_API size_t dcls_comparison_change_count(const dcls_comparison *comparison);
+/* index < dcls_comparison_change_count(comparison) */
+DCLS_API const dcls_compare_change *dcls_comparison_change(const dcls_comparison *comparison, size_t index);
+
 /* ---- where the time goes
  * -------------------------------------------------------------------------------------------- */
 

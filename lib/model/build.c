@@ -15,16 +15,18 @@ typedef struct build {
     bool *expected; /* per tensor: may be left over */
 } build;
 
-/* What training leaves in a state dict and a network does not need when it runs. */
-static void mark_byproducts(const dcls_tensors *tensors, bool *expected)
+bool dcls_is_byproduct(const char *name)
 {
     static const char COUNTER[] = "num_batches_tracked", AUXILIARY[] = "aux_classifier.";
-    for (size_t i = 0; i < tensors->count; i++) {
-        const char *name = tensors->items[i].name;
-        const size_t length = strlen(name), tail = sizeof COUNTER - 1;
-        expected[i] = (length >= tail && strcmp(name + length - tail, COUNTER) == 0) ||
-                      strncmp(name, AUXILIARY, sizeof AUXILIARY - 1) == 0;
-    }
+    const size_t length = strlen(name), tail = sizeof COUNTER - 1;
+    return (length >= tail && strcmp(name + length - tail, COUNTER) == 0) ||
+           strncmp(name, AUXILIARY, sizeof AUXILIARY - 1) == 0;
+}
+
+static void mark_byproducts(const dcls_tensors *tensors, bool *expected)
+{
+    for (size_t i = 0; i < tensors->count; i++)
+        expected[i] = dcls_is_byproduct(tensors->items[i].name);
 }
 
 /* Fills the draft from an architecture, a description or what the file itself says. */

@@ -34,10 +34,21 @@ static dcls_status add_layer(dcls_context *ctx, const dcls_tensors *tensors, con
     return DCLS_OK;
 }
 
+dcls_status dcls_layers_list(dcls_context *ctx, const dcls_tensors *tensors, dcls_layers *out)
+{
+    *out = (dcls_layers){0};
+    for (size_t i = 0; i < tensors->count; i++) {
+        const dcls_status status = add_layer(ctx, tensors, &tensors->items[i], out);
+        if (status == DCLS_OK) continue;
+        dcls_layers_free(out);
+        return status;
+    }
+    return DCLS_OK;
+}
+
 static dcls_status find_layers(dcls_context *ctx, const dcls_tensors *tensors, dcls_layers *out)
 {
-    for (size_t i = 0; i < tensors->count; i++)
-        DCLS_TRY(add_layer(ctx, tensors, &tensors->items[i], out));
+    DCLS_TRY(dcls_layers_list(ctx, tensors, out));
     if (out->count == 0)
         return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "there is no DCLS layer: no X.weight with an X.P beside it");
     return DCLS_OK;

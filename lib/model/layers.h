@@ -10,6 +10,10 @@ typedef struct dcls_layers {
     dcls_arena names;
 } dcls_layers;
 
+/* Finds them by name alone: of the nodes only `name` and of the drafts only `tensor` are set. None is no
+ * failure. */
+dcls_status dcls_layers_list(dcls_context *ctx, const dcls_tensors *tensors, dcls_layers *out);
+
 /* Finds and checks them. texts are settings ("KEY=VALUE", "GLOB:KEY=VALUE") that give `version` and
  * `dilated_kernel_size`. No layer at all is DCLS_ERR_ARGUMENT. The layers point into tensors; free them with
  * dcls_layers_free. */

@@ -156,6 +156,9 @@ dcls_status dcls_model_infer(dcls_context *ctx, const dcls_model *model, int ndi
  * for tensors that are not F32. Fills all of *out but the pointers. */
 void dcls_node_kernel(const dcls_node *node, dcls_kernel *out);
 
+/* A tensor that training leaves in a state dict and a network does not need when it runs. */
+bool dcls_is_byproduct(const char *name);
+
 /* The dense kernel of a DCLS node: [out, in/groups, kernel..]. */
 dcls_status dcls_node_construct(dcls_context *ctx, const dcls_node *node, float *dense);
 
