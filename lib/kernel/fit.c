@@ -79,11 +79,11 @@ static void fit_row(void *arg, int64_t row, int worker)
     fit_state *f = job->states[worker];
     const float *window = job->dense + row * f->cells;
     const double norm = norm_of(window, f->cells);
-    fit_begin(f, window, norm > 0 ? 1 / norm : 0);
+    dcls_fit_begin(f, window, norm > 0 ? 1 / norm : 0);
     f->enough = job->options->tolerance * job->options->tolerance;
     f->budget = job->options->effort * (f->version == DCLS_GAUSS ? GAUSS_BUDGET : TENT_BUDGET);
     f->rng = dcls_rng_stream(job->options->seed, (uint64_t)row);
-    if (norm > 0) fit_search(f);
+    if (norm > 0) dcls_fit_search(f);
     put_row(job, f, row, norm);
     job->out->error[row] = sqrt(f->error);
     report(job);
@@ -95,10 +95,10 @@ static dcls_status run_job(dcls_context *ctx, fit_job *job, int threads)
     if (job->states == NULL) return DCLS_ERR_MEMORY;
     dcls_status status = DCLS_OK;
     for (int i = 0; i < threads && status == DCLS_OK; i++)
-        status = fit_state_create(ctx, job->shape, &job->states[i]);
+        status = dcls_fit_state_create(ctx, job->shape, &job->states[i]);
     if (status == DCLS_OK) dcls_parallel_for(threads, job->shape->rows, fit_row, job);
     for (int i = 0; i < threads; i++)
-        fit_state_destroy(job->states[i]);
+        dcls_fit_state_destroy(job->states[i]);
     free(job->states);
     return status;
 }

@@ -31,7 +31,7 @@ static void fill_bank(const fit_state *f, int d, fit_bank *bank)
             e.at.s[k] = f->start_s;
             if (k != d) e.at.c[k] = f->low[k];
         }
-        fit_shape(f, &e);
+        dcls_fit_shape(f, &e);
         double norm = 0;
         for (int t = 0; t < e.axis[d].n; t++)
             norm += e.axis[d].u[0][t] * e.axis[d].u[0][t];
@@ -60,7 +60,7 @@ static dcls_status create_bank(dcls_context *ctx, fit_state *f, int d, fit_bank 
     return DCLS_OK;
 }
 
-dcls_status fit_banks_create(dcls_context *ctx, fit_state *f)
+dcls_status dcls_fit_banks_create(dcls_context *ctx, fit_state *f)
 {
     for (int d = 0; d < 3; d++)
         DCLS_TRY(create_bank(ctx, f, d, &f->bank[d]));
@@ -70,7 +70,7 @@ dcls_status fit_banks_create(dcls_context *ctx, fit_state *f)
     return f->partial[0] != NULL && f->partial[1] != NULL ? DCLS_OK : DCLS_ERR_MEMORY;
 }
 
-void fit_banks_destroy(fit_state *f)
+void dcls_fit_banks_destroy(fit_state *f)
 {
     for (int d = 0; d < 3; d++) {
         free(f->bank[d].u);
@@ -150,11 +150,11 @@ static double length_of(fit_state *f, const fit_params *p)
 {
     fit_element *spare = &f->elements[f->count]; /* the next to be inserted */
     spare->at = *p;
-    fit_shape(f, spare);
-    return sqrt(fit_overlap(f, spare, spare));
+    dcls_fit_shape(f, spare);
+    return sqrt(dcls_fit_overlap(f, spare, spare));
 }
 
-fit_params fit_candidate(fit_state *f, double noise)
+fit_params dcls_fit_candidate(fit_state *f, double noise)
 {
     choice best = {.score = -1};
     look_through(f, noise, &best);

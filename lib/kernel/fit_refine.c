@@ -72,9 +72,9 @@ static void build(fit_state *f, const int *set, int count)
     const int terms = f->terms, n = count * terms;
     double block[FIT_MAX_TERMS * FIT_MAX_TERMS];
     for (int a = 0; a < count; a++) {
-        fit_project(f, &f->elements[set[a]], f->gradient + a * terms);
+        dcls_fit_project(f, &f->elements[set[a]], f->gradient + a * terms);
         for (int b = a; b < count; b++) {
-            fit_block(f, &f->elements[set[a]], &f->elements[set[b]], block);
+            dcls_fit_block(f, &f->elements[set[a]], &f->elements[set[b]], block);
             put_block(f, block, a, b, n);
         }
     }
@@ -126,25 +126,25 @@ static void take_step(fit_state *f, const int *set, int count)
     for (int a = 0; a < count; a++) {
         fit_element *e = &f->elements[set[a]];
         f->saved[a] = e->at;
-        fit_add(f, e, 1);
+        dcls_fit_add(f, e, 1);
         for (int t = 0; t < f->terms; t++) {
             double step = f->step[a * f->terms + t];
             if (t > 0) step = fmin(fmax(step, -LONGEST_MOVE), LONGEST_MOVE);
             *term_of(&e->at, t, f->ndim) += step;
         }
-        fit_clamp(f, &e->at);
-        fit_shape(f, e);
-        fit_add(f, e, -1);
+        dcls_fit_clamp(f, &e->at);
+        dcls_fit_shape(f, e);
+        dcls_fit_add(f, e, -1);
     }
     f->work += count * f->element_work + 3.0 * f->cells;
-    fit_measure(f);
+    dcls_fit_measure(f);
 }
 
 static void undo_step(fit_state *f, const int *set, int count, double error)
 {
     for (int a = 0; a < count; a++) {
         f->elements[set[a]].at = f->saved[a];
-        fit_shape(f, &f->elements[set[a]]);
+        dcls_fit_shape(f, &f->elements[set[a]]);
     }
     memcpy(f->residual, f->saved_residual, (size_t)f->cells * sizeof *f->residual);
     f->error = error;
@@ -182,7 +182,7 @@ static void soften(fit_state *f, const int *set, int n, double soft)
 {
     f->soft = soft;
     for (int i = 0; i < n; i++)
-        fit_shape(f, &f->elements[set[i]]);
+        dcls_fit_shape(f, &f->elements[set[i]]);
 }
 
 static void iterate_until(fit_state *f, const int *set, int n, int iterations, double gain)
@@ -196,7 +196,7 @@ static void iterate_until(fit_state *f, const int *set, int n, int iterations, d
     }
 }
 
-void fit_refine(fit_state *f, const int *set, int n, int iterations, double gain)
+void dcls_fit_refine(fit_state *f, const int *set, int n, int iterations, double gain)
 {
     iterate_until(f, set, n, iterations, gain);
     if (f->version == DCLS_GAUSS) return;
@@ -220,12 +220,12 @@ static void sort_elements(fit_state *f)
     }
 }
 
-void fit_refine_all(fit_state *f, int iterations, double gain)
+void dcls_fit_refine_all(fit_state *f, int iterations, double gain)
 {
     if (f->count == 0) return;
     sort_elements(f);
     if (f->count <= f->set_capacity) {
-        fit_refine(f, f->order, f->count, iterations, gain);
+        dcls_fit_refine(f, f->order, f->count, iterations, gain);
         return;
     }
     const int step = f->set_capacity / 2 > 0 ? f->set_capacity / 2 : 1;
@@ -233,7 +233,7 @@ void fit_refine_all(fit_state *f, int iterations, double gain)
         const double before = f->error;
         for (int first = 0; first < f->count; first += step) {
             const int left = f->count - first;
-            fit_refine(f, f->order + first, left < f->set_capacity ? left : f->set_capacity, 4, gain);
+            dcls_fit_refine(f, f->order + first, left < f->set_capacity ? left : f->set_capacity, 4, gain);
         }
         if (f->error > (1 - gain) * before) return;
     }

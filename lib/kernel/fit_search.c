@@ -56,13 +56,13 @@ static void refine_around(fit_state *f, const fit_params *p, int iterations)
 {
     int set[2 * NEIGHBOURS];
     const int n = gather(f, p, set, 0);
-    if (n > 0) fit_refine(f, set, n, iterations, 1e-2);
+    if (n > 0) dcls_fit_refine(f, set, n, iterations, 1e-2);
 }
 
 static void add_where_needed(fit_state *f, double noise, int iterations)
 {
-    const fit_params p = fit_candidate(f, noise);
-    fit_insert(f, &p);
+    const fit_params p = dcls_fit_candidate(f, noise);
+    dcls_fit_insert(f, &p);
     refine_around(f, &p, iterations);
 }
 
@@ -80,7 +80,7 @@ static bool find_costs(fit_state *f, double *costs)
     double *gram = f->factor;
     for (int i = 0; i < n; i++)
         for (int j = i; j < n; j++)
-            gram[i * n + j] = fit_overlap(f, &f->elements[i], &f->elements[j]) * (i == j ? 1 + 1e-9 : 1);
+            gram[i * n + j] = dcls_fit_overlap(f, &f->elements[i], &f->elements[j]) * (i == j ? 1 + 1e-9 : 1);
     f->work += (double)n * n * (20 + n / 2);
     if (!f->simd->cholesky(gram, n)) return false;
     for (int i = 0; i < n; i++) { /* |U^-T e_i|^2 = (G^-1)_ii */
@@ -102,7 +102,7 @@ static void find_plain_costs(fit_state *f, double *costs)
 {
     for (int i = 0; i < f->count; i++) {
         const fit_element *e = &f->elements[i];
-        costs[i] = e->at.w * e->at.w * fit_overlap(f, e, e);
+        costs[i] = e->at.w * e->at.w * dcls_fit_overlap(f, e, e);
     }
 }
 
@@ -126,7 +126,7 @@ static void drop_one(fit_state *f, double chance, int iterations)
 {
     const int victim = choose_victim(f, chance);
     const fit_params gone = f->elements[victim].at;
-    fit_remove(f, victim);
+    dcls_fit_remove(f, victim);
     refine_around(f, &gone, iterations);
 }
 
@@ -136,16 +136,16 @@ static void split_one(fit_state *f)
 {
     fit_element *e = &f->elements[(int)(f->count * dcls_rng_uniform(&f->rng))];
     fit_params p = e->at;
-    fit_add(f, e, 1);
+    dcls_fit_add(f, e, 1);
     for (int d = 0; d < f->ndim; d++) {
         p.c[d] += SPLIT_DISTANCE * dcls_rng_normal(&f->rng);
         p.s[d] = e->at.s[d] = f->start_s;
     }
     p.w *= SPLIT_SHARE;
     e->at.w -= p.w;
-    fit_shape(f, e);
-    fit_add(f, e, -1);
-    fit_insert(f, &p);
+    dcls_fit_shape(f, e);
+    dcls_fit_add(f, e, -1);
+    dcls_fit_insert(f, &p);
     refine_around(f, &p, 10);
 }
 
@@ -154,27 +154,27 @@ static bool move(fit_state *f)
 {
     const double before = f->error;
     const int count = f->count;
-    fit_save(f);
+    dcls_fit_save(f);
     if (dcls_rng_uniform(&f->rng) < SPLIT_CHANCE)
         split_one(f);
     else
         add_where_needed(f, 0.5, 6);
     drop_one(f, 0.3, 6);
-    if (f->count <= FEW && f->error < 4 * before) fit_refine_all(f, 20, 1e-2);
+    if (f->count <= FEW && f->error < 4 * before) dcls_fit_refine_all(f, 20, 1e-2);
     if (f->error < before * (1 - 1e-4)) return true;
-    fit_restore(f, count);
+    dcls_fit_restore(f, count);
     return false;
 }
 
-void fit_search(fit_state *f)
+void dcls_fit_search(fit_state *f)
 {
     grow(f, f->wanted + FIT_SPARE, 0);
     while (f->count > f->wanted)
         drop_one(f, 0, 6);
-    fit_refine_all(f, f->count <= FEW ? 100 : 25, 1e-2);
+    dcls_fit_refine_all(f, f->count <= FEW ? 100 : 25, 1e-2);
     while (f->error > f->enough && f->work < f->budget && f->count > 0) {
         if (!move(f)) continue;
-        fit_refine_all(f, f->count <= FEW ? 20 : 6, 1e-3);
+        dcls_fit_refine_all(f, f->count <= FEW ? 20 : 6, 1e-3);
     }
-    fit_refine_all(f, 20, 1e-3);
+    dcls_fit_refine_all(f, 20, 1e-3);
 }

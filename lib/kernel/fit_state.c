@@ -69,7 +69,7 @@ static void fill_profile(const fit_state *f, int d, double centre, double spread
     if (f->version != DCLS_V0) normalise(p);
 }
 
-void fit_clamp(const fit_state *f, fit_params *p)
+void dcls_fit_clamp(const fit_state *f, fit_params *p)
 {
     for (int d = 0; d < f->ndim; d++) {
         p->c[d] = fmin(fmax(p->c[d], f->low[d]), f->high[d]);
@@ -77,7 +77,7 @@ void fit_clamp(const fit_state *f, fit_params *p)
     }
 }
 
-void fit_shape(const fit_state *f, fit_element *e)
+void dcls_fit_shape(const fit_state *f, fit_element *e)
 {
     for (int d = 0; d < f->ndim; d++)
         fill_profile(f, d, e->at.c[d], e->at.s[d], &e->axis[d]);
@@ -85,7 +85,7 @@ void fit_shape(const fit_state *f, fit_element *e)
 
 /* ---- residual ------------------------------------------------------------------------------------- */
 
-void fit_add(fit_state *f, const fit_element *e, double scale)
+void dcls_fit_add(fit_state *f, const fit_element *e, double scale)
 {
     const fit_profile *p0 = &e->axis[0], *p1 = &e->axis[1], *p2 = &e->axis[2];
     for (int i = 0; i < p0->n; i++)
@@ -97,7 +97,7 @@ void fit_add(fit_state *f, const fit_element *e, double scale)
         }
 }
 
-void fit_measure(fit_state *f)
+void dcls_fit_measure(fit_state *f)
 {
     double sum[4] = {0};
     int i = 0;
@@ -109,7 +109,7 @@ void fit_measure(fit_state *f)
     f->error = (sum[0] + sum[1]) + (sum[2] + sum[3]);
 }
 
-void fit_project(const fit_state *f, const fit_element *e, double *out)
+void dcls_fit_project(const fit_state *f, const fit_element *e, double *out)
 {
     const fit_profile *p0 = &e->axis[0], *p1 = &e->axis[1], *p2 = &e->axis[2];
     double value = 0, centre[3] = {0}, spread[3] = {0};
@@ -155,7 +155,7 @@ static int common(const fit_profile *a, const fit_profile *b, int *at_a, int *at
     return (end_a < end_b ? end_a : end_b) - lo;
 }
 
-double fit_overlap(const fit_state *f, const fit_element *a, const fit_element *b)
+double dcls_fit_overlap(const fit_state *f, const fit_element *a, const fit_element *b)
 {
     double product = 1;
     for (int d = 0; d < f->ndim; d++) {
@@ -167,7 +167,7 @@ double fit_overlap(const fit_state *f, const fit_element *a, const fit_element *
     return product;
 }
 
-void fit_block(const fit_state *f, const fit_element *a, const fit_element *b, double *block)
+void dcls_fit_block(const fit_state *f, const fit_element *a, const fit_element *b, double *block)
 {
     const int terms = f->terms, ndim = f->ndim, kinds = terms > 1 + ndim ? 3 : 2;
     double dots[3][3][3];
@@ -196,51 +196,51 @@ void fit_block(const fit_state *f, const fit_element *a, const fit_element *b, d
 
 /* ---- elements ------------------------------------------------------------------------------------- */
 
-void fit_insert(fit_state *f, const fit_params *p)
+void dcls_fit_insert(fit_state *f, const fit_params *p)
 {
     fit_element *e = &f->elements[f->count++];
     e->at = *p;
-    fit_clamp(f, &e->at);
-    fit_shape(f, e);
-    fit_add(f, e, -1);
-    fit_measure(f);
+    dcls_fit_clamp(f, &e->at);
+    dcls_fit_shape(f, e);
+    dcls_fit_add(f, e, -1);
+    dcls_fit_measure(f);
 }
 
-void fit_remove(fit_state *f, int i)
+void dcls_fit_remove(fit_state *f, int i)
 {
     fit_element *last = &f->elements[--f->count];
-    fit_add(f, &f->elements[i], 1);
+    dcls_fit_add(f, &f->elements[i], 1);
     f->elements[i].at = last->at;
-    if (i < f->count) fit_shape(f, &f->elements[i]);
-    fit_measure(f);
+    if (i < f->count) dcls_fit_shape(f, &f->elements[i]);
+    dcls_fit_measure(f);
 }
 
-void fit_save(fit_state *f)
+void dcls_fit_save(fit_state *f)
 {
     for (int i = 0; i < f->count; i++)
         f->best[i] = f->elements[i].at;
 }
 
-void fit_restore(fit_state *f, int count)
+void dcls_fit_restore(fit_state *f, int count)
 {
     f->count = count;
     memcpy(f->residual, f->target, (size_t)f->cells * sizeof *f->residual);
     for (int i = 0; i < count; i++) {
         f->elements[i].at = f->best[i];
-        fit_shape(f, &f->elements[i]);
-        fit_add(f, &f->elements[i], -1);
+        dcls_fit_shape(f, &f->elements[i]);
+        dcls_fit_add(f, &f->elements[i], -1);
     }
-    fit_measure(f);
+    dcls_fit_measure(f);
 }
 
-void fit_begin(fit_state *f, const float *window, double scale)
+void dcls_fit_begin(fit_state *f, const float *window, double scale)
 {
     f->count = 0;
     f->work = 0;
     f->soft = FIT_SOFT;
     for (int i = 0; i < f->cells; i++)
         f->residual[i] = f->target[i] = (double)window[i] * scale;
-    fit_measure(f);
+    dcls_fit_measure(f);
 }
 
 /* ---- memory --------------------------------------------------------------------------------------- */
@@ -312,7 +312,7 @@ static dcls_status create_arrays(dcls_context *ctx, fit_state *f)
     return all ? DCLS_OK : DCLS_ERR_MEMORY;
 }
 
-dcls_status fit_state_create(dcls_context *ctx, const dcls_kernel *shape, fit_state **out)
+dcls_status dcls_fit_state_create(dcls_context *ctx, const dcls_kernel *shape, fit_state **out)
 {
     fit_state *f = dcls_alloc_zero(ctx, 1, sizeof *f);
     if (f == NULL) return DCLS_ERR_MEMORY;
@@ -325,15 +325,15 @@ dcls_status fit_state_create(dcls_context *ctx, const dcls_kernel *shape, fit_st
     f->set_capacity = MOST_TERMS / f->terms < f->capacity ? MOST_TERMS / f->terms : f->capacity;
     dcls_status status = create_elements(ctx, f);
     if (status == DCLS_OK) status = create_arrays(ctx, f);
-    if (status == DCLS_OK) status = fit_banks_create(ctx, f);
+    if (status == DCLS_OK) status = dcls_fit_banks_create(ctx, f);
     if (status == DCLS_OK)
         *out = f;
     else
-        fit_state_destroy(f);
+        dcls_fit_state_destroy(f);
     return status;
 }
 
-void fit_state_destroy(fit_state *f)
+void dcls_fit_state_destroy(fit_state *f)
 {
     if (f == NULL) return;
     if (f->elements != NULL) free(f->elements[0].axis[0].u[0]);
@@ -351,6 +351,6 @@ void fit_state_destroy(fit_state *f)
     free(f->set);
     free(f->costs);
     free(f->order);
-    fit_banks_destroy(f);
+    dcls_fit_banks_destroy(f);
     free(f);
 }

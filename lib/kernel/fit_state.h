@@ -66,50 +66,50 @@ typedef struct fit_state {
 
 /* ---- fit_state.c */
 
-dcls_status fit_state_create(dcls_context *ctx, const dcls_kernel *shape, fit_state **out);
-void fit_state_destroy(fit_state *f);
+dcls_status dcls_fit_state_create(dcls_context *ctx, const dcls_kernel *shape, fit_state **out);
+void dcls_fit_state_destroy(fit_state *f);
 /* Starts over with a window of norm 1. */
-void fit_begin(fit_state *f, const float *window, double scale);
+void dcls_fit_begin(fit_state *f, const float *window, double scale);
 /* Keeps centres and spreads where they may be. */
-void fit_clamp(const fit_state *f, fit_params *p);
+void dcls_fit_clamp(const fit_state *f, fit_params *p);
 /* Computes the profiles of an element whose numbers were set. */
-void fit_shape(const fit_state *f, fit_element *e);
+void dcls_fit_shape(const fit_state *f, fit_element *e);
 /* residual += scale * element. */
-void fit_add(fit_state *f, const fit_element *e, double scale);
+void dcls_fit_add(fit_state *f, const fit_element *e, double scale);
 /* error from the residual. */
-void fit_measure(fit_state *f);
+void dcls_fit_measure(fit_state *f);
 /* Derivatives of the element's <residual, X>, each term as in fit_params: 1 + ndim (+ ndim) numbers. */
-void fit_project(const fit_state *f, const fit_element *e, double *out);
+void dcls_fit_project(const fit_state *f, const fit_element *e, double *out);
 /* Appends an element; takes it from the residual. */
-void fit_insert(fit_state *f, const fit_params *p);
+void dcls_fit_insert(fit_state *f, const fit_params *p);
 /* Removes element i; gives it back to the residual. The last one takes its place. */
-void fit_remove(fit_state *f, int i);
+void dcls_fit_remove(fit_state *f, int i);
 /* All elements as they are, and back. */
-void fit_save(fit_state *f);
-void fit_restore(fit_state *f, int count);
+void dcls_fit_save(fit_state *f);
+void dcls_fit_restore(fit_state *f, int count);
 /* Inner products of terms of two elements: block [terms, terms], rows a; weights multiplied in. */
-void fit_block(const fit_state *f, const fit_element *a, const fit_element *b, double *block);
+void dcls_fit_block(const fit_state *f, const fit_element *a, const fit_element *b, double *block);
 /* <a, b> of the elements at weight 1. */
-double fit_overlap(const fit_state *f, const fit_element *a, const fit_element *b);
+double dcls_fit_overlap(const fit_state *f, const fit_element *a, const fit_element *b);
 
 /* ---- fit_refine.c */
 
 /* Levenberg-Marquardt over the elements of set, until an iteration gains less than `gain` of the error or
  * iterations are used up. */
-void fit_refine(fit_state *f, const int *set, int n, int iterations, double gain);
+void dcls_fit_refine(fit_state *f, const int *set, int n, int iterations, double gain);
 /* The same for all elements, in blocks where they are many. */
-void fit_refine_all(fit_state *f, int iterations, double gain);
+void dcls_fit_refine_all(fit_state *f, int iterations, double gain);
 
 /* ---- fit_candidates.c */
 
-dcls_status fit_banks_create(dcls_context *ctx, fit_state *f);
-void fit_banks_destroy(fit_state *f);
+dcls_status dcls_fit_banks_create(dcls_context *ctx, fit_state *f);
+void dcls_fit_banks_destroy(fit_state *f);
 /* The place where an element lowers the error most; noise > 0 shuffles places of similar gain. */
-fit_params fit_candidate(fit_state *f, double noise);
+fit_params dcls_fit_candidate(fit_state *f, double noise);
 
 /* ---- fit_search.c */
 
 /* Fits the window begun. */
-void fit_search(fit_state *f);
+void dcls_fit_search(fit_state *f);
 
 #endif
