@@ -261,7 +261,7 @@ dcls_status dcls_field_shares(dcls_context *ctx, const dcls_field *field, double
         int64_t at[3] = {i / (field->size[1] * field->size[2]), i / field->size[2] % field->size[1],
                          i % field->size[2]};
         int64_t distance = 0;
-        for (int d = 0; d < field->ndim; d++) {
+        for (int d = 0; d < field->ndim && d < 3; d++) {
             int64_t away = llabs((long long)(at[d] - middle[d]));
             distance = away > distance ? away : distance;
         }

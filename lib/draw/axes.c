@@ -117,9 +117,9 @@ int dcls_ticks(double low, double high, int max_count, double ticks[DCLS_MAX_TIC
         double step = power * steps[s], slack = step * 1e-9;
         double first = ceil((low - slack) / step), last = floor((high + slack) / step);
         if (last - first + 1 > max_count) continue;
-        int count = 0;
-        for (double i = first; i <= last; i++)
-            ticks[count++] = i == 0 ? 0 : i * step;
+        int count = (int)(last - first + 1);
+        for (int i = 0; i < count; i++)
+            ticks[i] = (first + i) * step + 0.0; /* no -0 */
         return count;
     }
     return 0;

@@ -97,6 +97,7 @@ static void put_wide_line(const struct terminal *t, dcls_string *line, const dou
 static void put_half_line(const struct terminal *t, dcls_string *line, const double *upper,
                           const double *lower, int64_t columns)
 {
+    if (!upper) return;
     for (int64_t x = 0; x < columns; x++) {
         double below = lower ? lower[x] : 0;
         if (t->colors && lower)

@@ -40,7 +40,9 @@ static int gather(const fit_state *f, const fit_params *p, int *set, int have)
         bool known = distance >= reach_of(f, p) + reach_of(f, q);
         for (int k = 0; k < start && !known; k++)
             known = set[k] == i;
-        if (known || (have == start + most && distance >= far[have - start - 1])) continue;
+        if (known) continue;
+        /* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): most is at least 1 */
+        if (have == start + most && distance >= far[have - start - 1]) continue;
         int at = have < start + most ? have++ : have - 1;
         for (; at > start && far[at - start - 1] > distance; at--) {
             set[at] = set[at - 1];

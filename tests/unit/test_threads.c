@@ -182,7 +182,7 @@ static size_t list_threads(long *ids, size_t room)
     DIR *tasks = opendir("/proc/self/task");
     assert_non_null(tasks);
     for (struct dirent *entry; (entry = readdir(tasks)) != NULL;)
-        if (entry->d_name[0] != '.' && count < room) ids[count++] = atol(entry->d_name);
+        if (entry->d_name[0] != '.' && count < room) ids[count++] = strtol(entry->d_name, NULL, 10);
     closedir(tasks);
     return count;
 }
