@@ -14,6 +14,10 @@
 #define AT(field) offsetof(convert_options, field)
 
 static const cli_option options[] = {
+    {"key", 0, CLI_TEXT, "NAME", AT(key),
+     "which state dict of a checkpoint that holds several, such as model_ema (default: model, then "
+     "state_dict, then others)",
+     0, 0},
     {"arch", 0, CLI_TEXT, "NAME|FILE", AT(arch),
      "make a model of a state dict: convmixer, convnext_dcls, deeplabv3, or a JSON model file that describes "
      "the network",
@@ -230,7 +234,9 @@ static int convert_file(struct convert *convert)
 {
     dcls_context *ctx = convert->run->ctx;
     dcls_tensors *tensors;
-    dcls_status status = dcls_tensors_load_file(ctx, convert->in, &tensors);
+    const char *key = convert->options->key;
+    dcls_status status = key != NULL ? dcls_tensors_load_key(ctx, convert->in, key, &tensors)
+                                     : dcls_tensors_load_file(ctx, convert->in, &tensors);
     if (status != DCLS_OK) return cli_fail(convert->in, status, ctx);
     cli_verbose(convert->run, "%s: %s, %s", convert->in, dcls_tensors_format(tensors),
                 cli_counted((int64_t)dcls_tensors_count(tensors), "tensor").text);

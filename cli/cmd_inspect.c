@@ -13,6 +13,7 @@
 #define AT(field) offsetof(inspect_options, field)
 
 static const cli_option options[] = {
+    {"key", 0, CLI_TEXT, "NAME", AT(key), "which state dict of a checkpoint that holds several", 0, 0},
     {"tensor", 't', CLI_TEXT, "NAME", AT(tensor), "statistics and first values of one tensor", 0, 0},
     {"values", 'n', CLI_INT, "N", AT(values), "how many first values of a tensor are printed (default: 8)", 0,
      1000000},
@@ -125,7 +126,8 @@ static int inspect_file(inspection *it, const inspect_options *o)
     dcls_tensors *tensors;
     dcls_model *model;
     struct stat st;
-    dcls_status status = dcls_tensors_load_file(ctx, it->name, &tensors);
+    dcls_status status = o->key != NULL ? dcls_tensors_load_key(ctx, it->name, o->key, &tensors)
+                                        : dcls_tensors_load_file(ctx, it->name, &tensors);
     if (status != DCLS_OK) return cli_fail(it->name, status, ctx);
     if (stat(it->name, &st) == 0 && S_ISREG(st.st_mode)) it->file_bytes = st.st_size;
     if (!dcls_tensors_hold_model(tensors)) return inspect_tensors(it, tensors, o);

@@ -16,7 +16,7 @@
 enum { TO_SAME = -1, TO_DENSE, TO_SPARSE, TO_TAPS };
 
 typedef struct convert_options {
-    const char *arch, *preprocess, *labels, *layers, *verify;
+    const char *key, *arch, *preprocess, *labels, *layers, *verify;
     cli_list settings;
     int to; /* kernels as they are, or TO_DENSE .. */
     int64_t kernel_count, seed;

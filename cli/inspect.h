@@ -13,7 +13,7 @@
 #include "input_shape.h"
 
 typedef struct inspect_options {
-    const char *tensor, *input;
+    const char *key, *tensor, *input;
     int64_t values;
     bool json;
 } inspect_options;

@@ -47,7 +47,7 @@ _dcls_value() {
     plot:--format) mapfile -t COMPREPLY < <(compgen -W 'png svg pdf html' -- "$cur") ;;
     *:--threads | diff:--atol | diff:--rtol | convert:--kernel-count | convert:--error | convert:--layers | convert:--seed | convert:--effort | \
       convert:--threshold | convert:--merge | convert:--prune | infer:-k | infer:--top | infer:--jobs | infer:--alpha | infer:--max-pixels | infer:--max-memory | \
-      inspect:-t | inspect:--tensor | inspect:-n | inspect:--values | inspect:--input | \
+      convert:--key | inspect:--key | inspect:-t | inspect:--tensor | inspect:-n | inspect:--values | inspect:--input | \
       bench:--input | bench:-b | bench:--batch | bench:-r | bench:--repeat | bench:-s | bench:--seconds | \
       plot:--layers | plot:--channels | plot:--width | plot:--scale | \
       plot:--input | plot:--seed) ;;
@@ -80,14 +80,14 @@ _dcls() {
           --fail-fast --max-pixels --max-memory'
         ;;
       convert)
-        options='--arch --set --preprocess --labels --to --kernel-count --error --layers --seed --effort --threshold --merge
+        options='--key --arch --set --preprocess --labels --to --kernel-count --error --layers --seed --effort --threshold --merge
           --prune --round-positions --fix-unequal --verify --json --onnx-preprocess'
         ;;
       plot)
         options='--model -m --kind --output -o --format --layers --channels --width --scale --terminal --input --seed --arch --set'
         ;;
       diff) options='--atol --rtol --equal-nan --strict --kernels --all -a --order --set --json' ;;
-      inspect) options='--tensor -t --values -n --input --json' ;;
+      inspect) options='--key --tensor -t --values -n --input --json' ;;
       bench) options='--model -m --input --batch -b --algo --repeat -r --seconds -s --json' ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$options $common" -- "$cur")

@@ -136,7 +136,12 @@ typedef struct dcls_tensors dcls_tensors;
  * .npy holds one tensor, named "array". A file of another kind is DCLS_ERR_FORMAT with a message that says
  * what it looks like. */
 DCLS_API dcls_status dcls_tensors_load_file(dcls_context *ctx, const char *path, dcls_tensors **out);
-/* The same from memory; data may be freed after the call. */
+/* One of several state dicts of a PyTorch checkpoint: the one under `key`, an entry of its outermost dict
+ * such as "model_ema". dcls_tensors_load_file takes "model" before "state_dict" and averaged weights last. A
+ * checkpoint without that key and a file of another kind are DCLS_ERR_ARGUMENT. */
+DCLS_API dcls_status dcls_tensors_load_key(dcls_context *ctx, const char *path, const char *key,
+                                           dcls_tensors **out);
+/* The same as load_file from memory; data may be freed after the call. */
 DCLS_API dcls_status dcls_tensors_load_memory(dcls_context *ctx, const void *data, size_t size,
                                               dcls_tensors **out);
 DCLS_API void dcls_tensors_destroy(dcls_tensors *tensors);

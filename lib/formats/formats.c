@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "formats/pytorch.h"
+
 #define READABLE "safetensors, JSON models, PyTorch checkpoints and .npy can be read"
 
 dcls_status dcls_tensors_read(dcls_context *ctx, dcls_bytes *bytes, dcls_tensors **out)
@@ -32,6 +34,19 @@ dcls_status dcls_tensors_load_file(dcls_context *ctx, const char *path, dcls_ten
     *out = NULL;
     DCLS_TRY(dcls_file_read(ctx, path, dcls_context_limit(ctx, DCLS_LIMIT_FILE_BYTES), &bytes));
     return dcls_tensors_read(ctx, &bytes, out);
+}
+
+dcls_status dcls_tensors_load_key(dcls_context *ctx, const char *path, const char *key, dcls_tensors **out)
+{
+    const char *looks_like;
+    dcls_bytes bytes;
+    *out = NULL;
+    DCLS_TRY(dcls_file_read(ctx, path, dcls_context_limit(ctx, DCLS_LIMIT_FILE_BYTES), &bytes));
+    dcls_format format = dcls_format_sniff(bytes.data, bytes.size, &looks_like);
+    if (format == DCLS_FORMAT_PYTORCH_ZIP || format == DCLS_FORMAT_PYTORCH_LEGACY)
+        return dcls_pytorch_read_key(ctx, &bytes, key, out);
+    free(bytes.data);
+    return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "only PyTorch checkpoints hold state dicts under keys");
 }
 
 dcls_status dcls_tensors_load_memory(dcls_context *ctx, const void *data, size_t size, dcls_tensors **out)

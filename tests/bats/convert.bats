@@ -287,3 +287,16 @@ one_row() {
   cmp out.bin expected.bin
   is files "$(ls -A | paste -sd' ')" "expected.bin m.json out.bin"
 }
+
+@test "--key: one of several state dicts of a checkpoint" {
+  cp "$root/tests/fixtures/pytorch/two_unknown_keys.pth" two.pth
+  try 3 convert two.pth out.safetensors
+  has "the keys" "$stderr" "'generator' (a dict of 8), 'critic' (a dict of 8)"
+  try 0 convert two.pth out.safetensors --key critic
+  try 0 inspect two.pth --key generator
+  has tensors "$output" "8 tensors"
+  try 2 convert two.pth other.safetensors --key absent
+  try 2 convert out.safetensors other.safetensors --key critic
+  is stderr "$stderr" "dcls: out.safetensors: only PyTorch checkpoints hold state dicts under keys"
+  [ ! -e other.safetensors ]
+}
