@@ -42,10 +42,17 @@ _dcls_value() {
     convert:--preprocess) mapfile -t COMPREPLY < <(compgen -W 'imagenet imagenet-bicubic cifar10 none' -- "$cur") ;;
     convert:--to) mapfile -t COMPREPLY < <(compgen -W 'dense sparse taps' -- "$cur") ;;
     plot:-m | plot:--model) _dcls_models ;;
+    explain:--dim) mapfile -t COMPREPLY < <(compgen -W '1 2 3' -- "$cur") ;;
+    explain:--set)
+      compopt -o nospace 2>/dev/null
+      mapfile -t COMPREPLY < <(compgen -W 'version= dilated_kernel_size= kernel_count= stride= padding= in_channels= out_channels= groups=' -- "$cur")
+      ;;
     diff:--order) mapfile -t COMPREPLY < <(compgen -W 'difference model' -- "$cur") ;;
     plot:--kind) mapfile -t COMPREPLY < <(compgen -W 'positions density kernels histogram field' -- "$cur") ;;
     plot:--format) mapfile -t COMPREPLY < <(compgen -W 'png svg pdf html' -- "$cur") ;;
-    *:--threads | diff:--atol | diff:--rtol | convert:--kernel-count | convert:--error | convert:--layers | convert:--seed | convert:--effort | \
+    *:--threads | diff:--atol | diff:--rtol | explain:-D | explain:--dilated-kernel-size | \
+      explain:-K | explain:--kernel-count | explain:-c | explain:--channels | explain:--in | explain:--out | explain:-g | \
+      explain:--groups | explain:--stride | explain:--padding | explain:--size | convert:--kernel-count | convert:--error | convert:--layers | convert:--seed | convert:--effort | \
       convert:--threshold | convert:--merge | convert:--prune | infer:-k | infer:--top | infer:--jobs | infer:--alpha | infer:--max-pixels | infer:--max-memory | \
       convert:--key | inspect:--key | inspect:-t | inspect:--tensor | inspect:-n | inspect:--values | inspect:--input | \
       bench:--input | bench:-b | bench:--batch | bench:-r | bench:--repeat | bench:-s | bench:--seconds | \
@@ -61,7 +68,7 @@ _dcls() {
   COMPREPLY=()
 
   if ((COMP_CWORD == 1)); then
-    mapfile -t COMPREPLY < <(compgen -W 'infer inspect convert plot diff bench help --version --help' -- "$cur")
+    mapfile -t COMPREPLY < <(compgen -W 'infer inspect convert plot diff explain bench help --version --help' -- "$cur")
     return
   fi
   # builtin:NAME arrives as three words.
@@ -86,13 +93,17 @@ _dcls() {
       plot)
         options='--model -m --kind --output -o --format --layers --channels --width --scale --terminal --input --seed --arch --set'
         ;;
+      explain)
+        options='--dilated-kernel-size -D --kernel-count -K --set --channels -c --in --out --groups -g --stride --padding
+          --size --dim --shared-positions --json'
+        ;;
       diff) options='--atol --rtol --equal-nan --strict --kernels --all -a --order --set --json' ;;
       inspect) options='--key --tensor -t --values -n --input --json' ;;
       bench) options='--model -m --input --batch -b --algo --repeat -r --seconds -s --json' ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$options $common" -- "$cur")
   elif [[ $command == help ]]; then
-    mapfile -t COMPREPLY < <(compgen -W 'infer inspect convert plot diff bench help' -- "$cur")
+    mapfile -t COMPREPLY < <(compgen -W 'infer inspect convert plot diff explain bench help' -- "$cur")
   else
     compopt -o filenames 2>/dev/null
     mapfile -t COMPREPLY < <(compgen -f -- "$cur")

@@ -4,7 +4,7 @@ function __dcls_builtins
     dcls --version 2>/dev/null | sed -n 's/^built-in models: //p' | tr -d ' ' | tr ',' '\n' | sed 's/^/builtin:/'
 end
 
-set -l commands infer inspect convert plot diff bench help
+set -l commands infer inspect convert plot diff explain bench help
 set -l none "not __fish_seen_subcommand_from $commands"
 
 complete -c dcls -f -n $none -l version -d 'Print the version'
@@ -14,6 +14,7 @@ complete -c dcls -f -n $none -a convert -d 'Convert weights and models'
 complete -c dcls -f -n $none -a bench -d 'Where the time goes; algorithms side by side'
 complete -c dcls -f -n $none -a plot -d 'Pictures of positions, densities, kernels and receptive fields'
 complete -c dcls -f -n $none -a diff -d 'Compare two models, weights files or arrays'
+complete -c dcls -f -n $none -a explain -d 'What a DCLS layer is and costs'
 complete -c dcls -f -n $none -a help -d 'Explain a command'
 
 complete -c dcls -l threads -x -d 'Threads to compute with'
@@ -99,4 +100,19 @@ complete -c dcls -n $diff -l order -x -a 'difference model' -d 'Order of the ten
 complete -c dcls -n $diff -l set -x -a 'version= dilated_kernel_size= layer= flat_dim=' -d 'What tensors do not tell'
 complete -c dcls -n $diff -l json -d 'Everything, as one JSON object'
 
-complete -c dcls -f -n '__fish_seen_subcommand_from help' -a 'infer inspect convert plot diff bench help'
+set -l explain '__fish_seen_subcommand_from explain'
+complete -c dcls -n $explain -s D -l dilated-kernel-size -x -d 'Side of the window'
+complete -c dcls -n $explain -s K -l kernel-count -x -d 'Elements in a kernel'
+complete -c dcls -n $explain -l set -x -a 'version= dilated_kernel_size= kernel_count= stride= padding= in_channels= out_channels= groups=' -d 'A setting by its name'
+complete -c dcls -n $explain -s c -l channels -x -d 'Channels of a depthwise layer'
+complete -c dcls -n $explain -l in -x -d 'Input channels'
+complete -c dcls -n $explain -l out -x -d 'Output channels'
+complete -c dcls -n $explain -s g -l groups -x -d 'Groups'
+complete -c dcls -n $explain -l stride -x -d 'Stride'
+complete -c dcls -n $explain -l padding -x -d 'Padding'
+complete -c dcls -n $explain -l size -x -d 'Size of the input, HxW'
+complete -c dcls -n $explain -l dim -x -a '1 2 3' -d 'Dimensions'
+complete -c dcls -n $explain -l shared-positions -d 'One P for all output channels'
+complete -c dcls -n $explain -l json -d 'Everything, as one JSON object'
+
+complete -c dcls -f -n '__fish_seen_subcommand_from help' -a 'infer inspect convert plot diff explain bench help'

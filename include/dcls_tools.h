@@ -212,6 +212,70 @@ DCLS_API dcls_status dcls_tensor_statistics(dcls_context *ctx, const dcls_tensor
 /* Element index < number of elements, as double (I64 beyond 2^53 rounds). */
 DCLS_API double dcls_tensor_value(const dcls_tensor *tensor, int64_t index);
 
+/* ---- what a layer costs before there is one
+ * ------------------------------------------------------------------------------ */
+
+/* A DCLS layer as its constructor is called. Arrays are per dimension, rows before columns. */
+typedef struct dcls_layer_spec {
+    const char *version; /* "v0", "v1", "max", "gauss" */
+    int ndim;            /* 1 to 3 */
+    int64_t dilated_kernel_size[3], kernel_count;
+    int64_t in_channels, out_channels, groups;
+    int64_t stride[3];
+    int64_t padding[3]; /* DCLS_ANY: floor(D / 2) */
+    int64_t input[3];   /* spatial size of the input */
+    bool bias;
+    bool shared_positions; /* one P for all output channels */
+    double spread;         /* mean |SIG| of max and gauss; negative: what the package starts with */
+    int64_t taps;          /* non-zero cells of all kernels where they are known; 0: estimated */
+} dcls_layer_spec;
+
+#define DCLS_MAX_REACHES 8
+
+/* A classic kernel with the reach of the window: side[d] cells, dilation[d] apart. */
+typedef struct dcls_reach {
+    int64_t side[3], dilation[3];
+} dcls_reach;
+
+/* Counts that do not fit are INT64_MAX. */
+typedef struct dcls_layer_facts {
+    int64_t padding[3];      /* used */
+    int64_t same_padding[3]; /* keeps the size at stride 1; DCLS_ANY: an even D, no padding does */
+    int64_t output[3];
+    int weight_ndim, position_ndim; /* weight [out, in/groups, K]; P and SIG [ndim, out, in/groups, K] */
+    int64_t weight_shape[3], position_shape[4];
+    bool has_spread;
+    int64_t weights, biases, positions, spreads; /* learned numbers */
+    int64_t dense_weights;                       /* of the dense kernel */
+    int reach_count;                             /* largest side first */
+    dcls_reach reach[DCLS_MAX_REACHES];
+    int classic; /* the one of them whose number of cells is nearest below K; -1: there is none */
+    int64_t classic_weights, classic_macs;
+    double support;                                     /* cells an element spreads over, about */
+    int64_t taps;                                       /* non-zero cells of all kernels, at most about */
+    int64_t macs_dense, macs_im2col, macs_sparse;       /* of one input; im2col -1: it cannot be run so */
+    int64_t dense_bytes, columns_bytes, taps_bytes;     /* kernels; all columns at once; cells and values */
+    int64_t learned_bytes, classic_bytes, output_bytes; /* as F32 */
+    const char *algorithm; /* what auto chooses: "construct", "im2col", "sparse" */
+} dcls_layer_facts;
+
+typedef struct dcls_explanation dcls_explanation;
+
+/* What such a layer is and costs, by the formulas of dcls_report_create. DCLS_ERR_ARGUMENT for a layer that
+ * cannot be. */
+DCLS_API dcls_status dcls_explain(dcls_context *ctx, const dcls_layer_spec *spec, dcls_explanation **out);
+DCLS_API void dcls_explanation_destroy(dcls_explanation *explanation);
+DCLS_API const dcls_layer_facts *dcls_explanation_facts(const dcls_explanation *explanation);
+/* Lines for a person about what surprises in such a layer. NULL past the end. */
+DCLS_API const char *dcls_explanation_note(const dcls_explanation *explanation, size_t index);
+
+/* The layer of that name in a model as a spec, for a model input of that shape; name NULL: the first DCLS
+ * layer. Strings are static. DCLS_ERR_ARGUMENT where there is no such layer, DCLS_ERR_UNSUPPORTED for layers
+ * whose positions have one dimension of several. *found (may be NULL) gets the layer's name, the model's. */
+DCLS_API dcls_status dcls_layer_spec_of(dcls_context *ctx, const dcls_model *model, const char *name,
+                                        int ndim, const int64_t *shape, dcls_layer_spec *out,
+                                        const char **found);
+
 /* ---- comparing
  * ------------------------------------------------------------------------------------------------ */
 
@@ -368,8 +432,8 @@ typedef enum dcls_plot_kind {
     DCLS_PLOT_FIELD      /* theoretical and effective receptive field */
 } dcls_plot_kind;
 
-/* HTML is not a picture but a report on all layers and costs for a browser, in one file: kind, width and scale do
- * not matter to it. */
+/* HTML is not a picture but a report on all layers and costs for a browser, in one file: kind, width and
+ * scale do not matter to it. */
 typedef enum dcls_plot_format {
     DCLS_PLOT_PNG,
     DCLS_PLOT_SVG,

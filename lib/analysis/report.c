@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analysis/costs.h"
 #include "plan/plan_internal.h"
 
 #include "dcls_tools.h"
@@ -209,25 +210,10 @@ static dcls_status warn_about_layer(const reporter *r, const dcls_node *node, co
 /* ---- costs and receptive fields
  * --------------------------------------------------------------------------------- */
 
-static int64_t output_pixels(const dcls_shape *shape)
-{
-    int64_t n = shape->size[0];
-    for (int d = 2; d < shape->ndim; d++)
-        n *= shape->size[d];
-    return n;
-}
-
 static void count_macs(const dcls_node *node, const dcls_shape *shape, dcls_node_report *out)
 {
-    if (node->op == DCLS_OP_LINEAR) {
-        out->macs_dense = shape->size[0] * node->in_channels * node->out_channels;
-    } else if (node->op == DCLS_OP_CONV || node->op == DCLS_OP_DCLS) {
-        int64_t window = node->in_channels / node->groups;
-        for (int d = 0; d < node->window.ndim; d++)
-            window *= node->window.kernel[d];
-        out->macs_dense = output_pixels(shape) * node->out_channels * window;
-    }
-    out->macs_sparse = out->has_layer ? output_pixels(shape) * out->layer.taps : out->macs_dense;
+    out->macs_dense = dcls_cost_dense(node, shape);
+    out->macs_sparse = out->has_layer ? dcls_cost_taps(shape, out->layer.taps) : out->macs_dense;
 }
 
 static void fields_join(const dcls_node *node, const field *fields, field *out)

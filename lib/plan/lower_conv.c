@@ -1,6 +1,5 @@
 /* Convolutions: what follows is folded into weights and epilogue, DCLS layers get their algorithm, and
  * padding modes other than zeros become a padded copy ahead of the convolution. */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -70,48 +69,8 @@ static dcls_status make_epilogue(dcls_context *ctx, dcls_plan *plan, const dcls_
     return DCLS_OK;
 }
 
-/* ---- the algorithm of a DCLS layer
- * --------------------------------------------------------------------------- */
-
-/* Cells one element spreads over, roughly: 2 per dimension for v0 and v1; max reaches S to both sides, and
- * gauss about 5.5 S before the cut-off. */
-static double element_support(const dcls_kernel *k)
-{
-    double spread = 0, cells = 1;
-    int64_t count = k->position_rows * k->count * k->ndim;
-    for (int64_t i = 0; k->SIG && i < count; i++)
-        spread += fabs((double)k->SIG[i]) / (double)count;
-    spread += (double)k->spread_offset;
-    double width = k->version == DCLS_MAX ? 2 * spread : k->version == DCLS_GAUSS ? 11 * spread + 1 : 2;
-    for (int d = 0; d < k->ndim; d++)
-        cells *= fmin(width, (double)k->size[d]);
-    return cells;
-}
-
-/* Interpolated columns serve every output of a group only if all its kernels have the same positions. */
-static bool can_interpolate(const dcls_node *node)
-{
-    bool one_row_per_window = node->layer == DCLS_LAYER_FULL || node->layer == DCLS_LAYER_2DK1D;
-    return one_row_per_window && (node->shared_positions || node->groups == node->out_channels);
-}
-
-/* Cost per output pixel in multiply-adds at full speed; the divisors are the share of it each kind of work
- * reaches. */
-static dcls_algo choose_algorithm(const dcls_node *node, const dcls_kernel *k)
-{
-    double windows = (double)(node->out_channels * (node->in_channels / node->groups));
-    double cells = (double)(k->rows * dcls_kernel_cells(k)) / windows;
-    double elements = (double)(k->rows * k->count) / windows;
-    double taps = fmin(cells, elements * element_support(k));
-    bool depthwise = node->in_channels == node->groups;
-    double sparse = windows * taps / 0.4;
-    double dense = windows * cells / (depthwise ? 0.4 : 0.8);
-    dcls_algo best = sparse < dense || depthwise ? DCLS_ALGO_SPARSE : DCLS_ALGO_CONSTRUCT;
-    if (!can_interpolate(node) || depthwise) return best;
-    double columns = (double)node->in_channels * elements;
-    double interpolated = columns * element_support(k) / 0.2 + windows * elements / 0.8;
-    return interpolated < fmin(sparse, dense) ? DCLS_ALGO_IM2COL : best;
-}
+/* ---- the algorithms of a DCLS layer
+ * -------------------------------------------------------------------------- */
 
 static dcls_status create_constructed(dcls_context *ctx, const dcls_plan *plan, const dcls_kernel *k,
                                       const dcls_geometry *g, const dcls_epilogue *e, dcls_conv **out)
@@ -189,8 +148,9 @@ static dcls_status create_dcls(dcls_context *ctx, dcls_plan *plan, const dcls_no
     if (node->version != DCLS_GAUSS) cutoff = 0;
 
     dcls_algo algo = plan->options.algo;
-    if (algo == DCLS_ALGO_AUTO) algo = choose_algorithm(node, &k);
-    if (algo == DCLS_ALGO_IM2COL && can_interpolate(node))
+    if (algo == DCLS_ALGO_AUTO)
+        algo = dcls_choose_algorithm(node, &k, dcls_element_support(&k, dcls_mean_spread(&k)));
+    if (algo == DCLS_ALGO_IM2COL && dcls_can_interpolate(node))
         return create_interpolated(ctx, plan, &k, g, cutoff, e, out);
     if (algo == DCLS_ALGO_SPARSE) return create_sparse(ctx, plan, &k, g, cutoff, e, out);
     return create_constructed(ctx, plan, &k, g, e, out);

@@ -2,7 +2,7 @@
  * Inside a plan. Making one goes through four stages, each in a file of its own:
  *
  *   fuse.c    which nodes are computed together (a convolution with what follows it)
- *   lower*.c  every group becomes a step: algorithm chosen, weights packed
+ *   lower*.c  every group becomes a step: algorithm chosen (choose.c), weights packed
  *   memory.c  which bytes of one arena each value occupies, from when it lives
  *   plan.c    the public functions; run walks the steps
  *   timing.c  the same with a clock
@@ -106,6 +106,14 @@ dcls_status dcls_plan_fuse(dcls_context *ctx, dcls_plan *plan);
 dcls_status dcls_plan_lower(dcls_context *ctx, dcls_plan *plan);
 /* lower_conv.c: convolutions, DCLS or not. */
 dcls_status dcls_lower_conv(dcls_context *ctx, dcls_plan *plan, const dcls_group *group, dcls_step *step);
+/* choose.c: mean of |SIG|, 0 without. */
+double dcls_mean_spread(const dcls_kernel *k);
+/* choose.c: cells one element spreads over, roughly: 2 per dimension for v0 and v1; max reaches S to both
+ * sides, and gauss about 5.5 S before the cut-off. */
+double dcls_element_support(const dcls_kernel *k, double mean_spread);
+bool dcls_can_interpolate(const dcls_node *node);
+/* choose.c: what DCLS_ALGO_AUTO stands for. Of k only sizes count. */
+dcls_algo dcls_choose_algorithm(const dcls_node *node, const dcls_kernel *k, double support);
 /* memory.c: fills slots and sizes. */
 dcls_status dcls_plan_place(dcls_context *ctx, dcls_plan *plan);
 

@@ -6,10 +6,10 @@ load helper
 commands() { dcls help | awk '/^Commands:/ { on = 1; next } /^$/ { on = 0 } on { print $1 }'; }
 
 # Options of a command as --help prints them: "-m --model" a line.
-options() { dcls help "$1" | sed -nE 's/^  (-[a-z]), (--[a-z0-9-]+).*/\1 \2/p; s/^      (--[a-z0-9-]+).*/\1/p'; }
+options() { dcls help "$1" | sed -nE 's/^  (-[a-zA-Z]), (--[a-z0-9-]+).*/\1 \2/p; s/^      (--[a-z0-9-]+).*/\1/p'; }
 
 # Words an option chooses among: "text json csv".
-choices() { dcls help "$1" | sed -nE 's/^  (-[a-z], |    )--[a-z0-9-]+ ([a-z0-9]+(\|[a-z0-9]+)*)( .*)?$/\2/p' | tr '|' ' '; }
+choices() { dcls help "$1" | sed -nE 's/^  (-[a-zA-Z], |    )--[a-z0-9-]+ ([a-z0-9]+(\|[a-z0-9]+)*)( .*)?$/\2/p' | tr '|' ' '; }
 
 @test "help shows options in the form this test reads" {
   is "options of inspect" "$(options inspect | tr '\n' ' ')" \

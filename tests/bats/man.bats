@@ -40,6 +40,7 @@ run_examples() { # PAGE
 @test "examples of dcls-bench(1)" { run_examples dcls-bench.1; }
 @test "examples of dcls-plot(1)" { run_examples dcls-plot.1; }
 @test "examples of dcls-diff(1)" { run_examples dcls-diff.1; }
+@test "examples of dcls-explain(1)" { run_examples dcls-explain.1; }
 @test "examples of dcls-help(1)" { run_examples dcls-help.1; }
 
 @test "the example of libdcls(3) compiles" {

@@ -1,0 +1,24 @@
+/*
+ * dcls explain, in parts:
+ *
+ *   cmd_explain.c    options; the layer they describe
+ *   explain_text.c   what it is and costs, on one screen
+ *   explain_json.c   the same for programs
+ */
+#ifndef DCLS_CLI_EXPLAIN_H
+#define DCLS_CLI_EXPLAIN_H
+
+#include "cli.h"
+
+typedef struct explained {
+    const cli *run;
+    const char *model, *layer; /* NULL: made of options */
+    dcls_layer_spec spec;
+    const dcls_explanation *result;
+} explained;
+
+void explain_print_text(const explained *it);
+/* Returns an exit status; a failure is reported. */
+int explain_print_json(const explained *it);
+
+#endif

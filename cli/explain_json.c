@@ -1,0 +1,129 @@
+/* All that explain knows, as JSON. */
+#include <string.h>
+
+#include "explain.h"
+#include "output.h"
+
+typedef dcls_json_writer writer;
+
+static void write_sizes(writer *json, const char *key, int ndim, const int64_t *sizes)
+{
+    dcls_json_write_open(json, key, '[');
+    for (int i = 0; i < ndim; i++)
+        dcls_json_write_int(json, NULL, sizes[i]);
+    dcls_json_write_close(json, ']');
+}
+
+static void write_spec(writer *json, const explained *it)
+{
+    const dcls_layer_spec *s = &it->spec;
+    const dcls_layer_facts *f = dcls_explanation_facts(it->result);
+    if (it->model != NULL) {
+        dcls_json_write_string(json, "file", it->model);
+        dcls_json_write_string(json, "layer", it->layer);
+    }
+    dcls_json_write_int(json, "dim", s->ndim);
+    dcls_json_write_string(json, "version", s->version);
+    write_sizes(json, "dilated_kernel_size", s->ndim, s->dilated_kernel_size);
+    dcls_json_write_int(json, "kernel_count", s->kernel_count);
+    dcls_json_write_int(json, "in_channels", s->in_channels);
+    dcls_json_write_int(json, "out_channels", s->out_channels);
+    dcls_json_write_int(json, "groups", s->groups);
+    write_sizes(json, "stride", s->ndim, s->stride);
+    write_sizes(json, "padding", s->ndim, f->padding);
+    dcls_json_write_bool(json, "bias", s->bias);
+    dcls_json_write_bool(json, "shared_positions", s->shared_positions);
+    write_sizes(json, "input", s->ndim, s->input);
+    write_sizes(json, "output", s->ndim, f->output);
+    dcls_json_write_open(json, "same_padding", '[');
+    for (int d = 0; d < s->ndim; d++) {
+        if (f->same_padding[d] == DCLS_ANY)
+            dcls_json_write_string(json, NULL, NULL);
+        else
+            dcls_json_write_int(json, NULL, f->same_padding[d]);
+    }
+    dcls_json_write_close(json, ']');
+}
+
+static void write_learned(writer *json, const dcls_layer_facts *f)
+{
+    write_sizes(json, "weight_shape", f->weight_ndim, f->weight_shape);
+    write_sizes(json, "position_shape", f->position_ndim, f->position_shape);
+    dcls_json_write_int(json, "weights", f->weights);
+    dcls_json_write_int(json, "biases", f->biases);
+    dcls_json_write_int(json, "positions", f->positions);
+    dcls_json_write_int(json, "spreads", f->spreads);
+    dcls_json_write_int(json, "bytes", f->learned_bytes);
+    dcls_json_write_int(json, "output_bytes", f->output_bytes);
+}
+
+static void write_cost(writer *json, const char *key, int64_t macs, int64_t bytes)
+{
+    dcls_json_write_open(json, key, '{');
+    if (macs < 0) {
+        dcls_json_write_string(json, "macs", NULL);
+        dcls_json_write_string(json, "bytes", NULL);
+    } else {
+        dcls_json_write_int(json, "macs", macs);
+        dcls_json_write_int(json, "bytes", bytes);
+    }
+    dcls_json_write_close(json, '}');
+}
+
+static void write_reach(writer *json, const char *key, int ndim, const dcls_reach *reach)
+{
+    dcls_json_write_open(json, key, '{');
+    write_sizes(json, "kernel_size", ndim, reach->side);
+    write_sizes(json, "dilation", ndim, reach->dilation);
+    dcls_json_write_close(json, '}');
+}
+
+static void write_others(writer *json, int ndim, const dcls_layer_facts *f)
+{
+    dcls_json_write_open(json, "dense", '{');
+    dcls_json_write_int(json, "weights", f->dense_weights);
+    dcls_json_write_int(json, "macs", f->macs_dense);
+    dcls_json_write_int(json, "bytes", f->dense_bytes);
+    dcls_json_write_close(json, '}');
+    if (f->classic >= 0) {
+        dcls_json_write_open(json, "dilated", '{');
+        write_sizes(json, "kernel_size", ndim, f->reach[f->classic].side);
+        write_sizes(json, "dilation", ndim, f->reach[f->classic].dilation);
+        dcls_json_write_int(json, "weights", f->classic_weights);
+        dcls_json_write_int(json, "macs", f->classic_macs);
+        dcls_json_write_int(json, "bytes", f->classic_bytes);
+        dcls_json_write_close(json, '}');
+    }
+    dcls_json_write_open(json, "same_reach", '[');
+    for (int i = 0; i < f->reach_count; i++)
+        write_reach(json, NULL, ndim, &f->reach[i]);
+    dcls_json_write_close(json, ']');
+}
+
+int explain_print_json(const explained *it)
+{
+    const dcls_layer_facts *f = dcls_explanation_facts(it->result);
+    writer *json;
+    dcls_status status = dcls_json_writer_create(it->run->ctx, 2, &json);
+    if (status != DCLS_OK) return cli_fail("explain", status, it->run->ctx);
+    dcls_json_write_open(json, NULL, '{');
+    write_spec(json, it);
+    write_learned(json, f);
+    dcls_json_write_open(json, "algorithms", '{');
+    write_cost(json, "construct", f->macs_dense, f->dense_bytes);
+    write_cost(json, "im2col", f->macs_im2col, f->columns_bytes);
+    write_cost(json, "sparse", f->macs_sparse, f->taps_bytes);
+    dcls_json_write_close(json, '}');
+    dcls_json_write_string(json, "auto", f->algorithm);
+    dcls_json_write_double(json, "cells_per_element", f->support);
+    dcls_json_write_int(json, "taps", f->taps);
+    write_others(json, it->spec.ndim, f);
+    dcls_json_write_open(json, "notes", '[');
+    for (size_t i = 0; dcls_explanation_note(it->result, i) != NULL; i++)
+        dcls_json_write_string(json, NULL, dcls_explanation_note(it->result, i));
+    dcls_json_write_close(json, ']');
+    dcls_json_write_close(json, '}');
+    const int exit_status = cli_print_json(json);
+    dcls_json_writer_destroy(json);
+    return exit_status;
+}

@@ -1,0 +1,445 @@
+/* What a DCLS layer is and costs, from the arguments of its constructor. */
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "analysis/costs.h"
+#include "plan/plan_internal.h"
+
+#include "dcls_tools.h"
+
+#define LARGEST_SIDE  1048576 /* of a window, as model files have it */
+#define MOST_CHANNELS INT32_MAX
+#define MAX_NOTES     8
+#define NOTE_TEXT     256
+#define TAP_BYTES     8 /* a cell's offset and its value */
+
+struct dcls_explanation {
+    dcls_layer_facts facts;
+    char notes[MAX_NOTES][NOTE_TEXT];
+    size_t note_count;
+};
+
+typedef struct explainer {
+    dcls_context *ctx;
+    const dcls_layer_spec *spec;
+    dcls_version_kind version;
+    dcls_node node; /* the layer, without tensors */
+    int input;      /* the value it takes: the network's input, 0 */
+    dcls_shape output;
+    dcls_kernel kernel; /* its sizes */
+    dcls_explanation *out;
+} explainer;
+
+/* What the published package starts spreads with. */
+static double first_spread(dcls_version_kind version)
+{
+    return version == DCLS_GAUSS ? 0.23 : 0;
+}
+
+/* ---- the layer
+ * --------------------------------------------------------------------------------------------------- */
+
+static dcls_status check_range(dcls_context *ctx, const char *what, int64_t value, int64_t least,
+                               int64_t most)
+{
+    if (value >= least && value <= most) return DCLS_OK;
+    return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "%s must be from %lld to %lld, not %lld", what, (long long)least,
+                     (long long)most, (long long)value);
+}
+
+static dcls_status check_sides(explainer *e)
+{
+    const dcls_layer_spec *s = e->spec;
+    for (int d = 0; d < s->ndim; d++) {
+        DCLS_TRY(check_range(e->ctx, "dilated_kernel_size", s->dilated_kernel_size[d], 1, LARGEST_SIDE));
+        DCLS_TRY(check_range(e->ctx, "stride", s->stride[d], 1, LARGEST_SIDE));
+        DCLS_TRY(check_range(e->ctx, "the input's size", s->input[d], 1, MOST_CHANNELS));
+        if (s->padding[d] != DCLS_ANY)
+            DCLS_TRY(check_range(e->ctx, "padding", s->padding[d], 0, LARGEST_SIDE));
+    }
+    return DCLS_OK;
+}
+
+static dcls_status check_spec(explainer *e)
+{
+    const dcls_layer_spec *s = e->spec;
+    const int version = s->version != NULL ? dcls_version_from_name(s->version) : -1;
+    if (version < 0)
+        return dcls_fail(e->ctx, DCLS_ERR_ARGUMENT, "version '%s' is not one of v0, v1, max, gauss",
+                         s->version != NULL ? s->version : "");
+    e->version = (dcls_version_kind)version;
+    DCLS_TRY(check_range(e->ctx, "the number of dimensions", s->ndim, 1, DCLS_MAX_SPATIAL));
+    DCLS_TRY(check_range(e->ctx, "kernel_count", s->kernel_count, 1, MOST_CHANNELS));
+    DCLS_TRY(check_range(e->ctx, "in_channels", s->in_channels, 1, MOST_CHANNELS));
+    DCLS_TRY(check_range(e->ctx, "out_channels", s->out_channels, 1, MOST_CHANNELS));
+    DCLS_TRY(check_range(e->ctx, "groups", s->groups, 1, MOST_CHANNELS));
+    DCLS_TRY(check_sides(e));
+    if (s->in_channels % s->groups == 0 && s->out_channels % s->groups == 0) return DCLS_OK;
+    return dcls_fail(e->ctx, DCLS_ERR_ARGUMENT,
+                     "groups %lld must divide in_channels %lld and out_channels %lld", (long long)s->groups,
+                     (long long)s->in_channels, (long long)s->out_channels);
+}
+
+/* A network of this layer alone tells its output's shape as any network does. */
+static dcls_status infer_output(explainer *e)
+{
+    const dcls_layer_spec *s = e->spec;
+    dcls_node *node = &e->node;
+    int64_t shape[DCLS_MAX_DIMS] = {1, s->in_channels};
+    dcls_shape shapes[2];
+    *node = (dcls_node){.op = DCLS_OP_DCLS, .name = "layer", .input_count = 1, .inputs = &e->input};
+    node->in_channels = s->in_channels;
+    node->out_channels = s->out_channels;
+    node->groups = s->groups;
+    node->version = e->version;
+    node->kernel_count = s->kernel_count;
+    node->shared_positions = s->shared_positions;
+    node->window.ndim = s->ndim;
+    for (int d = 0; d < s->ndim; d++) {
+        const int64_t D = s->dilated_kernel_size[d],
+                      padding = s->padding[d] == DCLS_ANY ? D / 2 : s->padding[d];
+        node->window.kernel[d] = D;
+        node->window.stride[d] = s->stride[d];
+        node->window.dilation[d] = 1;
+        node->window.pad_before[d] = node->window.pad_after[d] = padding;
+        e->out->facts.padding[d] = padding;
+        shape[2 + d] = s->input[d];
+    }
+    dcls_model model = {.input_ndim = s->ndim + 2, .nodes = node, .node_count = 1, .output = 1};
+    memcpy(model.input_shape, shape, sizeof shape);
+    DCLS_TRY(dcls_model_infer(e->ctx, &model, s->ndim + 2, shape, shapes));
+    e->output = shapes[1];
+    memcpy(e->out->facts.output, shapes[1].size + 2, (size_t)s->ndim * sizeof *shape);
+    return DCLS_OK;
+}
+
+/* ---- numbers
+ * ----------------------------------------------------------------------------------------------------- */
+
+static int64_t times(int64_t a, int64_t b)
+{
+    return dcls_cost_times(a, b);
+}
+
+static int64_t plus(int64_t a, int64_t b)
+{
+    int64_t sum;
+    return dcls_add_i64(a, b, &sum) ? sum : INT64_MAX;
+}
+
+static int64_t rounded(double value)
+{
+    return value < 9e18 ? (int64_t)ceil(value) : INT64_MAX;
+}
+
+static void count_learned(explainer *e)
+{
+    const dcls_layer_spec *s = e->spec;
+    dcls_layer_facts *f = &e->out->facts;
+    const int64_t per_group = s->in_channels / s->groups, windows = s->out_channels * per_group;
+    const int64_t position_rows = s->shared_positions ? per_group : windows;
+    int n = 0;
+    f->weight_ndim = 3;
+    f->weight_shape[0] = s->out_channels;
+    f->weight_shape[1] = per_group;
+    f->weight_shape[2] = s->kernel_count;
+    f->position_shape[n++] = s->ndim;
+    if (!s->shared_positions) f->position_shape[n++] = s->out_channels;
+    f->position_shape[n++] = per_group;
+    f->position_shape[n++] = s->kernel_count;
+    f->position_ndim = n;
+    f->has_spread = dcls_version_has_spread(e->version);
+    f->weights = times(windows, s->kernel_count);
+    f->biases = s->bias ? s->out_channels : 0;
+    f->positions = times(times(position_rows, s->kernel_count), s->ndim);
+    f->spreads = f->has_spread ? f->positions : 0;
+    f->dense_weights = windows;
+    for (int d = 0; d < s->ndim; d++)
+        f->dense_weights = times(f->dense_weights, s->dilated_kernel_size[d]);
+    e->kernel = (dcls_kernel){.version = e->version,
+                              .ndim = s->ndim,
+                              .rows = windows,
+                              .count = s->kernel_count,
+                              .position_rows = position_rows,
+                              .spread_offset = dcls_spread_offset(e->version, false)};
+    for (int d = 0; d < 3; d++)
+        e->kernel.size[d] = d < s->ndim ? s->dilated_kernel_size[d] : 1;
+}
+
+static const char *algorithm_name(dcls_algo algo)
+{
+    return algo == DCLS_ALGO_SPARSE ? "sparse" : algo == DCLS_ALGO_IM2COL ? "im2col" : "construct";
+}
+
+static void count_costs(explainer *e)
+{
+    const dcls_layer_spec *s = e->spec;
+    dcls_layer_facts *f = &e->out->facts;
+    const double spread = s->spread >= 0 ? s->spread : first_spread(e->version);
+    f->support = dcls_element_support(&e->kernel, spread);
+    const double cells = (double)dcls_kernel_cells(&e->kernel);
+    f->taps = rounded((double)e->kernel.rows * fmin(cells, (double)s->kernel_count * f->support));
+    if (s->taps > 0) f->taps = s->taps;
+    f->macs_dense = dcls_cost_dense(&e->node, &e->output);
+    f->macs_sparse = dcls_cost_taps(&e->output, f->taps);
+    /* One interpolated column per (input channel, element), then the product with the weights. */
+    const int64_t columns = times(s->in_channels, s->kernel_count);
+    f->macs_im2col = -1;
+    if (dcls_can_interpolate(&e->node))
+        f->macs_im2col = dcls_cost_taps(&e->output, plus(rounded((double)columns * f->support), f->weights));
+    f->algorithm = algorithm_name(dcls_choose_algorithm(&e->node, &e->kernel, f->support));
+    f->dense_bytes = times(f->dense_weights, 4);
+    f->columns_bytes = times(dcls_cost_taps(&e->output, columns), 4);
+    f->taps_bytes = times(f->taps, TAP_BYTES);
+    f->learned_bytes = times(plus(plus(f->weights, f->biases), plus(f->positions, f->spreads)), 4);
+    f->output_bytes = times(dcls_cost_taps(&e->output, s->out_channels), 4);
+}
+
+/* ---- classic kernels of the same reach
+ * ---------------------------------------------------------------------------- */
+
+/* dilation (side - 1) + 1 = D in every dimension; a dimension of one cell stays one. */
+static bool reach_of(const dcls_layer_spec *s, int64_t side, dcls_reach *out)
+{
+    for (int d = 0; d < s->ndim; d++) {
+        const int64_t way = s->dilated_kernel_size[d] - 1;
+        if (way % (side - 1) != 0) return false;
+        out->side[d] = way == 0 ? 1 : side;
+        out->dilation[d] = way == 0 ? 1 : way / (side - 1);
+    }
+    return true;
+}
+
+static double cells_of(const dcls_layer_spec *s, const dcls_reach *reach)
+{
+    double cells = 1;
+    for (int d = 0; d < s->ndim; d++)
+        cells *= (double)reach->side[d];
+    return cells;
+}
+
+/* The smallest kernels, the dense one apart. */
+static void find_reaches(explainer *e)
+{
+    const dcls_layer_spec *s = e->spec;
+    dcls_layer_facts *f = &e->out->facts;
+    int64_t longest = 1;
+    for (int d = 0; d < s->ndim; d++)
+        if (s->dilated_kernel_size[d] > longest) longest = s->dilated_kernel_size[d];
+    f->classic = -1;
+    for (int64_t side = 2; side < longest && f->reach_count < DCLS_MAX_REACHES; side++) {
+        dcls_reach *reach = &f->reach[f->reach_count];
+        *reach = (dcls_reach){{1, 1, 1}, {1, 1, 1}};
+        if (!reach_of(s, side, reach)) continue;
+        if (f->classic < 0 || cells_of(s, reach) <= (double)s->kernel_count) f->classic = f->reach_count;
+        f->reach_count++;
+    }
+}
+
+static void count_classic(explainer *e)
+{
+    const dcls_layer_spec *s = e->spec;
+    dcls_layer_facts *f = &e->out->facts;
+    if (f->classic < 0) return;
+    dcls_node node = e->node;
+    node.op = DCLS_OP_CONV;
+    f->classic_weights = e->kernel.rows;
+    for (int d = 0; d < s->ndim; d++) {
+        node.window.kernel[d] = f->reach[f->classic].side[d];
+        f->classic_weights = times(f->classic_weights, node.window.kernel[d]);
+    }
+    f->classic_macs = dcls_cost_dense(&node, &e->output);
+    f->classic_bytes = times(f->classic_weights, 4);
+}
+
+/* ---- notes
+ * ------------------------------------------------------------------------------------------------------- */
+
+static void note(explainer *e, const char *fmt, ...) DCLS_PRINTF(2, 3);
+
+static void note(explainer *e, const char *fmt, ...)
+{
+    va_list args;
+    if (e->out->note_count == MAX_NOTES) return;
+    va_start(args, fmt);
+    vsnprintf(e->out->notes[e->out->note_count++], NOTE_TEXT, fmt, args);
+    va_end(args);
+}
+
+static void note_even_sides(explainer *e)
+{
+    const dcls_layer_spec *s = e->spec;
+    dcls_layer_facts *f = &e->out->facts;
+    bool even = false;
+    for (int d = 0; d < s->ndim; d++) {
+        const int64_t D = s->dilated_kernel_size[d];
+        f->same_padding[d] = D % 2 == 1 ? D / 2 : DCLS_ANY;
+        if (D % 2 == 1 || even) continue;
+        note(e,
+             "D = %lld is even: no padding keeps the size (%lld makes one more), and an element at the limit "
+             "%lld leaves the window. Take an odd D.",
+             (long long)D, (long long)D / 2, (long long)D / 2);
+        even = true;
+    }
+}
+
+static void note_window(explainer *e)
+{
+    const dcls_layer_spec *s = e->spec;
+    const double cells = (double)dcls_kernel_cells(&e->kernel);
+    if (cells == 1)
+        note(e,
+             "The window has one cell, on which all elements lie: D is the window's side, not a dilation.");
+    else if ((double)s->kernel_count >= cells)
+        note(e, "%lld elements in %.0f cells: a plain convolution of that size learns more with less.",
+             (long long)s->kernel_count, cells);
+}
+
+static void note_axes(explainer *e)
+{
+    const dcls_layer_spec *s = e->spec;
+    static const char *const orders[4][2] = {
+        {"", ""},
+        {"", ""},
+        {"P[0] is the row and P[1] the column", "P[0] is the column and P[1] the row"},
+        {"P[0], P[1], P[2] are depth, column, row", "P[0], P[1], P[2] are column, row, depth"}};
+    bool unequal = false;
+    for (int d = 1; d < s->ndim; d++)
+        unequal |= s->dilated_kernel_size[d] != s->dilated_kernel_size[0];
+    if (s->ndim > 1)
+        note(e, "%s in %s, counted in cells from the centre.", orders[s->ndim][e->version != DCLS_V0],
+             s->version);
+    if (unequal && e->version != DCLS_V0)
+        note(e,
+             "Sides differ: %s takes the centre and the limit of P[j] from side j but moves along another "
+             "axis, so that P = 0 is off-centre or outside; not so v0.",
+             s->version);
+}
+
+static void add_notes(explainer *e)
+{
+    note_even_sides(e);
+    note_window(e);
+    note_axes(e);
+    note(e, "kernel_count is one number: the elements of a kernel, wherever they lie.");
+    note(e, "A checkpoint stores neither version nor D: keep them with it.");
+}
+
+/* ---- the explanation
+ * ---------------------------------------------------------------------------------------------- */
+
+static dcls_status explain(explainer *e)
+{
+    DCLS_TRY(check_spec(e));
+    DCLS_TRY(infer_output(e));
+    count_learned(e);
+    count_costs(e);
+    find_reaches(e);
+    count_classic(e);
+    add_notes(e);
+    return DCLS_OK;
+}
+
+dcls_status dcls_explain(dcls_context *ctx, const dcls_layer_spec *spec, dcls_explanation **out)
+{
+    explainer e = {.ctx = ctx, .spec = spec};
+    *out = NULL;
+    e.out = dcls_alloc_zero(ctx, 1, sizeof *e.out);
+    if (e.out == NULL) return DCLS_ERR_MEMORY;
+    const dcls_status status = explain(&e);
+    if (status == DCLS_OK)
+        *out = e.out;
+    else
+        free(e.out);
+    return status;
+}
+
+void dcls_explanation_destroy(dcls_explanation *explanation)
+{
+    free(explanation);
+}
+
+const dcls_layer_facts *dcls_explanation_facts(const dcls_explanation *explanation)
+{
+    return &explanation->facts;
+}
+
+const char *dcls_explanation_note(const dcls_explanation *explanation, size_t index)
+{
+    return index < explanation->note_count ? explanation->notes[index] : NULL;
+}
+
+/* ---- layers of models
+ * --------------------------------------------------------------------------------------------- */
+
+static dcls_status find_layer(dcls_context *ctx, const dcls_model *model, const char *name, size_t *out)
+{
+    const char *first = NULL;
+    for (size_t i = 0; i < model->node_count; i++) {
+        if (model->nodes[i].op != DCLS_OP_DCLS) continue;
+        if (first == NULL) first = model->nodes[i].name;
+        if (name != NULL && strcmp(model->nodes[i].name, name) != 0) continue;
+        *out = i;
+        return DCLS_OK;
+    }
+    if (first == NULL) return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "there is no DCLS layer");
+    return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "there is no DCLS layer '%s'; the first one is '%s'", name,
+                     first);
+}
+
+static dcls_status measure_spread(dcls_context *ctx, const dcls_node *node, double *out)
+{
+    *out = -1;
+    if (node->SIG == NULL) return DCLS_OK;
+    dcls_tensor_stats stats;
+    double sum = 0;
+    DCLS_TRY(dcls_tensor_statistics(ctx, node->SIG, &stats));
+    const int64_t finite = stats.count - stats.nan - stats.inf;
+    for (int64_t i = 0; i < stats.count; i++) {
+        const double s = dcls_tensor_value(node->SIG, i);
+        if (isfinite(s)) sum += fabs(s);
+    }
+    if (finite > 0) *out = sum / (double)finite;
+    return DCLS_OK;
+}
+
+dcls_status dcls_layer_spec_of(dcls_context *ctx, const dcls_model *model, const char *name, int ndim,
+                               const int64_t *shape, dcls_layer_spec *out, const char **found)
+{
+    size_t index = 0;
+    DCLS_TRY(find_layer(ctx, model, name, &index));
+    const dcls_node *node = &model->nodes[index];
+    if (found != NULL) *found = node->name;
+    if (node->layer != DCLS_LAYER_FULL)
+        return dcls_fail(ctx, DCLS_ERR_UNSUPPORTED, "layer '%s' has positions along one dimension alone",
+                         node->name);
+    dcls_report *report;
+    dcls_shape *shapes = dcls_alloc(ctx, model->node_count + 1, sizeof *shapes);
+    if (shapes == NULL) return DCLS_ERR_MEMORY;
+    dcls_status status = dcls_model_infer(ctx, model, ndim, shape, shapes);
+    if (status == DCLS_OK) status = dcls_report_create(ctx, model, ndim, shape, &report);
+    *out = (dcls_layer_spec){.version = dcls_version_name(node->version),
+                             .ndim = node->window.ndim,
+                             .kernel_count = node->kernel_count,
+                             .in_channels = node->in_channels,
+                             .out_channels = node->out_channels,
+                             .groups = node->groups,
+                             .bias = node->bias != NULL,
+                             .shared_positions = node->shared_positions};
+    for (int d = 0; status == DCLS_OK && d < node->window.ndim; d++) {
+        out->dilated_kernel_size[d] = node->window.kernel[d];
+        out->stride[d] = node->window.stride[d];
+        out->padding[d] = node->window.pad_before[d];
+        out->input[d] = shapes[node->inputs[0]].size[2 + d];
+    }
+    if (status == DCLS_OK) {
+        out->taps = dcls_report_node(report, index)->layer.taps;
+        dcls_report_destroy(report);
+        status = measure_spread(ctx, node, &out->spread);
+    }
+    free(shapes);
+    return status;
+}
