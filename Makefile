@@ -174,7 +174,15 @@ $(LIB_A) $(TOOLS_A):
 $(B)/libdcls.so.$(SOVERSION): $(LIB_OBJ) $(B)/sources $(B)/link-flags
 	$(call say,LD,$@)$(CC) -shared -Wl,-soname,$(@F) -Wl,-z,defs -Wl,-z,nodelete $(ALL_LDFLAGS) -o $@ $(LIB_OBJ) $(LIBS)
 
-$(B)/lib/draw/html.o: $(wildcard lib/draw/page.*)
+# The report's policy names its scripts and styles by their SHA-256, in base64.
+PAGE_JS := lib/draw/page_base.js lib/draw/page_window.js lib/draw/page_main.js
+PAGE_DIGESTS := $(B)/schema/draw/page_digests.h
+$(B)/lib/draw/html.o: INCLUDES += -I$(B)/schema
+$(B)/lib/draw/html.o: $(PAGE_DIGESTS) lib/draw/page.html
+digest = "sha256-$$(cat $(1) | sha256sum | cut -c1-64 | tr a-f A-F | basenc -d --base16 | basenc --base64)"
+$(PAGE_DIGESTS): lib/draw/page.css $(PAGE_JS)
+	$(call say,GEN,$@)mkdir -p $(@D)
+	$(Q)printf '#define DCLS_PAGE_%s_DIGEST "%s"\n' CSS $(call digest,lib/draw/page.css) JS $(call digest,$(PAGE_JS)) >$@
 $(filter $(B)/lib/export/%,$(TOOLS_OBJ)): | $(SCHEMA)
 $(SCHEMA): $(ONNX_PROTO)
 	$(call say,GEN,$@)mkdir -p $(@D)
@@ -207,7 +215,7 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 1)
 # A make of its own, parallel unless the caller already said how much.
 submake = +$(MAKE) $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
 
-.PHONY: deps demo check valgrind fuzz fuzz-smoke coverage lint format
+.PHONY: deps demo check check-report valgrind fuzz fuzz-smoke coverage lint format
 deps: ## install the Debian packages that building and testing need
 	@sh tools/deps.sh build test
 
@@ -220,6 +228,13 @@ check: ## build and run every test; the last line counts them
 	@sh tools/deps.sh build test
 	@$(submake) all tests
 	@CC='$(CC)' BLAS_CFLAGS='$(BLAS_CFLAGS)' BLAS_LIBS='$(BLAS_LIBS)' tests/run.sh $(B)
+
+# make check runs this too where Chromium is; it is too large to install for that alone.
+check-report: ## test the HTML report in headless Chromium (installs it); screenshots in build/report
+	@sh tools/deps.sh build test browser
+	@$(submake) all
+	@mkdir -p build/report
+	@DCLS=./dcls tests/check_report.sh build/report $(MODEL)
 
 fuzz: ## build the fuzz targets with clang and libFuzzer: build/clang-sanfuzz/tests/fuzz/
 	@$(submake) CC=clang SAN=fuzz fuzz-targets
@@ -262,7 +277,7 @@ gallery: all ## draw the pictures of the README: doc/gallery/
 C_FILES = $(shell git ls-files '*.c' '*.h' '*.inc')
 LINT_C = $(filter-out lib/export/onnx_schema.c,$(wildcard lib/*/*.c cli/*.c tests/unit/*.c tests/golden/*.c tests/fuzz/*.c))
 SH_FILES = $(wildcard tools/*.sh tests/*.sh) .ci/run
-lint: $(SCHEMA) ## clang-tidy, cppcheck, shellcheck, mandoc, clang-format: whichever are installed
+lint: $(SCHEMA) $(PAGE_DIGESTS) ## clang-tidy, cppcheck, shellcheck, mandoc, clang-format: whichever are installed
 	@CPPFLAGS='-D_GNU_SOURCE -Iinclude -Ilib -I. -I$(B)/schema $(USE_BLAS) $(CAIRO_CFLAGS)' SH_FILES='$(SH_FILES)' MAN='$(wildcard man/*.[1-9])' \
 	  sh tools/lint.sh $(LINT_C)
 

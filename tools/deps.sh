@@ -1,5 +1,5 @@
 #!/bin/sh
-# deps.sh LIST...: installs the Debian packages of the named lists (build, test, lint, memcheck, bench) that are missing, with sudo where
+# deps.sh LIST...: installs the Debian packages of the named lists (build, test, lint, memcheck, bench, browser) that are missing, with sudo where
 # not root. Says and does nothing when all are there.
 set -eu
 
@@ -10,6 +10,7 @@ test="libopenblas-serial-dev libcmocka-dev bats pkgconf git jq mandoc python3-nu
 lint="clang-format clang-tidy cppcheck shellcheck"
 memcheck="valgrind libc6-dbg"
 bench="nodejs npm"
+browser="chromium chromium-driver"
 
 wanted=
 for list in "$@"; do
@@ -19,7 +20,8 @@ for list in "$@"; do
     lint) wanted="$wanted $lint" ;;
     bench) wanted="$wanted $bench" ;;
     memcheck) wanted="$wanted $memcheck" ;;
-    *) echo "deps.sh: no list '$list' (build, test, lint, memcheck)" >&2; exit 2 ;;
+    browser) wanted="$wanted $browser" ;;
+    *) echo "deps.sh: no list '$list' (build, test, lint, memcheck, bench, browser)" >&2; exit 2 ;;
   esac
 done
 

@@ -1,98 +1,65 @@
 /*
  * The report of dcls plot -o X.html: one file, without a word from the network. Its parts are written as what
- * they are, page.html, page.css and page.js beside this file, and put into the program when it is built; here
- * the data are added. Names from the model reach the page as JSON alone, with '<' escaped, and page.js makes
- * text of them.
+ * they are, page*.html, .css and .js beside this file, and put into the program when it is built; here the
+ * data are added. Names from the model reach the page as JSON alone, with '<' escaped, and the scripts make
+ * text of them. Should one get through all the same, the page's policy runs no script but ours, known by its
+ * digest.
  */
+#include "draw/html.h"
+
 #include <math.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
-#include "base/text.h"
-#include "draw/plot.h"
+#include "draw/page_digests.h"
 
-/* Elements in a page: so many that one of any model opens at once. */
-#define PAGE_ELEMENTS ((int64_t)60000)
-
-/* name and name_end bound the content of a file. */
-#define EMBED(name, path)                                                                                    \
+/* name bounds the files put together, as text. */
+#define EMBED(name, content)                                                                                 \
     __asm__(".section .rodata\n"                                                                             \
-            "    .hidden " #name "\n    .globl " #name "\n" #name ":\n"                                      \
-            "    .incbin \"" path "\"\n    .byte 0\n    .text\n");                                           \
+            "    .hidden " #name "\n    .globl " #name "\n" #name ":\n" content "    .byte 0\n    .text\n"); \
     extern const char name[] __attribute__((visibility("hidden")))
+#define CONTENT(path) "    .incbin \"lib/draw/" path "\"\n"
 
-EMBED(dcls_page_html, "lib/draw/page.html");
-EMBED(dcls_page_css, "lib/draw/page.css");
-EMBED(dcls_page_js, "lib/draw/page.js");
+/* The scripts stand in the order in which the Makefile takes their digest. */
+EMBED(dcls_page_html, CONTENT("page.html"));
+EMBED(dcls_page_css, CONTENT("page.css"));
+EMBED(dcls_page_js, CONTENT("page_base.js") CONTENT("page_window.js") CONTENT("page_main.js"));
 
-typedef struct html {
-    dcls_plot *plot;
-    const dcls_report *report; /* NULL for a state dict */
-    dcls_json_out json;
-} html;
+/* ---- numbers ---- */
 
-/* ---- numbers as short as a picture needs them */
-
-static void put_rounded(html *h, double value, double steps)
+void dcls_html_rounded(dcls_html *h, double value, double steps)
 {
-    dcls_json_double(&h->json, isfinite(value) ? round(value * steps) / steps : value);
+    if (isfinite(value))
+        dcls_json_double(&h->json, round(value * steps) / steps + 0.0);
+    else
+        dcls_json_null(&h->json);
 }
 
-static void put_significant(html *h, double value)
+void dcls_html_key_rounded(dcls_html *h, const char *key, double value, double steps)
 {
-    double steps = value != 0 && isfinite(value) ? pow(10, 3 - floor(log10(fabs(value)))) : 1;
-    put_rounded(h, value, steps);
+    dcls_json_key(&h->json, key);
+    dcls_html_rounded(h, value, steps);
 }
 
-static void put_key_int(html *h, const char *key, int64_t value)
+void dcls_html_key_int(dcls_html *h, const char *key, int64_t value)
 {
     dcls_json_key(&h->json, key);
     dcls_json_int(&h->json, value);
 }
 
-static void put_key_string(html *h, const char *key, const char *value)
+void dcls_html_key_string(dcls_html *h, const char *key, const char *value)
 {
     dcls_json_key(&h->json, key);
     dcls_json_string(&h->json, value);
 }
 
-static void put_key_rounded(html *h, const char *key, double value, double steps)
+void dcls_html_key_begin(dcls_html *h, const char *key, char bracket)
 {
     dcls_json_key(&h->json, key);
-    put_rounded(h, value, steps);
+    dcls_json_begin(&h->json, bracket);
 }
 
-/* ---- facts and warnings */
-
-static void put_fact(html *h, const char *name, const char *fmt, ...) DCLS_PRINTF(3, 4);
-static void put_fact(html *h, const char *name, const char *fmt, ...)
-{
-    char text[256];
-    va_list args;
-    va_start(args, fmt);
-    vsnprintf(text, sizeof text, fmt, args);
-    va_end(args);
-    dcls_json_begin(&h->json, '[');
-    dcls_json_string(&h->json, name);
-    dcls_json_string(&h->json, text);
-    dcls_json_end(&h->json, ']');
-}
-
-/* 1234567 as "1,234,567". */
-static const char *grouped(char buffer[32], int64_t value)
-{
-    char digits[24];
-    int length = snprintf(digits, sizeof digits, "%lld", (long long)value), at = 0;
-    for (int i = 0; i < length; i++) {
-        if (i > 0 && (length - i) % 3 == 0) buffer[at++] = ',';
-        buffer[at++] = digits[i];
-    }
-    buffer[at] = '\0';
-    return buffer;
-}
+/* ---- facts and warnings ---- */
 
 static const char *task_name(dcls_task task)
 {
@@ -101,10 +68,9 @@ static const char *task_name(dcls_task task)
                                           : "classification";
 }
 
-static void put_totals(html *h)
+static void put_totals(dcls_html *h)
 {
     int64_t weights = 0, positions = 0, spreads = 0, dense = 0, sparse = 0;
-    char text[32];
     for (size_t i = 0; i < dcls_report_count(h->report); i++) {
         const dcls_node_report *node = dcls_report_node(h->report, i);
         weights += node->weights;
@@ -113,199 +79,116 @@ static void put_totals(html *h)
         dense += node->macs_dense;
         sparse += node->macs_sparse;
     }
-    put_fact(h, "weights", "%s", grouped(text, weights));
-    put_fact(h, "positions P", "%s", grouped(text, positions));
-    if (spreads > 0) put_fact(h, "spreads SIG", "%s", grouped(text, spreads));
-    if (dense == 0) return;
-    put_fact(h, "MACs, dense kernels", "%s", grouped(text, dense));
-    put_fact(h, "MACs, sparse taps", "%s", grouped(text, sparse));
-    put_fact(h, "activations at the peak", "%.1f MiB", (double)dcls_report_peak_live(h->report) / 1048576);
+    dcls_html_key_int(h, "weights", weights);
+    dcls_html_key_int(h, "positions", positions);
+    dcls_html_key_int(h, "spreads", spreads);
+    dcls_html_key_int(h, "dense", dense);
+    dcls_html_key_int(h, "sparse", sparse);
+    dcls_html_key_int(h, "live", (int64_t)dcls_report_peak_live(h->report));
+    dcls_html_key_int(h, "plan", (int64_t)dcls_report_plan_memory(h->report));
 }
 
-static void put_facts(html *h)
+static void put_facts(dcls_html *h)
 {
     const dcls_plot_options *o = h->plot->options;
-    dcls_json_key(&h->json, "facts");
-    dcls_json_begin(&h->json, '[');
-    if (h->report) {
-        char shape[128] = "";
-        for (int d = 1; d < o->ndim; d++)
-            snprintf(shape + strlen(shape), sizeof shape - strlen(shape), "%s%lld", d > 1 ? "×" : "",
-                     (long long)o->shape[d]);
-        put_fact(h, "task", "%s", task_name(dcls_model_task(h->plot->source->model)));
-        put_fact(h, "input", "%s", shape);
-        put_totals(h);
-    }
-    put_fact(h, "DCLS layers", "%zu", h->plot->layer_count);
-    dcls_json_end(&h->json, ']');
-    dcls_json_key(&h->json, "warnings");
-    dcls_json_begin(&h->json, '[');
     const char *line;
+    if (h->report) {
+        dcls_html_key_begin(h, "facts", '{');
+        dcls_html_key_string(h, "task", task_name(dcls_model_task(h->plot->source->model)));
+        dcls_html_key_begin(h, "input", '[');
+        for (int d = 1; d < o->ndim; d++)
+            dcls_json_int(&h->json, o->shape[d]);
+        dcls_json_end(&h->json, ']');
+        put_totals(h);
+        dcls_json_end(&h->json, '}');
+    }
+    dcls_html_key_begin(h, "warnings", '[');
     for (size_t i = 0; h->report && (line = dcls_report_warning(h->report, i)) != NULL; i++)
         dcls_json_string(&h->json, line);
     dcls_json_end(&h->json, ']');
 }
 
-/* ---- layers */
+/* ---- colours ---- */
 
-static dcls_status put_statistics(html *h, const dcls_plot_layer *layer)
+/* Of a dark page: every colour's lightness mirrored, which keeps the distances between them. */
+static void darken(dcls_colormap *map)
 {
-    const dcls_kernel *k = &layer->k;
-    int64_t longest = 1;
-    for (int d = 0; d < k->ndim; d++)
-        if (k->size[d] > longest) longest = k->size[d];
-    double *scratch = dcls_alloc(h->plot->ctx, (size_t)longest, sizeof *scratch), variance = 0;
-    if (!scratch) return DCLS_ERR_MEMORY;
-    const dcls_kernel_stats stats = dcls_kernel_statistics(k, scratch);
-    free(scratch);
-    for (int j = 0; j < k->ndim; j++)
-        variance += stats.position_std[j] * stats.position_std[j] / k->ndim;
-    double elements = (double)k->position_rows * (double)k->count;
-    put_key_rounded(h, "std", sqrt(variance), 1e3);
-    put_key_rounded(h, "spread", k->SIG ? stats.spread_mean : 0, 1e3);
-    put_key_rounded(h, "clamped", elements > 0 ? (double)stats.clamped / elements : 0, 1e5);
-    put_key_rounded(h, "lost", stats.mass_lost, 1e5);
-    return DCLS_OK;
-}
-
-static const dcls_node_report *report_of(const html *h, const char *name)
-{
-    for (size_t i = 0; h->report && i < dcls_report_count(h->report); i++)
-        if (strcmp(dcls_report_node(h->report, i)->name, name) == 0) return dcls_report_node(h->report, i);
-    return NULL;
-}
-
-/* [place per kernel axis, cells from its middle.., weight, S per axis..] */
-static void put_element(html *h, const dcls_plot_layer *layer, int64_t row, int64_t element)
-{
-    const dcls_kernel *k = &layer->k;
-    const dcls_plot_element e = dcls_plot_element_at(k, row % k->position_rows, element);
-    dcls_json_begin(&h->json, '[');
-    for (int d = 0; d < k->ndim; d++)
-        put_rounded(h, e.finite ? e.centre[d] - (double)(k->size[d] / 2) : 0, 1e3);
-    put_significant(h, (double)k->weight[row * k->count + element]);
-    for (int d = 0; k->SIG && d < k->ndim; d++)
-        put_rounded(h, e.finite ? e.spread[d] : 0, 1e3);
-    dcls_json_end(&h->json, ']');
-}
-
-static void put_kernel(html *h, const dcls_plot_layer *layer, int64_t row)
-{
-    char name[64];
-    long long output = (long long)(row / layer->per_output), within = (long long)(row % layer->per_output);
-    if (layer->per_output > 1)
-        snprintf(name, sizeof name, "%lld, input %lld", output, within);
-    else
-        snprintf(name, sizeof name, "%lld", output);
-    dcls_json_begin(&h->json, '{');
-    put_key_string(h, "name", name);
-    dcls_json_key(&h->json, "elements");
-    dcls_json_begin(&h->json, '[');
-    for (int64_t e = 0; e < layer->k.count; e++)
-        put_element(h, layer, row, e);
-    dcls_json_end(&h->json, ']');
-    dcls_json_end(&h->json, '}');
-}
-
-/* As many kernels as are every layer's share, spread evenly. */
-static void put_kernels(html *h, const dcls_plot_layer *layer)
-{
-    int64_t rows = dcls_plot_row_count(layer);
-    int64_t most = PAGE_ELEMENTS / (int64_t)h->plot->layer_count / layer->k.count;
-    int64_t shown = most < 1 ? 1 : most < rows ? most : rows;
-    float largest = 0;
-    dcls_json_key(&h->json, "kernels");
-    dcls_json_begin(&h->json, '[');
-    for (int64_t i = 0; i < shown; i++) {
-        int64_t row = dcls_plot_row(layer, rows * i / shown);
-        for (int64_t e = 0; e < layer->k.count; e++)
-            largest = fmaxf(largest, fabsf(layer->k.weight[row * layer->k.count + e]));
-        put_kernel(h, layer, row);
+    const double mirror = 1.18; /* almost white and almost the page's dark change places */
+    for (int i = 0; i < DCLS_COLORMAP_COLORS; i++) {
+        double rgb[3];
+        for (int c = 0; c < 3; c++)
+            rgb[c] = map->rgb[i][c] / 255.0;
+        dcls_oklab color = dcls_oklab_from_rgb(rgb);
+        color.L = mirror - color.L;
+        dcls_oklab_to_rgb(color, rgb);
+        for (int c = 0; c < 3; c++)
+            map->rgb[i][c] = (uint8_t)lround(rgb[c] * 255);
     }
-    dcls_json_end(&h->json, ']');
-    dcls_json_key(&h->json, "largest");
-    put_significant(h, isfinite(largest) ? (double)largest : 0);
 }
 
-static dcls_status put_density(html *h, const dcls_plot_layer *layer)
+static void put_colors(dcls_html *h, const char *key, const dcls_colormap *map, bool backwards)
 {
-    int64_t elements, cells = dcls_kernel_cells(&layer->k);
-    double *density = dcls_alloc(h->plot->ctx, (size_t)cells, sizeof *density);
-    if (!density) return DCLS_ERR_MEMORY;
-    dcls_plot_density_of(layer, density, &elements);
-    dcls_json_key(&h->json, "density");
-    dcls_json_begin(&h->json, '[');
-    for (int64_t i = 0; i < cells; i++)
-        put_rounded(h, density[i], 10);
-    dcls_json_end(&h->json, ']');
-    free(density);
-    return DCLS_OK;
+    static const char digits[] = "0123456789abcdef";
+    char text[DCLS_COLORMAP_COLORS * 6 + 1] = "", *at = text;
+    for (int i = 0; i < DCLS_COLORMAP_COLORS; i++) {
+        for (int c = 0; c < 3; c++) {
+            uint8_t value = map->rgb[backwards ? DCLS_COLORMAP_COLORS - 1 - i : i][c];
+            *at++ = digits[value >> 4];
+            *at++ = digits[value & 15];
+        }
+    }
+    dcls_html_key_string(h, key, text);
 }
 
-static dcls_status put_layer(html *h, const dcls_plot_layer *layer)
+static void put_maps(dcls_html *h)
 {
-    const dcls_node_report *costs = report_of(h, layer->name);
-    dcls_json_begin(&h->json, '{');
-    put_key_string(h, "name", layer->name);
-    put_key_string(h, "version", dcls_version_name(layer->k.version));
-    put_key_string(h, "form", layer->form);
-    dcls_json_key(&h->json, "window");
-    dcls_json_begin(&h->json, '[');
-    for (int d = 0; d < layer->k.ndim; d++)
-        dcls_json_int(&h->json, layer->k.size[d]);
-    dcls_json_end(&h->json, ']');
-    put_key_int(h, "cells", dcls_kernel_cells(&layer->k));
-    put_key_int(h, "K", layer->k.count);
-    put_key_int(h, "total", dcls_plot_row_count(layer));
-    put_key_int(h, "elements", dcls_plot_row_count(layer) * layer->k.count);
-    put_key_int(h, "dense", costs ? costs->macs_dense : 0);
-    put_key_int(h, "sparse", costs ? costs->macs_sparse : 0);
-    DCLS_TRY(put_statistics(h, layer));
-    put_kernels(h, layer);
-    DCLS_TRY(put_density(h, layer));
+    dcls_colormap map;
+    dcls_html_key_begin(h, "maps", '{');
+    dcls_colormap_sequential(&map);
+    put_colors(h, "sequential", &map, false);
+    put_colors(h, "sequential_dark", &map, true);
+    dcls_colormap_diverging(&map);
+    put_colors(h, "diverging", &map, false);
+    darken(&map);
+    put_colors(h, "diverging_dark", &map, false);
     dcls_json_end(&h->json, '}');
-    return DCLS_OK;
 }
 
-/* ---- operations */
+/* ---- operations ---- */
 
-static void crossed(char text[128], int count, const int64_t *sizes)
+static void put_sizes(dcls_html *h, const char *key, int count, const int64_t *sizes)
 {
-    text[0] = '\0';
+    dcls_html_key_begin(h, key, '[');
     for (int i = 0; i < count; i++)
-        snprintf(text + strlen(text), 128 - strlen(text), "%s%lld", i > 0 ? "×" : "", (long long)sizes[i]);
+        dcls_json_int(&h->json, sizes[i]);
+    dcls_json_end(&h->json, ']');
 }
 
-static void put_node(html *h, const dcls_node_report *node)
+static void put_node(dcls_html *h, const dcls_node_report *node)
 {
-    char text[128];
     int spatial = h->plot->options->ndim - 2;
     dcls_json_begin(&h->json, '{');
-    put_key_string(h, "name", node->name);
-    put_key_string(h, "op", node->op);
-    crossed(text, node->ndim > 0 ? node->ndim - 1 : 0, node->shape + 1);
-    put_key_string(h, "output", text);
-    put_key_int(h, "weights", node->weights);
-    put_key_int(h, "positions", node->positions);
-    put_key_int(h, "spreads", node->spreads);
-    put_key_int(h, "dense", node->macs_dense);
-    put_key_int(h, "sparse", node->macs_sparse);
-    crossed(text, spatial > 0 && node->receptive_field[0] > 0 ? spatial : 0, node->receptive_field);
-    put_key_string(h, "field", text[0] ? text : "all");
+    dcls_html_key_string(h, "name", node->name);
+    dcls_html_key_string(h, "op", node->op);
+    put_sizes(h, "shape", node->ndim > 0 ? node->ndim - 1 : 0, node->shape + 1);
+    dcls_html_key_int(h, "weights", node->weights);
+    dcls_html_key_int(h, "positions", node->positions);
+    dcls_html_key_int(h, "spreads", node->spreads);
+    dcls_html_key_int(h, "dense", node->macs_dense);
+    dcls_html_key_int(h, "sparse", node->macs_sparse);
+    dcls_html_key_string(h, "algorithm", node->algorithm);
+    put_sizes(h, "field", spatial > 0 && node->receptive_field[0] > 0 ? spatial : 0, node->receptive_field);
     dcls_json_end(&h->json, '}');
 }
 
-static dcls_status put_data(html *h)
+static dcls_status put_data(dcls_html *h)
 {
     dcls_json_begin(&h->json, '{');
+    dcls_html_key_string(h, "by", "dcls " DCLS_VERSION_STRING);
     put_facts(h);
-    dcls_json_key(&h->json, "layers");
-    dcls_json_begin(&h->json, '[');
-    for (size_t i = 0; i < h->plot->layer_count; i++)
-        DCLS_TRY(put_layer(h, &h->plot->layers[i]));
-    dcls_json_end(&h->json, ']');
-    dcls_json_key(&h->json, "nodes");
-    dcls_json_begin(&h->json, '[');
+    put_maps(h);
+    DCLS_TRY(dcls_html_put_layers(h));
+    dcls_html_key_begin(h, "nodes", '[');
     for (size_t i = 0; h->report && i < dcls_report_count(h->report); i++)
         put_node(h, dcls_report_node(h->report, i));
     dcls_json_end(&h->json, ']');
@@ -313,7 +196,7 @@ static dcls_status put_data(html *h)
     return DCLS_OK;
 }
 
-/* ---- the file */
+/* ---- the file ---- */
 
 /* Text as HTML or, with `<` as \u003c, as JSON in a script element: either cannot end what it stands in. */
 static void write_escaped(dcls_output *out, const char *text, bool json)
@@ -330,31 +213,37 @@ static void write_escaped(dcls_output *out, const char *text, bool json)
     }
 }
 
+static void write_text(dcls_output *out, const char *text)
+{
+    dcls_output_write(out, text, strlen(text));
+}
+
 static void write_page(dcls_output *out, const char *title, const char *json)
 {
     static const char head[] =
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
         "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src "
-        "'unsafe-inline'; "
-        "script-src 'unsafe-inline'; img-src data:\">\n<link rel=\"icon\" href=\"data:,\">\n<title>";
-    dcls_output_write(out, head, sizeof head - 1);
+        "<meta name=\"color-scheme\" content=\"light dark\">\n"
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; base-uri 'none'; "
+        "form-action 'none'; img-src data:; style-src '" DCLS_PAGE_CSS_DIGEST
+        "'; script-src '" DCLS_PAGE_JS_DIGEST "'\">\n<link rel=\"icon\" href=\"data:,\">\n<title>";
+    write_text(out, head);
     write_escaped(out, title, false);
-    dcls_output_printf(out, "</title>\n<style>\n");
-    dcls_output_write(out, dcls_page_css, strlen(dcls_page_css));
-    dcls_output_printf(out, "</style>\n</head>\n<body>\n");
-    dcls_output_write(out, dcls_page_html, strlen(dcls_page_html));
-    dcls_output_printf(out, "<script type=\"application/json\" id=\"data\">");
+    write_text(out, "</title>\n<style>");
+    write_text(out, dcls_page_css);
+    write_text(out, "</style>\n</head>\n<body>\n");
+    write_text(out, dcls_page_html);
+    write_text(out, "<script type=\"application/json\" id=\"data\">");
     write_escaped(out, json, true);
-    dcls_output_printf(out, "</script>\n<script>\n");
-    dcls_output_write(out, dcls_page_js, strlen(dcls_page_js));
-    dcls_output_printf(out, "</script>\n</body>\n</html>\n");
+    write_text(out, "</script>\n<script>");
+    write_text(out, dcls_page_js);
+    write_text(out, "</script>\n</body>\n</html>\n");
 }
 
-static dcls_status save(html *h, const char *path)
+static dcls_status save(dcls_html *h, const char *path)
 {
     dcls_output *out;
-    if (!h->json.to->data) return dcls_fail(h->plot->ctx, DCLS_ERR_MEMORY, "out of memory");
+    if (h->json.to->failed) return dcls_fail(h->plot->ctx, DCLS_ERR_MEMORY, "out of memory");
     DCLS_TRY(dcls_output_open(h->plot->ctx, path, &out));
     write_page(out, h->plot->options->title ? h->plot->options->title : "DCLS layers", h->json.to->data);
     return dcls_output_commit(h->plot->ctx, out);
@@ -368,7 +257,7 @@ dcls_status dcls_html_save(dcls_plot *plot, const char *path)
     DCLS_TRY(dcls_plot_find_layers(plot));
     if (plot->source->model)
         DCLS_TRY(dcls_report_create(plot->ctx, plot->source->model, o->ndim, o->shape, &report));
-    html h = {.plot = plot, .report = report, .json = {.to = &text, .compact = true}};
+    dcls_html h = {.plot = plot, .report = report, .json = {.to = &text, .compact = true}};
     dcls_status status = put_data(&h);
     if (status == DCLS_OK) status = save(&h, path);
     dcls_string_free(&text);

@@ -11,7 +11,8 @@
  *   plot_field.c        receptive fields
  *   plot_histogram.c    positions, spreads, weights and distances in figures
  *   plot_terminal.c     densities as text
- *   html.c              the report, a page for a browser; page.html, page.css, page.js are its parts
+ *   html.c              the report, a page for a browser: page.html, page.css and page_*.js with data, of which
+ *   html_layers.c       writes what is known about layers
  *
  * A kind of picture has two functions. prepare computes what is shown and how high the page is; draw draws it
  * from plot->top downwards.

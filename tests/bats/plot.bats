@@ -132,13 +132,14 @@ report_data() { sed -n 's|.*<script type="application/json" id="data">\(.*\)</sc
   is layer "$(jq -c '.layers[0] | [.name, .version, .window, .K, .total]' data.json)" '["d","v1",[3,3],2,3]'
   # v1: P[0] is the column
   is elements "$(jq -c '.layers[0].kernels[0].elements' data.json)" '[[0,0,1],[0,1,2]]'
-  is density "$(jq '.layers[0].density | add' data.json)" "$(jq '.layers[0].elements' data.json)"
+  is density "$(jq -c '.layers[0].density | map(.cells | add)' data.json)" "[$(jq '.layers[0].elements' data.json)]"
+  is limits "$(jq -c '.layers[0].limits' data.json)" '[[-1,1],[-1,1]]'
   is costs "$(jq -c '[.layers[0].dense, .layers[0].sparse]' data.json)" \
     "$("$DCLS" inspect --json --input 4x6 m.json | jq -c '[.nodes[0].macs_dense, .nodes[0].macs_sparse]')"
   "$DCLS" plot m.json --input 4x6 -o - --format html >again.html
   cmp <(report_data r.html) <(report_data again.html)
   try 0 plot m.json --channels 1 --input 4x6 -o one.html
-  is kernels "$(report_data one.html | jq -c '[.layers[0].kernels[].name]')" '["1"]'
+  is kernels "$(report_data one.html | jq -c '[.layers[0].kernels[].output]')" '[1]'
 }
 
 @test "a report: names are text, options that do not fit are refused" {
@@ -154,6 +155,63 @@ report_data() { sed -n 's|.*<script type="application/json" id="data">\(.*\)</sc
   try 2 plot c.json -o c.html
   try 4 plot m.json -o absent/r.html
   [ ! -e r.html ] && [ ! -e c.html ]
+}
+
+@test "a report: its policy allows its own scripts and styles, nothing else" {
+  dcls_model >m.json
+  try 0 plot m.json -o r.html
+  local policy part digest
+  policy=$(sed -n 's|.*http-equiv="Content-Security-Policy" content="\(.*\)">.*|\1|p' r.html)
+  has policy "$policy" "default-src 'none'"
+  run ! grep -q unsafe <<<"$policy"
+  for part in style script; do
+    digest=$(awk -v RS="</$part>" -v start="<$part>" 'at = index($0, start) { printf "%s", substr($0, at + length(start)) }' r.html |
+      sha256sum | cut -c1-64 | tr a-f A-F | basenc -d --base16 | basenc --base64)
+    has policy "$policy" "$part-src 'sha256-$digest'"
+  done
+}
+
+@test "a report: three dimensions are seen from three sides" {
+  needs jq
+  layer_model gauss 4 3 5 7 >v.json
+  try 0 plot v.json --input 8x8x8 -o v.html
+  report_data v.html >data.json
+  is sides "$(jq -c '.layers[0].density | map([.rows, .columns])' data.json)" '[[5,7],[3,7],[3,5]]'
+  is sums "$(jq -c '.layers[0].density | map(.cells | add | round) | unique | length' data.json)" 1
+  is element "$(jq '.layers[0].kernels[0].elements[0] | length' data.json)" 7
+}
+
+@test "a report: long windows are counted in groups of cells" {
+  needs jq
+  layer_model v1 4 301 >l.json
+  try 0 plot l.json --input 400 -o l.html
+  report_data l.html >data.json
+  is density "$(jq -c '.layers[0].density[0] | [.rows, .columns, .column_bin, (.cells | length), (.cells | add)]' data.json)" '[1,101,3,101,12]'
+}
+
+@test "a report: a large layer is sampled, and it says how much" {
+  needs jq
+  # 400 kernels of 400 elements, positions shared by all outputs: 160000 elements, of which 60000 have room
+  { printf '{"format":"dcls-model","version":1,"tensors":{"d.weight":{"dtype":"F32","shape":[40,10,400],"data":['
+    seq -s, 160000
+    printf ']},"d.P":{"dtype":"F32","shape":[2,10,400],"data":['
+    seq -s, 8000 | sed 's/[0-9]\+/0/g'
+    printf ']}}}'; } >s.json
+  try 0 plot s.json --set version=v1 --set dilated_kernel_size=5 -o s.html
+  report_data s.html >data.json
+  is total "$(jq -c '.layers[0] | [.total, .outputs, .inputs]' data.json)" '[400,40,10]'
+  is kernels "$(jq -c '.layers[0].kernels | length <= 150 and length >= 100' data.json)" true
+  is grid "$(jq -c '.layers[0].kernels | (map(.output) | unique | length) * (map(.input) | unique | length) == length' data.json)" true
+  # an element of output o, input i has the weight (10 o + i) 400 + 1
+  is weights "$(jq -c '.layers[0].kernels | all(((10 * .output + .input) * 400 + 1 - .elements[0][2]) | fabs < 50)' data.json)" true
+  is density "$(jq -c '.layers[0].density[0].cells | [add, max]' data.json)" '[4000,4000]'
+}
+
+@test "a report: what is no number is null" {
+  needs jq
+  dcls_model | jq -c '.tensors |= with_entries(if .key | endswith("P") then .value.data[0] = "NaN" else .value.data[1] = "Infinity" end)' >n.json
+  try 0 plot n.json --input 4x6 -o n.html
+  is elements "$(report_data n.html | jq -c '.layers[0].kernels[0].elements')" '[[0,null,1],[0,1,null]]'
 }
 
 @test "a report of a state dict has no costs" {
