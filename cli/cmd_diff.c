@@ -23,6 +23,8 @@ static const cli_option options[] = {
     {"all", 'a', CLI_FLAG, NULL, AT(all), "show tensors that agree too", 0, 0},
     {"order", 0, CLI_CHOICE, "difference|model", AT(order),
      "order of the tensors: largest relative difference first (default), or as in A", 0, 0},
+    {"key-a", 0, CLI_TEXT, "NAME", AT(key_a), "which state dict of A, a checkpoint that holds several", 0, 0},
+    {"key-b", 0, CLI_TEXT, "NAME", AT(key_b), "the same for B", 0, 0},
     {"set", 0, CLI_LIST, "KEY=VALUE", AT(settings),
      "what a state dict does not tell, such as version=v1 or dilated_kernel_size=17, for comparing its "
      "kernels; "
@@ -75,8 +77,10 @@ static int load_side(const cli *run, diff_side *side)
 {
     const dcls_build_options as_it_is = {0};
     dcls_tensors *tensors;
-    if (cli_builtin_name(side->name) != NULL) return cli_model_load(run, side->name, &side->model);
-    dcls_status status = dcls_tensors_load_file(run->ctx, side->name, &tensors);
+    if (cli_builtin_name(side->name) != NULL && side->key == NULL)
+        return cli_model_load(run, side->name, &side->model);
+    dcls_status status = side->key != NULL ? dcls_tensors_load_key(run->ctx, side->name, side->key, &tensors)
+                                           : dcls_tensors_load_file(run->ctx, side->name, &tensors);
     if (status == DCLS_OK && !dcls_tensors_hold_model(tensors))
         side->loaded = tensors;
     else if (status == DCLS_OK)
@@ -118,8 +122,11 @@ static int compare(diff *it)
 
 static int run_diff(cli *run, const void *values, cli_operands operands)
 {
-    diff it = {
-        .run = run, .options = values, .a = {.name = operands.items[0]}, .b = {.name = operands.items[1]}};
+    const diff_options *o = values;
+    diff it = {.run = run,
+               .options = o,
+               .a = {.name = operands.items[0], .key = o->key_a},
+               .b = {.name = operands.items[1], .key = o->key_b}};
     int status = CLI_USAGE;
     if (strcmp(it.a.name, "-") == 0 && strcmp(it.b.name, "-") == 0)
         cli_error("diff", "A and B cannot both be standard input");
@@ -148,6 +155,7 @@ const cli_command cli_cmd_diff = {
     .examples = "  dcls diff before.bin after.bin\n"
                 "  dcls diff model.bin dense.bin --atol 1e-6\n"
                 "  dcls diff checkpoint.pth model.bin --all --order model\n"
+                "  dcls diff run.pth run.pth --key-a model --key-b model_ema\n"
                 "  dcls diff expected.npy logits.npy --rtol 1e-4 --atol 1e-5\n"
                 "  dcls diff --json a.bin b.bin | jq '.tensors[] | select(.result == \"different\").name'\n",
     .options = options,

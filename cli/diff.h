@@ -14,6 +14,7 @@ typedef struct diff_options {
     double atol, rtol;
     bool equal_nan, strict, kernels, all, json;
     int order;
+    const char *key_a, *key_b;
     cli_list settings;
 } diff_options;
 
@@ -22,6 +23,7 @@ enum { DIFF_BY_DIFFERENCE, DIFF_BY_MODEL };
 /* One of the two that are compared. */
 typedef struct diff_side {
     const char *name;     /* as given */
+    const char *key;      /* NULL: not one of several state dicts */
     dcls_model *model;    /* NULL: tensors */
     dcls_tensors *loaded; /* NULL: the model's */
 } diff_side;

@@ -206,15 +206,26 @@ static const char *verdict(const diff *it, const diff_totals *sum)
     return sum->close > 0 ? "same within tolerance" : "same";
 }
 
-/* The tolerance of the type most values have: F32 where nothing else is said. */
-static void print_tolerance(const diff *it)
+static bool has_unequal_values(const dcls_compare_row *row)
 {
-    const diff_options *o = it->options;
-    if (o->atol < 0 && o->rtol < 0)
-        printf("tolerance: |A-B| <= 1e-05 + 1.3e-06 |B| for F32, other types as torch.testing\n");
-    else
-        printf("tolerance: |A-B| <= %s + %s |B|\n", cli_real(fmax(o->atol, 0)).text,
-               cli_real(fmax(o->rtol, 0)).text);
+    return row->counts && (row->result == DCLS_COMPARE_CLOSE || row->result == DCLS_COMPARE_DIFFERENT);
+}
+
+/* One for all, or one for each type. */
+static void print_tolerance(const dcls_comparison *result)
+{
+    const dcls_compare_row *first = NULL;
+    bool one = true;
+    for (size_t i = 0; i < dcls_comparison_row_count(result); i++) {
+        const dcls_compare_row *row = dcls_comparison_row(result, i);
+        if (!has_unequal_values(row)) continue;
+        if (first == NULL) first = row;
+        one = one && row->atol == first->atol && row->rtol == first->rtol;
+    }
+    if (first != NULL && one)
+        printf("tolerance: |A-B| <= %s + %s |B|\n", cli_real(first->atol).text, cli_real(first->rtol).text);
+    else if (first != NULL)
+        printf("tolerance: by type, as torch.testing.assert_close; --json shows each\n");
 }
 
 static void print_sum(const diff *it)
@@ -240,7 +251,7 @@ static void print_sum(const diff *it)
         printf("largest: relative %s in %s\n", cli_real(sum.worst->relative).text, name);
         free(name);
     }
-    if (sum.close + sum.different > 0) print_tolerance(it);
+    print_tolerance(it->result);
 }
 
 static bool has_nan_pairs(const dcls_comparison *result)
@@ -258,14 +269,17 @@ static bool ends_with(const char *text, const char *end)
     return length >= tail && strcmp(text + length - tail, end) == 0;
 }
 
-/* Positions on one side alone: the kernels could be compared if the window were known. */
-static bool has_lone_positions(const dcls_comparison *result)
+/* A layer that is DCLS on one side alone: its kernels could be compared if the window were known. */
+static bool has_unknown_kernels(const dcls_comparison *result)
 {
+    bool positions = false, weights = false;
     for (size_t i = 0; i < dcls_comparison_row_count(result); i++) {
         const dcls_compare_row *row = dcls_comparison_row(result, i);
-        if (row->result >= DCLS_COMPARE_SHAPE && ends_with(row->name, ".P")) return true;
+        positions = positions || (row->result > DCLS_COMPARE_SHAPE && ends_with(row->name, ".P"));
+        weights = weights || (row->result == DCLS_COMPARE_SHAPE && row->kind == DCLS_COMPARE_VALUES &&
+                              ends_with(row->name, ".weight"));
     }
-    return false;
+    return positions && weights;
 }
 
 void diff_print_text(const diff *it)
@@ -278,7 +292,7 @@ void diff_print_text(const diff *it)
     putchar('\n');
     print_sum(it);
     if (has_nan_pairs(it->result)) cli_note(it->run, "NaN is not equal to NaN; --equal-nan takes it to be");
-    if (has_lone_positions(it->result) && it->options->settings.count == 0 && !it->options->strict)
+    if (has_unknown_kernels(it->result) && it->options->settings.count == 0 && !it->options->strict)
         cli_note(it->run, "to compare the kernels of DCLS layers in a state dict: --set version=v1 --set "
                           "dilated_kernel_size=17, or what they are");
 }

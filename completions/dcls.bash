@@ -50,7 +50,7 @@ _dcls_value() {
     diff:--order) mapfile -t COMPREPLY < <(compgen -W 'difference model' -- "$cur") ;;
     plot:--kind) mapfile -t COMPREPLY < <(compgen -W 'positions density kernels histogram field' -- "$cur") ;;
     plot:--format) mapfile -t COMPREPLY < <(compgen -W 'png svg pdf html' -- "$cur") ;;
-    *:--threads | diff:--atol | diff:--rtol | explain:-D | explain:--dilated-kernel-size | \
+    *:--threads | diff:--atol | diff:--rtol | diff:--key-a | diff:--key-b | explain:-D | explain:--dilated-kernel-size | \
       explain:-K | explain:--kernel-count | explain:-c | explain:--channels | explain:--in | explain:--out | explain:-g | \
       explain:--groups | explain:--stride | explain:--padding | explain:--size | convert:--kernel-count | convert:--error | convert:--layers | convert:--seed | convert:--effort | \
       convert:--threshold | convert:--merge | convert:--prune | infer:-k | infer:--top | infer:--jobs | infer:--alpha | infer:--max-pixels | infer:--max-memory | \
@@ -97,7 +97,7 @@ _dcls() {
         options='--dilated-kernel-size -D --kernel-count -K --set --channels -c --in --out --groups -g --stride --padding
           --size --dim --shared-positions --json'
         ;;
-      diff) options='--atol --rtol --equal-nan --strict --kernels --all -a --order --set --json' ;;
+      diff) options='--atol --rtol --equal-nan --strict --kernels --all -a --order --key-a --key-b --set --json' ;;
       inspect) options='--key --tensor -t --values -n --input --json' ;;
       bench) options='--model -m --input --batch -b --algo --repeat -r --seconds -s --json' ;;
     esac

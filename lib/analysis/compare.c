@@ -193,8 +193,10 @@ static dcls_status compare_tensors(dcls_comparer *c)
 
 static dcls_status compare_sides(dcls_comparer *c, const dcls_compare_source *a, const dcls_compare_source *b)
 {
-    DCLS_TRY(open_side(c, a, &c->a));
-    DCLS_TRY(open_side(c, b, &c->b));
+    dcls_status status = open_side(c, a, &c->a);
+    if (status != DCLS_OK) return dcls_fail_within(c->ctx, status, "A: ");
+    status = open_side(c, b, &c->b);
+    if (status != DCLS_OK) return dcls_fail_within(c->ctx, status, "B: ");
     DCLS_TRY(check_settings(c));
     if (c->a.model != NULL && c->b.model != NULL) DCLS_TRY(dcls_compare_structure(c));
     return compare_tensors(c);

@@ -13,6 +13,9 @@
 #define FARTHEST  1e3
 #define NEW_INDEX 1e-7
 
+/* Where many elements lie on one line, greedy search must end some day. */
+#define MOST_STEPS 2048
+
 typedef struct matcher {
     const dcls_match_set *a, *b;
     const dcls_match_options *options;
@@ -190,7 +193,7 @@ static double least_cost(const matcher *m, double x, double y)
 static void search(const matcher *m, const line *l, int64_t i, double x, int64_t at, const int64_t *links,
                    double *best, int64_t *place)
 {
-    for (; at >= 1 && at <= l->count; at = links[at]) {
+    for (int steps = 0; at >= 1 && at <= l->count && steps < MOST_STEPS; at = links[at], steps++) {
         if (least_cost(m, x, l->order[at - 1].key) > *best) return;
         const double cost = pair_cost(m, i, l->order[at - 1].element);
         if (cost >= *best) continue;

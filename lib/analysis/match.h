@@ -29,7 +29,8 @@ typedef struct dcls_match_options {
  * most. Of all assignments the one with the fewest pairs beyond tolerance is taken, of those the one with the
  * least sum of squared distances, and between equals elements keep their index. Sets larger than
  * DCLS_MATCH_OPTIMAL are matched greedily: first what stayed at its index, then every element, heaviest
- * first, to the nearest one that is free. Fails only when memory is short. */
+ * first, to the nearest one that is free (of some thousand whose first coordinate is
+ * nearest). Fails only when memory is short. */
 dcls_status dcls_match_elements(dcls_context *ctx, const dcls_match_set *a, const dcls_match_set *b,
                                 const dcls_match_options *options, int64_t *match);
 

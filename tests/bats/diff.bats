@@ -194,6 +194,24 @@ same (2 tensors): 2 identical"
   is totals "$(jq -c '.totals | [.changes, .tensors, .identical, .different]' <<<"$output")" '[1,2,1,1]'
 }
 
+@test "--key-a, --key-b: state dicts of one checkpoint" {
+  local two=$root/tests/fixtures/pytorch/two_unknown_keys.pth
+  try 0 diff "$two" "$two" --key-a critic --key-b critic
+  has sum "$output" "same (8 tensors)"
+  try 3 diff "$two" "$two" --key-a critic
+  dcls convert -q "$two" generator.bin --key generator
+  try 0 diff "$two" generator.bin --key-a generator
+  try 2 diff "$two" "$two" --key-a critic --key-b absent
+  try 2 diff generator.bin generator.bin --key-a generator
+}
+
+@test "a set of tensors with no DCLS layer in common gets no hint" {
+  arrays 'x:1:1' >a.bin
+  layer 2 1,2 '0,1, 0,0' >b.json
+  try 1 diff a.bin b.json
+  is stderr "$stderr" ""
+}
+
 @test "exit statuses and errors" {
   classifier >a.json
   echo rubbish >bad

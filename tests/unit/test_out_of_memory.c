@@ -271,9 +271,73 @@ static void test_plots(void **state)
     dcls_model_destroy(model);
 }
 
+/* The same network, another version, position and label. */
+static char *other_network(void)
+{
+    static const char *const changes[][2] = {
+        {"[0,1]}", "[1,0]}"}, {"\"v1\"", "\"v0\""}, {"[\"a\"]", "[\"b\"]"}, {"gelu", "relu"}};
+    char *text = strdup(network);
+    assert_non_null(text);
+    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+        char *at = strstr(text, changes[i][0]);
+        assert_non_null(at);
+        memcpy(at, changes[i][1], strlen(changes[i][1]));
+    }
+    return text;
+}
+
+typedef struct compare_job {
+    dcls_compare_source a, b;
+    bool kernels;
+} compare_job;
+
+static dcls_status compare(dcls_context *ctx, void *arg)
+{
+    const compare_job *job = arg;
+    dcls_compare_options options = dcls_compare_options_default();
+    dcls_comparison *result;
+    options.kernels = job->kernels;
+    dcls_status status = dcls_compare(ctx, &job->a, &job->b, &options, &result);
+    if (status == DCLS_OK && !dcls_comparison_differs(result)) fail_msg("no difference found");
+    dcls_comparison_destroy(result);
+    return status;
+}
+
+static dcls_status explain(dcls_context *ctx, void *model)
+{
+    dcls_layer_spec spec;
+    dcls_explanation *result;
+    DCLS_TRY(dcls_layer_spec_of(ctx, model, NULL, 4, (int64_t[]){1, 1, 6, 5}, &spec, NULL));
+    dcls_status status = dcls_explain(ctx, &spec, &result);
+    dcls_explanation_destroy(result);
+    return status;
+}
+
+static void test_comparisons(void **state)
+{
+    dcls_context *ctx = *state;
+    dcls_model *a, *b;
+    require_interposition();
+    assert_ok(ctx, dcls_context_set_threads(ctx, 1));
+    char *text = other_network();
+    assert_ok(ctx, dcls_model_load_memory(ctx, network, sizeof network - 1, &a));
+    assert_ok(ctx, dcls_model_load_memory(ctx, text, strlen(text), &b));
+    compare_job job = {.a = {.model = a}, .b = {.model = b}};
+    torture(ctx, "two models", compare, &job);
+    job = (compare_job){.a = {.tensors = dcls_model_tensors(a)}, .b = {.tensors = dcls_model_tensors(b)}};
+    torture(ctx, "two sets of tensors", compare, &job);
+    job = (compare_job){.a = {.model = a}, .b = {.model = b}, .kernels = true};
+    torture(ctx, "kernels", compare, &job);
+    torture(ctx, "an explanation", explain, a);
+    dcls_model_destroy(a);
+    dcls_model_destroy(b);
+    free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {CONTEXT_TEST(test_load), CONTEXT_TEST(test_write),
-                                       CONTEXT_TEST(test_onnx), CONTEXT_TEST(test_plots)};
+                                       CONTEXT_TEST(test_onnx), CONTEXT_TEST(test_plots),
+                                       CONTEXT_TEST(test_comparisons)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
