@@ -149,7 +149,7 @@ def walk(browser, name):
     for _ in range(60):
         browser.key("Tab")
         now = browser.run("""
-          const e = document.activeElement, s = getComputedStyle(e.type === 'radio' ? e.parentElement : e);
+          const e = document.activeElement, s = getComputedStyle(e.type === 'radio' ? e.nextElementSibling : e);
           const what = e.id || (e.closest('#window') ? 'element' : e.name || e.closest('table')?.id || e.tagName);
           return [what, s.outlineStyle !== 'none' || !!document.querySelector('.cursor')];""")
         if now[0] == "BODY":
@@ -184,6 +184,16 @@ def explore(browser, name):
     choose(browser, "show", "overlay")
     check(f"{name}: all kernels overlaid", (n := browser.run("return document.querySelectorAll('#window .disc').length")) == kernels, f"{n} of {kernels}")
     browser.shoot(f"{name}-overlay")
+    spot = browser.run("document.getElementById('window').scrollIntoView({ block: 'center' });"
+                       "const r = document.querySelector('#window .disc:last-of-type').getBoundingClientRect();"
+                       "return [r.x + r.width / 2, r.y + r.height / 2]")
+    point(browser, *spot)
+    told = ""
+    for kind in ("mousePressed", "mouseReleased"):
+        browser.cdp("Input.dispatchMouseEvent", type=kind, x=spot[0], y=spot[1], button="left", clickCount=1)
+        told = told or tip(browser)
+    opened = browser.run("return [document.getElementById('show').value, document.getElementById('output').value]")
+    check(f"{name}: a click opens the kernel of an element", opened[0] == "kernel" and f"channel  {opened[1]}\n" in told, f"{told} {opened}")
     for view in ("density", "dense"):
         choose(browser, "show", view)
         point(browser, *middle(browser, "#window image"))
@@ -196,6 +206,7 @@ def explore(browser, name):
         browser.shoot(f"{name}-{view}")
         browser.run("document.activeElement.blur()")
     choose(browser, "show", "kernel")
+    choose(browser, "output", "0")
     before = browser.run("return document.querySelector('#window .element').getAttribute('aria-label')")
     browser.run("document.getElementById('next').click()")
     after = browser.run("return [document.querySelector('#window .element').getAttribute('aria-label'), document.getElementById('output').value]")

@@ -7,8 +7,10 @@
 
 /* Elements in a page: so many that one of any model opens at once. */
 #define PAGE_ELEMENTS ((int64_t)60000)
-/* Cells of a density along one axis; those of longer windows are added up in groups. */
-#define DENSITY_CELLS ((int64_t)128)
+/* Cells of all densities, and of one along one axis; those of longer windows are added up in groups. */
+#define PAGE_CELLS   250000.0
+#define LONGEST_SIDE 128.0
+#define LEAST_SIDE   8.0
 
 /* Four digits, enough for a table. */
 static void put_significant(dcls_html *h, double value)
@@ -70,7 +72,7 @@ static dcls_status put_statistics(dcls_html *h, const dcls_kernel *k)
     dcls_html_key_rounded(h, "spread_min", k->SIG ? stats.spread_min : 0, 1e3);
     dcls_html_key_rounded(h, "spread_max", k->SIG ? stats.spread_max : 0, 1e3);
     dcls_html_key_rounded(h, "clamped", elements > 0 ? (double)stats.clamped / elements : 0, 1e5);
-    dcls_html_key_rounded(h, "lost", stats.mass_lost, 1e5);
+    dcls_html_key_rounded(h, "lost", stats.mass_lost, 1e7);
     return DCLS_OK;
 }
 
@@ -156,11 +158,13 @@ static void put_kernels(dcls_html *h, const dcls_plot_layer *layer, int64_t shar
 /* The map that remains when the density is summed along `hidden` (-1: none). scratch [cells of the map]. */
 static void put_map(dcls_html *h, const dcls_kernel *k, const double *density, int hidden, double *scratch)
 {
+    const int64_t side =
+        (int64_t)fmax(fmin(sqrt(PAGE_CELLS / (double)h->plot->layer_count), LONGEST_SIDE), LEAST_SIDE);
     int64_t cells = dcls_kernel_cells(k), bin[3] = {1, 1, 1}, shape[3] = {1, 1, 1}, sides[2] = {1, 1};
     int64_t bins[2] = {1, 1};
     for (int d = 0, at = 2 - (k->ndim - (hidden >= 0)); d < k->ndim; d++) {
         if (d == hidden) continue;
-        bin[d] = (k->size[d] + DENSITY_CELLS - 1) / DENSITY_CELLS;
+        bin[d] = (k->size[d] + side - 1) / side;
         shape[d] = (k->size[d] + bin[d] - 1) / bin[d];
         bins[at] = bin[d];
         sides[at++] = shape[d];

@@ -24,7 +24,7 @@ const short = (n) => {
   return String(n);
 };
 const bytes = (n) => (n >= 2 ** 20 ? `${(n / 2 ** 20).toFixed(1)} MiB` : `${(n / 1024).toFixed(1)} KiB`);
-const percent = (share) => `${(100 * share).toFixed(share > 0 && share < 0.001 ? 2 : 1)}%`;
+const percent = (share) => (share === 0 ? '0%' : share < 5e-5 ? '<0.01%' : `${(100 * share).toFixed(share < 0.001 ? 2 : 1)}%`);
 const times = (list) => list.join('×');
 const minus = (text) => text.replace('-', '−');
 const decimals = (n, digits) => (n === null ? 'not a number' : minus(n.toFixed(digits)));

@@ -103,7 +103,7 @@
     const canvas = make('canvas', { 'aria-hidden': 'true' });
     const input = make('input', { type: 'radio', name: 'layer', value: layer.order });
     input.addEventListener('change', () => choose(layer));
-    return { canvas, input, label: make('label', {}, input, canvas, breakable(layer.name)) };
+    return { canvas, input, label: make('label', {}, input, make('span', { class: 'card' }, canvas, breakable(layer.name))) };
   }
 
   function paintThumbs() {
@@ -194,7 +194,7 @@
     const sum = layer.window.length === 3 ? ' Summed along the axis that is not shown.' : '';
     return {
       kernel: `${layer.window.length === 1 ? 'Height' : 'Area of a disc'}: ${layer.window.length === 1 ? 'weight' : '|weight|'}${layer.spread ? `; ${layer.window.length === 1 ? 'bar' : 'ring'}: spread S` : ''}. Tab and the arrow keys move from element to element.`,
-      overlay: `${layer.kernels.length < layer.total ? 'The kernels in this page' : 'All kernels'} on top of each other. Area of a disc: |weight|.`,
+      overlay: `${layer.kernels.length < layer.total ? 'The kernels in this page' : 'All kernels'} on top of each other. ${layer.window.length === 1 ? 'Height: weight' : 'Area of a disc: |weight|'}. A click on an element opens its kernel.`,
       density: `Elements in each cell, all kernels together; bars: sums${layer.window.length === 1 ? '' : ' of columns and rows'}.${sum}`,
       dense: `The kernel that the elements of this channel make.${layer.window.length === 1 ? '' : ' Crosses: elements.'}${sum}`,
     }[state.show];
@@ -230,6 +230,15 @@
     else if (row.offsetTop + row.offsetHeight > box.scrollTop + box.clientHeight) box.scrollTop = row.offsetTop + row.offsetHeight - box.clientHeight;
   }
 
+  // From the overlay to the kernel that an element belongs to.
+  function open(kernel) {
+    state.show = 'kernel';
+    $('show').value = 'kernel';
+    $('output').value = kernel.output;
+    $('input').value = kernel.input;
+    chooseKernel();
+  }
+
   function show() {
     const ofKernel = ['kernel', 'dense'].includes(state.show);
     for (const label of document.querySelectorAll('.of-kernel')) label.hidden = !ofKernel || (label.id === 'input-label' && state.layer.inputs < 2);
@@ -244,7 +253,7 @@
       $('reading').append(' Dashed: where training clamps positions.');
     }
     elementTable();
-    showWindow(state, tell);
+    showWindow(state, tell, open);
     if ($('window').querySelector('.outside')) $('reading').append(' Hollow: further out than the picture goes.');
   }
 

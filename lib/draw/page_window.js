@@ -1,5 +1,5 @@
-// The window of a layer: elements, density or the constructed kernel, explored by pointer or keyboard. showWindow(state, tell)
-// draws it; tell(element or null) is called with the number of the element that is looked at.
+// The window of a layer: elements, density or the constructed kernel, explored by pointer or keyboard. showWindow(state, tell, open)
+// draws it; tell(number or null) is called with the element that is looked at, open(kernel) with one that is to be shown alone.
 
 const showWindow = (() => {
   const VIEW = 520; // the longer side of the window, in units of the drawing
@@ -26,6 +26,9 @@ const showWindow = (() => {
     tip.style.top = `${below ? y + 18 : Math.max(0, y - tip.offsetHeight - 14)}px`;
   }
   const hideTip = () => { $('tip').hidden = true; };
+
+  // A finger that is lifted has not left: what it touched stays told.
+  const onLeave = (svg, leave) => svg.addEventListener('pointerleave', (event) => { if (event.pointerType !== 'touch') leave(); });
 
   // ---- the frame: grid, border, clamp limit, ticks ----
 
@@ -145,7 +148,7 @@ const showWindow = (() => {
     tell(mark.index);
   }
 
-  function pointAt(f, marks, layer, tell) {
+  function pointAt(f, marks, layer, tell, open = () => {}) {
     let last = null;
     const move = (event) => {
       const mark = nearest(f, marks, event);
@@ -153,7 +156,8 @@ const showWindow = (() => {
       last = mark;
     };
     for (const name of ['pointermove', 'pointerdown']) f.svg.addEventListener(name, move);
-    f.svg.addEventListener('pointerleave', () => { last = null; lookAt(f, layer, null, tell); });
+    f.svg.addEventListener('click', () => { if (last) open(last.kernel); });
+    onLeave(f.svg, () => { last = null; lookAt(f, layer, null, tell); });
   }
 
   function appendElement(f, layer, mark) {
@@ -204,7 +208,7 @@ const showWindow = (() => {
     return f.svg;
   }
 
-  function showOverlay(state) {
+  function showOverlay(state, tell, open) {
     const { layer } = state;
     const f = makeFrame(state);
     fill(f.svg, { role: 'img', 'aria-label': `elements of all kernels of ${layer.name}`, class: 'overlay' }, []);
@@ -215,7 +219,7 @@ const showWindow = (() => {
       f.svg.append(draw('circle', { cx: mark.x, cy: mark.y, r: mark.r, class: `disc ${mark.sign}` }));
     }
     border(f, layer, 'weight');
-    pointAt(f, marks, layer, () => {});
+    pointAt(f, marks, layer, () => {}, open);
     return f.svg;
   }
 
@@ -274,7 +278,7 @@ const showWindow = (() => {
       return look(false);
     };
     for (const name of ['pointermove', 'pointerdown']) f.svg.addEventListener(name, point);
-    f.svg.addEventListener('pointerleave', leave);
+    onLeave(f.svg, leave);
     f.svg.addEventListener('focus', () => { if (f.svg.matches(':focus-visible')) look(true); });
     f.svg.addEventListener('blur', leave);
     f.svg.addEventListener('keydown', (event) => {
@@ -359,11 +363,11 @@ const showWindow = (() => {
 
   document.addEventListener('keydown', (event) => { if (event.key === 'Escape') hideTip(); });
 
-  return (state, tell) => {
+  return (state, tell, open) => {
     hideTip();
     $('said').textContent = '';
     $('scale').hidden = !['density', 'dense'].includes(state.show);
     const show = { kernel: showKernel, overlay: showOverlay, density: showDensity, dense: showDense }[state.show];
-    $('window').replaceWith(show(state, tell));
+    $('window').replaceWith(show(state, tell, open));
   };
 })();

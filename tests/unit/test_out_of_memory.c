@@ -259,15 +259,31 @@ static dcls_status measure_field(dcls_context *ctx, void *model)
     return status;
 }
 
+static dcls_status write_report(dcls_context *ctx, void *arg)
+{
+    const export_job *job = arg;
+    const dcls_plot_source source = {.model = job->model};
+    dcls_plot_options options = dcls_plot_options_default();
+    options.format = DCLS_PLOT_HTML;
+    options.ndim = 4;
+    memcpy(options.shape, ((int64_t[]){1, 1, 6, 5}), 4 * sizeof(int64_t));
+    return dcls_plot_save(ctx, &source, &options, job->path);
+}
+
 static void test_plots(void **state)
 {
     dcls_context *ctx = *state;
     dcls_model *model;
     require_interposition();
+    temp_dir t = make_temp_dir();
     assert_ok(ctx, dcls_context_set_threads(ctx, 1));
     assert_ok(ctx, dcls_model_load_memory(ctx, network, sizeof network - 1, &model));
     torture(ctx, "densities as text", draw_terminal, model);
     torture(ctx, "a receptive field", measure_field, model);
+    export_job job = {model, temp_file(&t, "r.html")};
+    torture(ctx, "a report", write_report, &job);
+    remove(t.file);
+    rmdir(t.path);
     dcls_model_destroy(model);
 }
 
