@@ -11,6 +11,8 @@
 #include "shapes.h"
 #include "table.h"
 
+#define WIDE 110 /* columns of a terminal that shows everything */
+
 static void print_heading(const char *text)
 {
     printf("\n%s%s%s\n", cli_bold(stdout), text, cli_plain(stdout));
@@ -115,12 +117,10 @@ static int by_difference(const void *x, const void *y)
     return a->place < b->place ? -1 : a->place > b->place;
 }
 
-static char *kind_text(const dcls_compare_row *row)
+static const char *kind_text(const dcls_compare_row *row)
 {
-    if (row->kind == DCLS_COMPARE_KERNEL) return cli_copy(row->counts ? "kernel" : "(kernel)");
-    if (row->kind == DCLS_COMPARE_ELEMENTS && row->moved > 0)
-        return cli_format("elements, %s moved", cli_grouped(row->moved).text);
-    return cli_copy(row->kind == DCLS_COMPARE_ELEMENTS ? "elements" : "");
+    if (row->kind == DCLS_COMPARE_KERNEL) return row->counts ? "kernel" : "(kernel)";
+    return row->kind == DCLS_COMPARE_ELEMENTS ? "elements" : "";
 }
 
 static void add_made(columns *table, char *text)
@@ -129,31 +129,44 @@ static void add_made(columns *table, char *text)
     free(text);
 }
 
+/* Names of tensors are worth more than means. */
+static bool is_narrow(void)
+{
+    return cli_width() > 0 && cli_width() < WIDE;
+}
+
 static void add_figures(columns *table, const dcls_compare_row *row)
 {
     char index[SHAPE_TEXT];
     columns_add(table, cli_real(row->max_abs).text);
-    columns_add(table, cli_real(row->mean_abs).text);
+    columns_add(table, is_narrow() ? "" : cli_real(row->mean_abs).text);
     columns_add(table, cli_real(row->relative).text);
     shape_text(index, row->ndim_b, row->worst);
     add_made(table, cli_format("%s: %s -> %s", row->ndim_b > 0 ? index : "scalar",
                                cli_real(row->worst_a).text, cli_real(row->worst_b).text));
 }
 
+/* A few values are counted, many are a share. */
+static void add_beyond(columns *table, const dcls_compare_row *row)
+{
+    if (row->outside < 10)
+        columns_add(table, row->outside > 0 ? cli_grouped(row->outside).text : "");
+    else
+        columns_add(table, cli_percent((double)row->outside / (double)row->count).text);
+}
+
 static void add_row(columns *table, const dcls_compare_row *row)
 {
     columns_add(table, row->name);
-    add_made(table, kind_text(row));
+    columns_add(table, kind_text(row));
     add_made(table, row->dtype_a == row->dtype_b
                         ? cli_copy("")
                         : cli_format("%s, %s", dcls_dtype_name(row->dtype_a), dcls_dtype_name(row->dtype_b)));
-    add_made(table, row->outside > 0
-                        ? cli_format("%s of %s", cli_grouped(row->outside).text, cli_grouped(row->count).text)
-                        : cli_copy(""));
+    add_beyond(table, row);
     columns_add(table, row->nan > 0 ? cli_grouped(row->nan).text : "");
     if (row->result == DCLS_COMPARE_IDENTICAL)
         for (int i = 0; i < 4; i++)
-            columns_add(table, i < 3 ? "0" : "");
+            columns_add(table, i == 3 || (i == 1 && is_narrow()) ? "" : "0");
     else
         add_figures(table, row);
 }
@@ -167,8 +180,8 @@ static bool is_shown(const diff *it, const dcls_compare_row *row)
 
 static void print_tensors(const diff *it)
 {
-    static const char *const titles[] = {"tensor",     "as",          "types",     ">beyond",          ">NaN",
-                                         ">max |A-B|", ">mean |A-B|", ">relative", "worst at: A -> B", NULL};
+    static const char *const titles[] = {"tensor",     "as",    "types",     ">beyond",          ">NaN",
+                                         ">max |A-B|", ">mean", ">relative", "worst at: A -> B", NULL};
     const size_t count = dcls_comparison_row_count(it->result);
     listed *rows = cli_alloc(count + 1, sizeof *rows);
     size_t shown = 0;

@@ -133,9 +133,10 @@ static void mark_layer_shown(dcls_compare_side *side, const dcls_tensor *weight)
     mark_shown(side, layer->SIG);
 }
 
-static dcls_status compare_plainly(dcls_comparer *c, const dcls_tensor *a, const dcls_tensor *b)
+static dcls_status compare_plainly(dcls_comparer *c, const char *name, const dcls_tensor *a,
+                                   const dcls_tensor *b)
 {
-    dcls_compare_row *row = dcls_compare_add_row(c, a != NULL ? a->name : b->name, a, b);
+    dcls_compare_row *row = dcls_compare_add_row(c, name, a, b);
     if (row == NULL) return DCLS_ERR_MEMORY;
     if (a != NULL) mark_shown(&c->a, a);
     if (b != NULL) mark_shown(&c->b, b);
@@ -179,7 +180,7 @@ static dcls_status compare_of_a(dcls_comparer *c, const dcls_tensor *a)
     bool done = false;
     if (c->a.shown[i]) return DCLS_OK;
     DCLS_TRY(compare_layer(c, weight, partner(c, &c->b, weight), &done));
-    return done ? DCLS_OK : compare_plainly(c, a, partner(c, &c->b, a));
+    return done ? DCLS_OK : compare_plainly(c, a->name, a, partner(c, &c->b, a));
 }
 
 static dcls_status compare_tensors(dcls_comparer *c)
@@ -187,7 +188,8 @@ static dcls_status compare_tensors(dcls_comparer *c)
     for (size_t i = 0; i < c->a.tensors->count; i++)
         DCLS_TRY(compare_of_a(c, &c->a.tensors->items[i]));
     for (size_t i = 0; i < c->b.tensors->count; i++)
-        if (!c->b.shown[i]) DCLS_TRY(compare_plainly(c, NULL, &c->b.tensors->items[i]));
+        if (!c->b.shown[i])
+            DCLS_TRY(compare_plainly(c, c->b.tensors->items[i].name, NULL, &c->b.tensors->items[i]));
     return DCLS_OK;
 }
 

@@ -97,10 +97,9 @@ static void free_elements(element_set *set)
 static dcls_match_set group_of(const matching *m, const element_set *set, int64_t group,
                                const float **coordinates /* [MAX_COORDINATES] */)
 {
-    for (int d = 0; d < m->ndim; d++) {
-        const int64_t at = (d * m->groups + group) * m->count;
-        coordinates[d] = set->P + at;
-        if (set->SIG != NULL) coordinates[m->ndim + d] = set->SIG + at;
+    for (int d = 0; d < m->options.at_count; d++) {
+        const float *from = d < m->ndim ? set->P : set->SIG;
+        coordinates[d] = from + (d % m->ndim * m->groups + group) * m->count;
     }
     return (dcls_match_set){.count = m->count,
                             .at = coordinates,
@@ -124,7 +123,7 @@ static bool is_unchanged(const matching *m, const dcls_match_set *a, const dcls_
 static void match_group(void *arg, int64_t group, int worker)
 {
     matching *m = arg;
-    const float *at_a[MAX_COORDINATES], *at_b[MAX_COORDINATES];
+    const float *at_a[MAX_COORDINATES] = {NULL}, *at_b[MAX_COORDINATES] = {NULL};
     const dcls_match_set a = group_of(m, &m->a, group, at_a), b = group_of(m, &m->b, group, at_b);
     int64_t *match = m->match + group * m->count;
     (void)worker;

@@ -301,18 +301,18 @@ static void note_window(explainer *e)
 static void note_axes(explainer *e)
 {
     const dcls_layer_spec *s = e->spec;
-    static const char *const orders[4][2] = {
-        {"", ""},
-        {"", ""},
-        {"P[0] is the row and P[1] the column", "P[0] is the column and P[1] the row"},
-        {"P[0], P[1], P[2] are depth, column, row", "P[0], P[1], P[2] are column, row, depth"}};
+    static const char *const of_two[] = {"P[0] is the row and P[1] the column",
+                                         "P[0] is the column and P[1] the row"};
+    static const char *const of_three[] = {"P[0], P[1], P[2] are depth, column, row",
+                                           "P[0], P[1], P[2] are column, row, depth"};
+    const bool reversed = e->version != DCLS_V0;
     bool unequal = false;
     for (int d = 1; d < s->ndim; d++)
         unequal |= s->dilated_kernel_size[d] != s->dilated_kernel_size[0];
     if (s->ndim > 1)
-        note(e, "%s in %s, counted in cells from the centre.", orders[s->ndim][e->version != DCLS_V0],
+        note(e, "%s in %s, in cells from the centre.", s->ndim == 2 ? of_two[reversed] : of_three[reversed],
              s->version);
-    if (unequal && e->version != DCLS_V0)
+    if (unequal && reversed)
         note(e,
              "Sides differ: %s takes the centre and the limit of P[j] from side j but moves along another "
              "axis, so that P = 0 is off-centre or outside; not so v0.",
