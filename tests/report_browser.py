@@ -3,7 +3,9 @@
 hover and choice. Prints TAP; skipped without chromium and chromedriver. Usage: report_browser.py DCLS [FOLDER for screenshots [MODEL]]"""
 import base64
 import json
+import math
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -235,23 +237,58 @@ def tables(browser, name):
     check(f"{name}: all operations", nodes[0] == nodes[1] > 0, str(nodes))
 
 
-def kernels_agree(browser, model, folder, name):
-    """Kernels made in the page against those that dcls convert makes, to the digits that a page holds."""
+def kernels_agree(browser, model, folder, name, settings=()):
+    """Kernels made in the page against those that dcls convert makes, to the digits that a page holds. 3-D ones are seen from the front."""
     dense = os.path.join(folder, "dense.json")
-    subprocess.run([DCLS, "convert", "-q", "--to", "dense", model, dense], check=True)
+    subprocess.run([DCLS, "convert", "-q", "--to", "dense", *settings, model, dense], check=True)
     with open(dense, encoding="utf-8") as file:
         tensors = json.load(file)["tensors"]
-    worst = 0
-    for layer in browser.run("""return data.layers.map((l) => [l.name, l.window, l.kernels.slice(0, 3).map((k) =>
-          [k.output, k.input, [...construct(l, k, l.window.length === 1 ? [null, 0] : [0, 1]).cells]])])"""):
-        tensor = next(t for n, t in tensors.items() if n.startswith(layer[0] + ".") and n.endswith("weight"))
-        cells = layer[1][0] * (layer[1][1] if len(layer[1]) > 1 else 1)
-        values = tensor["data"]
-        scale = max(abs(v) for v in values)
-        for output, inward, made in layer[2]:
+    worst, count = 0, 0
+    for layer, window, kernels in browser.run("""return data.layers.map((l) => [l.name, l.window, l.kernels.slice(0, 3).map((k) =>
+          [k.output, k.input, [...construct(l, k, [[null, 0], [0, 1], [1, 2]][l.window.length - 1]).cells]])])"""):
+        tensor = tensors[layer + ".weight"]
+        cells = math.prod(window)
+        scale = max(abs(v) for v in tensor["data"])
+        for output, inward, made in kernels:
             start = (output * tensor["shape"][1] + inward) * cells
-            worst = max(worst, max(abs(a - b) for a, b in zip(made, values[start:start + cells])) / scale)
-    check(f"{name}: constructed kernels are those of dcls convert", 0 < worst < 3e-3, f"{worst:.1e} apart")
+            kernel = tensor["data"][start:start + cells]
+            wanted = [sum(kernel[i::len(made)]) for i in range(len(made))]
+            worst = max(worst, max(abs(a - b) for a, b in zip(made, wanted)) / scale)
+            count += 1
+    check(f"{name}: constructed kernels are those of dcls convert", count > 0 and worst < 3e-3, f"{worst:.1e} apart")
+
+
+def versions(path):
+    """A state dict with every version, and windows of one to three dimensions, even and unequal. Returns the settings it needs."""
+    numbers = random.Random(1)
+    tensors, settings = {}, []
+    for name, version, window in (("a", "v0", [7, 7]), ("b", "v0", [6]), ("c", "v0", [3, 5, 4]), ("d", "v1", [5, 9]), ("e", "max", [8, 8]),
+                                  ("f", "gauss", [3, 5, 7]), ("g", "max", [31])):
+        for part, shape, spread in (("weight", [3, 2, 4], 1), ("P", [len(window), 3, 2, 4], 1.5), ("SIG", [len(window), 3, 2, 4], 0.7)):
+            if part != "SIG" or version in ("max", "gauss"):
+                tensors[f"{name}.{part}"] = {"dtype": "F32", "shape": shape, "data": [numbers.gauss(0, spread) for _ in range(math.prod(shape))]}
+        settings += ["--set", f"{name}:version={version}", "--set", f"{name}:dilated_kernel_size={','.join(map(str, window))}"]
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump({"format": "dcls-model", "version": 1, "tensors": tensors}, file)
+    return settings
+
+
+def every_version(browser, folder):
+    model, page = os.path.join(folder, "versions.json"), os.path.join(folder, "versions.html")
+    settings = versions(model)
+    subprocess.run([DCLS, "plot", model, "-o", page, *settings], check=True)
+    browser.call("/url", {"url": "file://" + page})
+    kernels_agree(browser, model, folder, "every version", settings)
+    layers = browser.run("return data.layers.length")
+    for i in range(layers):
+        browser.run("document.querySelectorAll('#layers input')[arguments[0]].click()", i)
+        for view in ("overlay", "density", "dense", "kernel"):
+            choose(browser, "show", view)
+    check("every version: seen in every way", layers == 7 and not (messages := browser.log()), f"{layers} layers")
+    choose(browser, "version", "max")
+    left = browser.run("return [...document.querySelectorAll('#layers label')].map((l) => l.textContent)")
+    shown = browser.run("return document.getElementById('chosen').textContent")
+    check("every version: one version chosen", left == ["e", "g"] and shown in left, f"{left} {shown}")
 
 
 def hostile(path):
@@ -288,6 +325,7 @@ def main():
                 path = os.path.join(folder, "model.html")
                 subprocess.run([DCLS, "plot", sys.argv[3], "-o", path], check=True)
                 look(browser, path, "model")
+            every_version(browser, folder)
             name = hostile(os.path.join(folder, "hostile.json"))
             path = os.path.join(folder, "hostile.html")
             subprocess.run([DCLS, "plot", os.path.join(folder, "hostile.json"), "-o", path], check=True)

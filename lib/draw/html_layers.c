@@ -155,40 +155,58 @@ static void put_kernels(dcls_html *h, const dcls_plot_layer *layer, int64_t shar
 
 /* ---- densities ---- */
 
-/* The map that remains when the density is summed along `hidden` (-1: none). scratch [cells of the map]. */
-static void put_map(dcls_html *h, const dcls_kernel *k, const double *density, int hidden, double *scratch)
+/* What is seen of a window: rows along axis `down` (-1: a single row) and columns along `across`, in groups
+ * of `bin` cells; `side` groups each. */
+typedef struct view {
+    int down, across;
+    int64_t bin[2], side[2];
+} view;
+
+static view view_without(const dcls_html *h, const dcls_kernel *k, int hidden)
 {
-    const int64_t side =
-        (int64_t)fmax(fmin(sqrt(PAGE_CELLS / (double)h->plot->layer_count), LONGEST_SIDE), LEAST_SIDE);
-    int64_t cells = dcls_kernel_cells(k), bin[3] = {1, 1, 1}, shape[3] = {1, 1, 1}, sides[2] = {1, 1};
-    int64_t bins[2] = {1, 1};
-    for (int d = 0, at = 2 - (k->ndim - (hidden >= 0)); d < k->ndim; d++) {
+    const double room = sqrt(PAGE_CELLS / (double)h->plot->layer_count);
+    const int64_t longest = (int64_t)fmax(fmin(room, LONGEST_SIDE), LEAST_SIDE);
+    view v = {.down = -1, .across = -1, .bin = {1, 1}, .side = {1, 1}};
+    for (int d = 0; d < k->ndim && d < 3; d++) {
         if (d == hidden) continue;
-        bin[d] = (k->size[d] + side - 1) / side;
-        shape[d] = (k->size[d] + bin[d] - 1) / bin[d];
-        bins[at] = bin[d];
-        sides[at++] = shape[d];
+        v.down = v.across;
+        v.across = d;
     }
-    memset(scratch, 0, (size_t)(sides[0] * sides[1]) * sizeof *scratch);
+    for (int i = 0; i < 2; i++) {
+        int axis = i == 0 ? v.down : v.across;
+        if (axis < 0) continue;
+        v.bin[i] = (k->size[axis] + longest - 1) / longest;
+        v.side[i] = (k->size[axis] + v.bin[i] - 1) / v.bin[i];
+    }
+    return v;
+}
+
+/* Adds up what lies behind each other. sums [side, side] */
+static void look(const view *v, const dcls_kernel *k, const double *density, double *sums)
+{
+    int64_t cells = dcls_kernel_cells(k);
+    memset(sums, 0, (size_t)(v->side[0] * v->side[1]) * sizeof *sums);
     for (int64_t i = 0; i < cells; i++) {
-        int64_t rest = i, to = 0, stride = 1;
+        int64_t rest = i, row = 0, column = 0;
         for (int d = k->ndim - 1; d >= 0; d--) {
-            if (d != hidden) {
-                to += rest % k->size[d] / bin[d] * stride;
-                stride *= shape[d];
-            }
+            if (d == v->down) row = rest % k->size[d] / v->bin[0];
+            if (d == v->across) column = rest % k->size[d] / v->bin[1];
             rest /= k->size[d];
         }
-        scratch[to] += density[i];
+        sums[row * v->side[1] + column] += density[i];
     }
+}
+
+static void put_view(dcls_html *h, const view *v, const double *sums)
+{
     dcls_json_begin(&h->json, '{');
-    for (int d = 0; d < 2; d++) {
-        dcls_html_key_int(h, d == 0 ? "rows" : "columns", sides[d]);
-        dcls_html_key_int(h, d == 0 ? "row_bin" : "column_bin", bins[d]);
-    }
+    dcls_html_key_int(h, "rows", v->side[0]);
+    dcls_html_key_int(h, "columns", v->side[1]);
+    dcls_html_key_int(h, "row_bin", v->bin[0]);
+    dcls_html_key_int(h, "column_bin", v->bin[1]);
     dcls_html_key_begin(h, "cells", '[');
-    for (int64_t i = 0; i < sides[0] * sides[1]; i++)
-        dcls_html_rounded(h, scratch[i], 10);
+    for (int64_t i = 0; i < v->side[0] * v->side[1]; i++)
+        dcls_html_rounded(h, sums[i], 10);
     dcls_json_end(&h->json, ']');
     dcls_json_end(&h->json, '}');
 }
@@ -200,18 +218,21 @@ static dcls_status put_densities(dcls_html *h, const dcls_plot_layer *layer)
     int64_t elements = 0;
     size_t cells = (size_t)dcls_kernel_cells(k);
     double *density = dcls_alloc(h->plot->ctx, cells, sizeof *density);
-    double *scratch = dcls_alloc(h->plot->ctx, cells, sizeof *scratch);
-    if (density && scratch) {
+    double *sums = dcls_alloc(h->plot->ctx, cells, sizeof *sums);
+    if (density && sums) {
         dcls_plot_density_of(layer, density, &elements);
         dcls_html_key_begin(h, "density", '[');
-        for (int hidden = k->ndim == 3 ? 0 : -1; hidden < (k->ndim == 3 ? 3 : 0); hidden++)
-            put_map(h, k, density, hidden, scratch);
+        for (int hidden = k->ndim == 3 ? 0 : -1; hidden < (k->ndim == 3 ? 3 : 0); hidden++) {
+            const view v = view_without(h, k, hidden);
+            look(&v, k, density, sums);
+            put_view(h, &v, sums);
+        }
         dcls_json_end(&h->json, ']');
         dcls_html_key_int(h, "placed", elements);
     }
-    dcls_status status = density && scratch ? DCLS_OK : DCLS_ERR_MEMORY;
+    dcls_status status = density && sums ? DCLS_OK : DCLS_ERR_MEMORY;
     free(density);
-    free(scratch);
+    free(sums);
     return status;
 }
 

@@ -27,7 +27,7 @@ const bytes = (n) => (n >= 2 ** 20 ? `${(n / 2 ** 20).toFixed(1)} MiB` : `${(n /
 const percent = (share) => (share === 0 ? '0%' : share < 5e-5 ? '<0.01%' : `${(100 * share).toFixed(share < 0.001 ? 2 : 1)}%`);
 const times = (list) => list.join('×');
 const minus = (text) => text.replace('-', '−');
-const decimals = (n, digits) => (n === null ? 'not a number' : minus(n.toFixed(digits)));
+const decimals = (n, digits) => (n === null ? 'not a number' : minus(n.toFixed(digits).replace(/^-(0\.?0*)$/, '$1')));
 const weightText = (w) => (w === null ? 'not a number' : minus(String(w)));
 const many = (n, one, more = `${one}s`) => `${grouped(n)} ${n === 1 ? one : more}`;
 

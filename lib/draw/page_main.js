@@ -85,6 +85,7 @@
     ['MACs sparse', 'sparse', (l) => (l.sparse ? short(l.sparse) : ''), 'bar'],
   ].filter(used(layers));
 
+  for (const [id, key] of [['about-spread', 'spread'], ['about-costs', 'dense']]) $(id).hidden = !layers.some((l) => l[key]);
   const showLayerTable = () => sortable($('layer-table'), layers, layerColumns, layerSorting, sortLayers, (l) => l === state.layer);
 
   function sortLayers(sorting) {
