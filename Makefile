@@ -26,6 +26,9 @@ VERSION := $(shell sed -n 's/.*DCLS_VERSION_STRING *"\(.*\)"/\1/p' include/dcls.
 SOVERSION := 0
 
 PREFIX ?= /usr/local
+ifneq ($(words $(PREFIX)),1)
+$(error PREFIX must be one folder without blanks in its name; DESTDIR may have them)
+endif
 BINDIR ?= $(PREFIX)/bin
 LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include

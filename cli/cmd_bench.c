@@ -188,7 +188,7 @@ static int bench_model(cli *run, const dcls_model *model, const char *name, cons
     cli_input input;
     int status = cli_input_choose(run, model, o->input, &input);
     if (status != CLI_OK) return status;
-    bench_result result = {.model = name != NULL ? name : "builtin",
+    bench_result result = {.model = name != NULL ? name : "builtin:convmixer-dcls-cifar10",
                            .ndim = input.ndim,
                            .threads = dcls_context_threads(run->ctx),
                            .peak_macs = dcls_peak_macs(run->ctx)};

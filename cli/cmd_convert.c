@@ -121,6 +121,16 @@ static int convert_tensors(struct convert *convert, const dcls_tensors *tensors)
     return result;
 }
 
+/* A checkpoint does not say how its pictures were prepared, and answers to others are wrong without a word.
+ */
+static void note_preprocess(const struct convert *convert, const dcls_model *model)
+{
+    const dcls_preprocess *p = dcls_model_preprocess(model);
+    bool none = p->resize == DCLS_RESIZE_NONE && p->crop_height == 0 && p->mean[0] == 0 && p->std[0] == 1;
+    if (convert->options->arch == NULL || convert->options->preprocess != NULL || !none) return;
+    cli_note(convert->run, "%s: without --preprocess, pictures are only divided by 255", convert->in);
+}
+
 static int build_and_convert(struct convert *convert, dcls_tensors *tensors)
 {
     const convert_options *o = convert->options;
@@ -138,6 +148,7 @@ static int build_and_convert(struct convert *convert, dcls_tensors *tensors)
     dcls_model *model;
     dcls_status status = dcls_model_build(ctx, tensors, &build, &model);
     if (status != DCLS_OK) return cli_fail(convert->in, status, ctx);
+    note_preprocess(convert, model);
     int result = convert_model(convert, model);
     dcls_model_destroy(model);
     return result;
@@ -191,15 +202,6 @@ static int check_path(const struct convert *convert, bool model)
         return refuse("--onnx-preprocess", "is for an OUT that ends in .onnx");
     dcls_status status = dcls_output_path_check(convert->run->ctx, convert->out, model);
     return status == DCLS_OK ? CLI_OK : cli_fail(convert->out, status, convert->run->ctx);
-}
-
-static int check_not_same(const struct convert *convert)
-{
-    struct stat in, out;
-    if (stat(convert->in, &in) != 0 || stat(convert->out, &out) != 0) return CLI_OK;
-    if (in.st_dev != out.st_dev || in.st_ino != out.st_ino || !S_ISREG(in.st_mode)) return CLI_OK;
-    cli_error(convert->out, "is the input itself");
-    return CLI_USAGE;
 }
 
 static int convert_builtin(struct convert *convert)
@@ -257,7 +259,7 @@ static int run_convert(cli *run, const void *values, cli_operands operands)
     int status = check_kernel_options(convert.options);
     if (status == CLI_OK)
         status = check_path(&convert, builtin || convert.options->arch != NULL || convert_to_onnx(&convert));
-    if (status == CLI_OK && !builtin) status = check_not_same(&convert);
+    if (status == CLI_OK && !builtin && cli_is_input(convert.out, convert.in)) status = CLI_USAGE;
     if (status == CLI_OK && convert.options->verify != NULL) status = convert_verify_check(&convert);
     if (status == CLI_OK) status = convert_load_labels(&convert);
     if (status == CLI_OK) status = cli_arch_load(run, convert.options->arch, &convert.arch_json);

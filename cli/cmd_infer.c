@@ -81,6 +81,24 @@ static int make_directory(const char *path)
     return CLI_IO;
 }
 
+/* Before any work is done: the folder is there, and nothing that is read would be replaced. */
+static int check_logits(const infer_shared *infer, cli_operands operands)
+{
+    const char *path = infer->options->logits, *model = infer->options->model;
+    if (path == NULL || strcmp(path, "-") == 0) return CLI_OK;
+    if (model != NULL && cli_is_input(path, model)) return CLI_USAGE;
+    for (int i = 0; i < operands.count; i++)
+        if (cli_is_input(path, operands.items[i])) return CLI_USAGE;
+    char *folder = cli_copy(path), *slash = strrchr(folder, '/');
+    if (slash != NULL) slash[slash == folder] = '\0';
+    bool writable = access(slash != NULL ? folder : ".", W_OK | X_OK) == 0;
+    int error = errno;
+    free(folder);
+    if (writable || access(path, W_OK) == 0) return CLI_OK; /* a pipe or device may lie anywhere */
+    cli_error(path, "cannot write: %s", strerror(error));
+    return CLI_IO;
+}
+
 static int prepare_output(infer_shared *infer)
 {
     const char *directory = infer->options->output_dir;
@@ -169,6 +187,7 @@ static int run_infer(cli *run, const void *values, cli_operands operands)
 {
     infer_shared infer = {.run = run, .options = values};
     int status = check_options(run, infer.options);
+    if (status == CLI_OK) status = check_logits(&infer, operands);
     if (status != CLI_OK) return status;
     cli_inputs *inputs = cli_inputs_open(run, operands, infer.options->files0_from, &status);
     if (inputs == NULL) return status;

@@ -285,6 +285,8 @@ static int run_plot(cli *run, const void *values, cli_operands operands)
     struct plot plot = {.run = run, .options = values, .how = dcls_plot_options_default()};
     int status = choose_model(&plot, operands);
     if (status == CLI_OK) status = choose_format(&plot);
+    if (status == CLI_OK && plot.options->output != NULL && cli_is_input(plot.options->output, plot.name))
+        status = CLI_USAGE;
     if (status == CLI_OK) status = parse_channels(&plot);
     if (status == CLI_OK) {
         choose_style(&plot);

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "alloc.h"
 #include "infer.h"
@@ -95,7 +96,9 @@ static dcls_status save_pictures(const infer_worker *worker, const infer_item *i
     if (status != DCLS_OK) answer->unwritten = answer->mask;
     if (status != DCLS_OK || item->image == NULL) return status;
     status = save_overlay(worker, item, mask, &answer->overlay);
-    if (status != DCLS_OK) answer->unwritten = answer->overlay;
+    if (status == DCLS_OK) return DCLS_OK;
+    answer->unwritten = answer->overlay;
+    unlink(answer->mask); /* a picture that failed leaves no part of its answer */
     return status;
 }
 

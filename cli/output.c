@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "alloc.h"
@@ -175,4 +176,13 @@ int cli_fail(const char *subject, dcls_status status, const dcls_context *ctx)
 {
     cli_error(subject, "%s", dcls_context_message(ctx));
     return cli_exit_of(status);
+}
+
+bool cli_is_input(const char *out, const char *in)
+{
+    struct stat a, b;
+    if (stat(in, &a) != 0 || stat(out, &b) != 0) return false;
+    if (a.st_dev != b.st_dev || a.st_ino != b.st_ino || !S_ISREG(a.st_mode)) return false;
+    cli_error(out, "is the input itself");
+    return true;
 }

@@ -24,6 +24,9 @@ void cli_verbose(const cli *run, const char *fmt, ...) CLI_PRINTF(2, 3);
 
 int cli_exit_of(dcls_status status);
 
+/* Whether writing `out` would destroy `in`: the same regular file by whatever name. Reported; true: refuse. */
+bool cli_is_input(const char *out, const char *in);
+
 /* Sends buffered results on their way; false once stdout cannot take them. */
 bool cli_flush(void);
 /* At the end: reports results that could not be written. Returns status, or CLI_IO when something was lost.

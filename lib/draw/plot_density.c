@@ -120,7 +120,7 @@ static const char *subtitle_of(const dcls_plot *plot)
         if (plot->layers[i].k.ndim > most) most = plot->layers[i].k.ndim;
     if (most == 1)
         return "Where elements lie along the window, all channels together, in multiples of an even spread "
-               "(dashed). "
+               "(the line). "
                "Ticks: cells from the window's centre.";
     if (most == 3)
         return "Where elements lie in the window, all channels together, in slices along its first axis (z); "
@@ -129,7 +129,7 @@ static const char *subtitle_of(const dcls_plot *plot)
     return "Where elements lie in the window, all channels together; 1 is an even spread, colours show the "
            "square root. Beside each panel "
            "the sums of its "
-           "columns and rows, an even spread dashed. Ticks: cells from the window's centre.";
+           "columns and rows, the line an even spread. Ticks: cells from the window's centre.";
 }
 
 static dcls_status prepare(dcls_plot *plot)

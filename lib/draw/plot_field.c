@@ -425,11 +425,14 @@ static void draw_nearness(dcls_plot *plot, const struct view *v)
     static const char *const labels[] = {"0%", "50%", "95%"};
     const char *const titles[] = {"", "gradient within a centred span", "gradient within a centred square",
                                   "gradient within a centred cube"};
+    const double high = fmin((double)(2 * v->share_count), 1.2 * (double)v->side_theory + 2);
+    const bool reached = (double)v->side_theory <= high;
     const struct chart c = {.box = v->nearness,
                             .low = 0,
-                            .high = fmin((double)(2 * v->share_count), 1.2 * (double)v->side_theory + 2),
+                            .high = high,
                             .title = titles[v->field.ndim],
-                            .x_name = "its side in cells (dashed: theoretical field)",
+                            .x_name = reached ? "its side in cells (dashed: theoretical field)"
+                                              : "its side in cells",
                             .y_count = 3,
                             .y_places = places,
                             .y_labels = labels};

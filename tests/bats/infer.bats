@@ -275,3 +275,17 @@ disguised.png[0]: red 96.5%\ndisguised.png[1]: blue 96.5%'
   try 0 infer -m m.json -o out --no-exif a.jpg
   is "width and height" "$(od -An -tu1 -j16 -N8 out/a.mask.png | tr -s ' ')" " 0 0 0 16 0 0 0 8"
 }
+
+@test "--logits replaces nothing that is read, and is refused before work is done" {
+  features >m.json
+  npy "1, 3, 1, 1" 0 1 2 >x.npy
+  cp x.npy kept.npy
+  try 2 infer -m m.json x.npy --logits x.npy
+  is stderr "$stderr" "dcls: x.npy: is the input itself"
+  ln x.npy other.npy
+  try 2 infer -m m.json x.npy --logits other.npy
+  cmp x.npy kept.npy
+  try 4 infer -m m.json x.npy --logits absent/y.npy
+  is stderr "$stderr" "dcls: absent/y.npy: cannot write: No such file or directory"
+  is output "$output" ""
+}

@@ -7,7 +7,7 @@ load helper
 examples() { # PAGE
   awk '/^\.Sh /{inside = /EXAMPLES/} inside' "$1" |
     sed -n -e 's/^\.Dl \$ /$ /' -e '/^\$ /,/[^e]$/p' |
-    sed -e 's/\\e$/\\/' -e 's/\\(dq/"/g' -e 's/\\e/\\/g' |
+    sed -e 's/\\e$/\\/' -e 's/\\(dq/"/g' -e 's/\\e/\\/g' -e 's/\\&//g' |
     sed -e ':join' -e '/\\$/{N;s/\\\n *//;b join' -e '}' | sed -n 's/^\$ //p'
 }
 

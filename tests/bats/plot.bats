@@ -365,3 +365,11 @@ report_data() { sed -n 's|.*<script type="application/json" id="data">\(.*\)</sc
   try 2 plot builtin:dclsseg-camvid --set version=v1 -o c.png
   try 2 plot builtin:dclsseg-camvid --arch convmixer -o c.png
 }
+
+@test "the model is not replaced by its picture" {
+  dcls_model >m.json
+  cp m.json kept.json
+  try 2 plot m.json -o ./m.json --format png
+  is stderr "$stderr" "dcls: ./m.json: is the input itself"
+  cmp m.json kept.json
+}
