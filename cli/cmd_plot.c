@@ -202,7 +202,7 @@ static int draw(const struct plot *plot, const dcls_plot_source *source)
     if (plot->options->terminal) return print_density(plot, source);
     dcls_status status = dcls_plot_save(ctx, source, &plot->how, path);
     if (status == DCLS_OK) return CLI_OK;
-    const char *to = strcmp(path, "-") == 0 ? "standard output" : path;
+    const char *to = path == NULL || strcmp(path, "-") == 0 ? "standard output" : path;
     return cli_fail(status == DCLS_ERR_IO ? to : plot->name, status, ctx);
 }
 

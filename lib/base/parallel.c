@@ -106,7 +106,10 @@ static void *help(void *arg)
 static void forget_helpers(void)
 {
     pthread_mutex_init(&idle_threads.lock, NULL);
-    idle_threads.first = NULL;
+    for (helper *next; idle_threads.first != NULL; idle_threads.first = next) {
+        next = idle_threads.first->next;
+        free(idle_threads.first);
+    }
 }
 
 static void prepare_for_fork(void)
