@@ -105,7 +105,7 @@ LIBS = $(if $(USE_BLAS),$(BLAS_LIBS)) -lpng -ljpeg -lcjson -pthread -lm -ldl $(L
 # ---- sources ------------------------------------------------------------------------------------------------------
 
 OTHER_ISA := $(if $(X86_64),,lib/simd/vec_avx2.c lib/simd/vec_avx512.c)
-TOOLS_SRC := $(wildcard lib/draw/*.c lib/export/*.c lib/builtin/*.c)
+TOOLS_SRC := $(wildcard lib/draw/*.c lib/export/*.c lib/builtin/*.c lib/train/*.c)
 LIB_SRC := $(filter-out $(TOOLS_SRC) $(OTHER_ISA),$(wildcard lib/*/*.c))
 CLI_SRC := $(wildcard cli/*.c)
 TEST_SRC := $(wildcard tests/unit/test_*.c tests/golden/test_*.c)
@@ -298,7 +298,7 @@ $(B)/dcls.pc: dcls.pc.in FORCE
 
 # What is installed where: MODE:SOURCE:DIRECTORY[:NAME]
 INSTALLED = 755:$(B)/dcls:$(BINDIR) \
-  644:include/dcls.h:$(INCLUDEDIR) 644:include/dcls_tools.h:$(INCLUDEDIR) \
+  644:include/dcls.h:$(INCLUDEDIR) 644:include/dcls_tools.h:$(INCLUDEDIR) 644:include/dcls_train.h:$(INCLUDEDIR) \
   644:$(LIB_A):$(LIBDIR) 644:$(TOOLS_A):$(LIBDIR) \
   755:$(B)/libdcls.so.$(SOVERSION):$(LIBDIR):libdcls.so.$(VERSION) \
   644:$(B)/dcls.pc:$(LIBDIR)/pkgconfig \

@@ -1,0 +1,164 @@
+/*
+ * Training and evaluation: data sets, batches, new networks, the training step, metrics. The rules of dcls.h
+ * on errors, threads and ownership hold here too.
+ *
+ * Everything random depends on a seed and on what it is drawn for (an item's number, an epoch, a step), never
+ * on threads or on time: the same seed gives the same bits.
+ */
+#ifndef DCLS_TRAIN_H
+#define DCLS_TRAIN_H
+
+#include <dcls_tools.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- data sets
+ * ------------------------------------------------------------------------------------------------ */
+
+#define DCLS_IGNORE (-1) /* a target that counts nowhere */
+
+typedef enum dcls_dataset_kind {
+    DCLS_DATASET_AUTO,    /* found out from what the directory holds */
+    DCLS_DATASET_FOLDERS, /* CLASS/picture: classes in order of their names, unless `classes` says otherwise
+                           */
+    DCLS_DATASET_PAIRS,   /* images/NAME.* and masks/NAME.png, pixel value = class */
+    DCLS_DATASET_CIFAR10  /* the binary files data_batch_N.bin or test_batch.bin */
+} dcls_dataset_kind;
+
+typedef struct dcls_dataset_options {
+    dcls_dataset_kind kind;
+    const char *const *classes; /* names of folders in order of class index; NULL: all folders, sorted */
+    size_t class_count; /* also the number of classes of masks: larger values are ignored; 0: unknown */
+    int ignore_index;   /* value of a mask that is ignored as well; negative: none */
+    int64_t limit;      /* at most so many items, evenly spread over the set; 0: all */
+} dcls_dataset_options;
+
+typedef struct dcls_dataset dcls_dataset;
+
+/* An item as it is stored. */
+typedef struct dcls_sample {
+    dcls_image *image;
+    int64_t label; /* class; -1 for segmentation */
+    uint8_t *mask; /* [height, width] of the image, NULL for classification; 255 is always ignored */
+} dcls_sample;
+
+/* ---- batches
+ * -------------------------------------------------------------------------------------------------- */
+
+/* Random changes of training pictures, applied in this order; a zero turns one off. */
+typedef struct dcls_augment {
+    double scale_min, scale_max; /* segmentation: sides times a factor between them (log-uniform), then a
+                                    random crop to the batch's size; what lies outside is ignored */
+    double area_min, area_max; /* classification: random resized crop, share of the area; aspect 3/4 to 4/3 */
+    int64_t crop_padding;      /* pixels of zeros around, then a random crop to the batch's size */
+    bool flip;                 /* left and right, every second time */
+    double brightness, contrast, saturation,
+        hue;        /* colour jitter as torchvision's, factors 1 - x to 1 + x, hue +-x */
+    int64_t cutout; /* side of a square set to the mean, around a random centre */
+    double mixup;   /* alpha of the beta distribution two items of a batch are mixed by */
+} dcls_augment;
+
+typedef struct dcls_loader_options {
+    int64_t batch, height, width; /* of the tensors that come out */
+    dcls_preprocess
+        preprocess; /* mean, std, channels; resize and crop where no augmentation sizes the picture */
+    dcls_augment augment;
+    bool shuffle, drop_last;
+    uint64_t seed;
+    int64_t cache_bytes; /* decoded pictures kept in memory */
+} dcls_loader_options;
+
+typedef struct dcls_batch {
+    int64_t count, channels, height, width;
+    int64_t target_pixels; /* 1 for classification, height * width for segmentation */
+    const float *input;    /* [count, channels, height, width] */
+    const int32_t *target; /* [count, target_pixels], classes or DCLS_IGNORE */
+    const int32_t *mixed;  /* with mixup: the targets of what was mixed in, else NULL */
+    const float *share;    /* with mixup [count]: the share of `target`; `mixed` has the rest */
+    const int64_t *index;  /* [count]: items of the data set */
+} dcls_batch;
+
+typedef struct dcls_loader dcls_loader;
+
+/* ---- metrics
+ * -------------------------------------------------------------------------------------------------- */
+
+typedef struct dcls_metrics dcls_metrics;
+
+typedef struct dcls_scores {
+    int64_t count;      /* targets that were not ignored */
+    double loss;        /* mean cross entropy */
+    double top1, top5;  /* shares; for segmentation top1 is the pixel accuracy */
+    double mean_class;  /* mean over classes present of their recall */
+    double mean_iou;    /* mean over classes present in targets or answers */
+    double calibration; /* expected calibration error, 15 bins of equal width */
+} dcls_scores;
+
+/* ---- new networks
+ * --------------------------------------------------------------------------------------------- */
+
+typedef struct dcls_create_options {
+    const char *arch;      /* "convmixer", "convnext_dcls", "deeplabv3", or NULL with .. */
+    const char *arch_json; /* .. text of a JSON model file whose convolutions state their sizes */
+    const char *const
+        *settings; /* "KEY=VALUE": dim, depth, patch_size, kernel_count, dilated_kernel_size, .. */
+    size_t setting_count;
+    int64_t classes;
+    const char *preprocess;
+    const char *const *labels; /* [classes] or NULL */
+    uint64_t seed;
+} dcls_create_options;
+
+typedef struct dcls_replace_options {
+    const char *layers; /* glob; NULL: all that fit */
+    bool dilated; /* convolutions with dilation > 1 become DCLS layers of the same reach: elements start at
+                     the dense cells, with their weights, so that the network computes the same */
+    int64_t depthwise;   /* dense depthwise convolutions become DCLS ones with so many elements; 0: not */
+    const char *version; /* "v1" unless said */
+    int64_t dilated_kernel_size; /* window; 0: the reach of the layer that is replaced */
+    double sigma;                /* spread of random first positions of `depthwise`, cells */
+    uint64_t seed;
+} dcls_replace_options;
+
+/* ---- training
+ * ------------------------------------------------------------------------------------------------- */
+
+typedef enum dcls_optimizer { DCLS_SGD, DCLS_ADAMW } dcls_optimizer;
+
+typedef struct dcls_trainer_options {
+    int64_t batch, height, width; /* of every step */
+    dcls_algo algo;               /* of DCLS layers */
+    uint64_t seed;
+
+    double label_smoothing;
+    const float *class_weights; /* [classes] or NULL */
+
+    dcls_optimizer optimizer;
+    double momentum; /* sgd */
+    bool nesterov;
+    double beta1, beta2, eps; /* adamw */
+    double weight_decay;  /* of weights of convolutions and linear layers: not of biases, norms, positions */
+    double clip_norm;     /* of the gradient of all parameters; 0: none */
+    double position_rate; /* factor of the learning rate for positions */
+    double spread_rate;   /* the same for spreads */
+    double average;       /* decay of the averaged weights (EMA); 0: none kept */
+    double repulsion;     /* factor of the squared repulsive loss of positions; 0: none */
+    bool share_positions; /* layers of one stage learn one P */
+    const char *const *freeze; /* globs of tensor names that keep their values */
+    size_t freeze_count;
+} dcls_trainer_options;
+
+typedef struct dcls_trainer dcls_trainer;
+
+typedef struct dcls_step_result {
+    double loss;              /* mean over targets, of this batch, before the step */
+    double gradient_norm;     /* before clipping */
+    int64_t correct, targets; /* answers that equal `target`, and how many count */
+} dcls_step_result;
+
+#ifdef __cplusplus
+}
+#endif
+#endif
