@@ -1,0 +1,469 @@
+#include "train/optimizer.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/tensor.h"
+#include "base/threads.h"
+
+#define PIECE 16384 /* floats a thread changes at a time */
+#define LANES 8     /* independent sums of the norm: what vectors can add side by side */
+
+/* Part of one parameter. */
+typedef struct piece {
+    const dcls_parameter *of;
+    size_t first, count; /* within the parameter */
+    size_t at;           /* of `first` in the state's arrays */
+} piece;
+
+struct dcls_optimizer_state {
+    const dcls_parameters *parameters;
+    dcls_optimizer method;
+    double momentum, beta1, beta2, eps, weight_decay, clip_norm, position_rate, spread_rate, average;
+    bool nesterov;
+    int64_t steps;
+
+    size_t *offset; /* [parameters->count]: of each parameter in the arrays below */
+    piece *pieces;
+    size_t piece_count;
+    double *squares;       /* [piece_count]: of the gradients */
+    float *first, *second; /* moments, NULL where the method has none */
+    float *averages;       /* or NULL */
+};
+
+/* ---- making ------------------------------------------------------------------------------------------ */
+
+static dcls_status check_share(dcls_context *ctx, const char *name, double value)
+{
+    if (value >= 0 && value < 1) return DCLS_OK;
+    return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "%s is %g: it must be at least 0 and less than 1", name, value);
+}
+
+static dcls_status check_size(dcls_context *ctx, const char *name, double value)
+{
+    if (value >= 0 && isfinite(value)) return DCLS_OK;
+    return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "%s is %g: it must be at least 0", name, value);
+}
+
+static dcls_status check_options(dcls_context *ctx, const dcls_trainer_options *o)
+{
+    DCLS_TRY(check_size(ctx, "the weight decay", o->weight_decay));
+    DCLS_TRY(check_size(ctx, "the norm gradients are clipped to", o->clip_norm));
+    DCLS_TRY(check_size(ctx, "the rate factor of positions", o->position_rate));
+    DCLS_TRY(check_size(ctx, "the rate factor of spreads", o->spread_rate));
+    DCLS_TRY(check_share(ctx, "the decay of averaged weights", o->average));
+    if (o->optimizer == DCLS_ADAMW) {
+        DCLS_TRY(check_share(ctx, "beta1", o->beta1));
+        DCLS_TRY(check_share(ctx, "beta2", o->beta2));
+        return check_size(ctx, "eps", o->eps);
+    }
+    DCLS_TRY(check_share(ctx, "the momentum", o->momentum));
+    if (o->nesterov && o->momentum == 0)
+        return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "Nesterov's step needs a momentum above 0");
+    return DCLS_OK;
+}
+
+static bool is_trained(const dcls_parameter *p)
+{
+    return !p->frozen && p->role != DCLS_ROLE_BUFFER;
+}
+
+static bool is_averaged(const dcls_optimizer_state *state, const dcls_parameter *p)
+{
+    return state->averages != NULL && !p->frozen;
+}
+
+/* Fills offset; returns the length of the state's arrays. */
+static size_t lay_out(dcls_optimizer_state *state)
+{
+    size_t floats = 0;
+    for (size_t i = 0; i < state->parameters->count; i++) {
+        const dcls_parameter *p = &state->parameters->items[i];
+        state->offset[i] = floats;
+        if (p->frozen) continue;
+        floats += p->count;
+        state->piece_count += (p->count + PIECE - 1) / PIECE;
+    }
+    return floats;
+}
+
+static void cut(dcls_optimizer_state *state)
+{
+    piece *next = state->pieces;
+    for (size_t i = 0; i < state->parameters->count; i++) {
+        const dcls_parameter *p = &state->parameters->items[i];
+        for (size_t first = 0; first < p->count && !p->frozen; first += PIECE) {
+            const size_t left = p->count - first;
+            *next++ = (piece){p, first, left < PIECE ? left : PIECE, state->offset[i] + first};
+        }
+    }
+}
+
+static dcls_status make_arrays(dcls_context *ctx, dcls_optimizer_state *state, bool moment, bool average)
+{
+    state->offset = dcls_alloc(ctx, state->parameters->count, sizeof *state->offset);
+    if (state->offset == NULL) return DCLS_ERR_MEMORY;
+    const size_t floats = lay_out(state);
+    state->pieces = dcls_alloc(ctx, state->piece_count, sizeof *state->pieces);
+    state->squares = dcls_alloc(ctx, state->piece_count, sizeof *state->squares);
+    if (state->pieces == NULL || state->squares == NULL) return DCLS_ERR_MEMORY;
+    cut(state);
+    if (moment && (state->first = dcls_alloc_zero(ctx, floats, sizeof(float))) == NULL)
+        return DCLS_ERR_MEMORY;
+    if (state->method == DCLS_ADAMW && (state->second = dcls_alloc_zero(ctx, floats, sizeof(float))) == NULL)
+        return DCLS_ERR_MEMORY;
+    if (!average) return DCLS_OK;
+    if ((state->averages = dcls_alloc(ctx, floats, sizeof(float))) == NULL) return DCLS_ERR_MEMORY;
+    for (size_t i = 0; i < state->piece_count; i++) {
+        const piece *part = &state->pieces[i];
+        memcpy(state->averages + part->at, part->of->value + part->first, part->count * sizeof(float));
+    }
+    return DCLS_OK;
+}
+
+dcls_status dcls_optimizer_create(dcls_context *ctx, const dcls_trainer_options *options,
+                                  const dcls_parameters *parameters, dcls_optimizer_state **out)
+{
+    *out = NULL;
+    DCLS_TRY(check_options(ctx, options));
+    dcls_optimizer_state *state = dcls_alloc_zero(ctx, 1, sizeof *state);
+    if (state == NULL) return DCLS_ERR_MEMORY;
+    *state = (dcls_optimizer_state){.parameters = parameters,
+                                    .method = options->optimizer,
+                                    .momentum = options->momentum,
+                                    .beta1 = options->beta1,
+                                    .beta2 = options->beta2,
+                                    .eps = options->eps,
+                                    .weight_decay = options->weight_decay,
+                                    .clip_norm = options->clip_norm,
+                                    .position_rate = options->position_rate,
+                                    .spread_rate = options->spread_rate,
+                                    .average = options->average,
+                                    .nesterov = options->nesterov};
+    const bool moment = options->optimizer == DCLS_ADAMW || options->momentum > 0;
+    const dcls_status status = make_arrays(ctx, state, moment, options->average > 0);
+    if (status == DCLS_OK)
+        *out = state;
+    else
+        dcls_optimizer_destroy(state);
+    return status;
+}
+
+void dcls_optimizer_destroy(dcls_optimizer_state *state)
+{
+    if (state == NULL) return;
+    free(state->offset);
+    free(state->pieces);
+    free(state->squares);
+    free(state->first);
+    free(state->second);
+    free(state->averages);
+    free(state);
+}
+
+/* ---- the norm of the gradients ------------------------------------------------------------------------ */
+
+static double sum_squares(const float *x, size_t n)
+{
+    double lane[LANES] = {0}, sum = 0;
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (int l = 0; l < LANES; l++)
+            lane[l] += (double)x[i + (size_t)l] * (double)x[i + (size_t)l];
+    for (; i < n; i++)
+        lane[i % LANES] += (double)x[i] * (double)x[i];
+    for (int l = 0; l < LANES; l++)
+        sum += lane[l];
+    return sum;
+}
+
+static void square_piece(void *arg, int64_t item, int worker)
+{
+    const dcls_optimizer_state *state = arg;
+    const piece *part = &state->pieces[item];
+    (void)worker;
+    state->squares[item] =
+        is_trained(part->of) ? sum_squares(part->of->gradient + part->first, part->count) : 0;
+}
+
+/* Squares of floats do not overflow a double: the sum is finite if all gradients are. */
+static dcls_status measure(dcls_context *ctx, dcls_optimizer_state *state, int threads, double *norm)
+{
+    double sum = 0;
+    dcls_parallel_for(threads, (int64_t)state->piece_count, square_piece, state);
+    for (size_t i = 0; i < state->piece_count; i++) {
+        if (!isfinite(state->squares[i]))
+            return dcls_fail(ctx, DCLS_ERR_FORMAT, "the gradient of '%s' is not finite",
+                             state->pieces[i].of->name);
+        sum += state->squares[i];
+    }
+    *norm = sqrt(sum);
+    return DCLS_OK;
+}
+
+/* ---- the step ----------------------------------------------------------------------------------------- */
+
+/* What the loops over floats need; scalars are computed in double and rounded once, as PyTorch does. */
+typedef struct factors {
+    float scale; /* of gradients */
+    float rate, decay;
+    float momentum;                        /* SGD */
+    float beta1, beta2, rest1, rest2, eps; /* AdamW */
+    float correction;                      /* 1 / sqrt(1 - beta2^t) */
+    float keep, take;                      /* of averages */
+} factors;
+
+typedef struct step {
+    const dcls_optimizer_state *state;
+    double rate, scale;
+} step;
+
+/* The parameter's own rate and decay. */
+static factors factors_of(const step *s, const dcls_parameter *p)
+{
+    const dcls_optimizer_state *o = s->state;
+    const double before = (double)o->steps, t = before + 1;
+    const double rate = s->rate * (p->role == DCLS_ROLE_POSITION ? o->position_rate
+                                   : p->role == DCLS_ROLE_SPREAD ? o->spread_rate
+                                                                 : 1);
+    const double decay = p->role == DCLS_ROLE_WEIGHT ? o->weight_decay : 0;
+    const double keep = fmin(o->average, (1 + before) / (10 + before));
+    factors f = {.scale = (float)s->scale, .keep = (float)keep, .take = (float)(1 - keep)};
+    if (o->method == DCLS_SGD) {
+        f.rate = (float)rate;
+        f.decay = (float)decay;
+        f.momentum = (float)o->momentum;
+        return f;
+    }
+    f.rate = (float)(rate / (1 - pow(o->beta1, t)));
+    f.decay = (float)(1 - rate * decay);
+    f.beta1 = (float)o->beta1;
+    f.beta2 = (float)o->beta2;
+    f.rest1 = (float)(1 - o->beta1);
+    f.rest2 = (float)(1 - o->beta2);
+    f.eps = (float)o->eps;
+    f.correction = (float)(1 / sqrt(1 - pow(o->beta2, t)));
+    return f;
+}
+
+static void sgd_plain(float *restrict w, const float *restrict g, size_t n, factors f)
+{
+    for (size_t i = 0; i < n; i++)
+        w[i] -= f.rate * (f.scale * g[i] + f.decay * w[i]);
+}
+
+static void sgd_momentum(float *restrict w, const float *restrict g, float *restrict m, size_t n, factors f)
+{
+    for (size_t i = 0; i < n; i++) {
+        m[i] = f.momentum * m[i] + (f.scale * g[i] + f.decay * w[i]);
+        w[i] -= f.rate * m[i];
+    }
+}
+
+static void sgd_nesterov(float *restrict w, const float *restrict g, float *restrict m, size_t n, factors f)
+{
+    for (size_t i = 0; i < n; i++) {
+        const float slope = f.scale * g[i] + f.decay * w[i];
+        m[i] = f.momentum * m[i] + slope;
+        w[i] -= f.rate * (slope + f.momentum * m[i]);
+    }
+}
+
+static void adamw(float *restrict w, const float *restrict g, float *restrict m, float *restrict v, size_t n,
+                  factors f)
+{
+    for (size_t i = 0; i < n; i++) {
+        const float slope = f.scale * g[i];
+        m[i] = f.beta1 * m[i] + f.rest1 * slope;
+        v[i] = f.beta2 * v[i] + f.rest2 * (slope * slope);
+        w[i] = f.decay * w[i] - f.rate * (m[i] / (f.correction * sqrtf(v[i]) + f.eps));
+    }
+}
+
+static void move(const dcls_optimizer_state *o, const piece *part, factors f)
+{
+    float *w = part->of->value + part->first;
+    const float *g = part->of->gradient + part->first;
+    if (o->method == DCLS_ADAMW)
+        adamw(w, g, o->first + part->at, o->second + part->at, part->count, f);
+    else if (o->first == NULL)
+        sgd_plain(w, g, part->count, f);
+    else if (o->nesterov)
+        sgd_nesterov(w, g, o->first + part->at, part->count, f);
+    else
+        sgd_momentum(w, g, o->first + part->at, part->count, f);
+}
+
+/* A piece may reach from one index of P into the next. */
+static void clamp(const piece *part)
+{
+    const dcls_parameter *p = part->of;
+    const size_t plane = (size_t)p->rows * (size_t)p->elements, end = part->first + part->count;
+    for (size_t first = part->first, stop; first < end; first = stop) {
+        const size_t j = first / plane;
+        const float limit = p->limit[j];
+        stop = (j + 1) * plane < end ? (j + 1) * plane : end;
+        for (size_t i = first; i < stop; i++) {
+            const float x = p->value[i];
+            p->value[i] = x > limit ? limit : x < -limit ? -limit : x;
+        }
+    }
+}
+
+static void average(float *restrict a, const float *restrict w, size_t n, factors f)
+{
+    for (size_t i = 0; i < n; i++)
+        a[i] = f.keep * a[i] + f.take * w[i];
+}
+
+static void step_piece(void *arg, int64_t item, int worker)
+{
+    const step *s = arg;
+    const dcls_optimizer_state *o = s->state;
+    const piece *part = &o->pieces[item];
+    const factors f = factors_of(s, part->of);
+    (void)worker;
+    if (is_trained(part->of)) move(o, part, f);
+    if (is_trained(part->of) && part->of->role == DCLS_ROLE_POSITION) clamp(part);
+    if (o->averages != NULL) average(o->averages + part->at, part->of->value + part->first, part->count, f);
+}
+
+dcls_status dcls_optimizer_step(dcls_context *ctx, dcls_optimizer_state *state, double rate, int threads,
+                                double *norm)
+{
+    double measured = 0;
+    if (!(rate >= 0) || !isfinite(rate))
+        return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "a learning rate of %g: it must be at least 0", rate);
+    DCLS_TRY(measure(ctx, state, threads, &measured));
+    step s = {state, rate, state->clip_norm > 0 ? fmin(1, state->clip_norm / (measured + 1e-6)) : 1};
+    dcls_parallel_for(threads, (int64_t)state->piece_count, step_piece, &s);
+    state->steps++;
+    if (norm != NULL) *norm = measured;
+    return DCLS_OK;
+}
+
+int64_t dcls_optimizer_steps(const dcls_optimizer_state *state)
+{
+    return state->steps;
+}
+
+const float *dcls_optimizer_average(const dcls_optimizer_state *state, const dcls_parameter *parameter)
+{
+    return is_averaged(state, parameter)
+               ? state->averages + state->offset[parameter - state->parameters->items]
+               : parameter->value;
+}
+
+/* ---- checkpoints -------------------------------------------------------------------------------------- */
+
+#define STEPS "optimizer.steps"
+
+/* The arrays of a state under the names they are stored with. */
+typedef struct array {
+    const char *prefix;
+    float *data; /* NULL: there is none */
+    bool buffers;
+} array;
+
+#define ARRAYS 3
+
+static void list_arrays(const dcls_optimizer_state *state, array arrays[ARRAYS])
+{
+    const bool adamw_moments = state->method == DCLS_ADAMW;
+    arrays[0] = (array){adamw_moments ? "optimizer.first." : "optimizer.momentum.", state->first, false};
+    arrays[1] = (array){"optimizer.second.", state->second, false};
+    arrays[2] = (array){"average.", state->averages, true};
+}
+
+/* A set that is written, or one that is read. */
+typedef struct sets {
+    dcls_tensors *to;
+    const dcls_tensors *from;
+} sets;
+
+/* What to do with one parameter's part of an array and the tensor of that name. */
+typedef dcls_status visit_fn(dcls_context *ctx, sets s, const char *name, const dcls_tensor *like,
+                             float *data);
+
+static dcls_status visit(dcls_context *ctx, const dcls_optimizer_state *state, sets s, visit_fn *each)
+{
+    array arrays[ARRAYS];
+    dcls_string name = {0};
+    dcls_status status = DCLS_OK;
+    list_arrays(state, arrays);
+    for (int a = 0; a < ARRAYS; a++)
+        for (size_t i = 0; i < state->parameters->count && status == DCLS_OK; i++) {
+            const dcls_parameter *p = &state->parameters->items[i];
+            if (arrays[a].data == NULL || p->frozen || (p->role == DCLS_ROLE_BUFFER && !arrays[a].buffers))
+                continue;
+            name.length = 0;
+            dcls_string_printf(&name, "%s%s", arrays[a].prefix, p->name);
+            status = name.failed ? dcls_fail(ctx, DCLS_ERR_MEMORY, "out of memory")
+                                 : each(ctx, s, name.data, p->tensor, arrays[a].data + state->offset[i]);
+        }
+    dcls_string_free(&name);
+    return status;
+}
+
+static dcls_status store_array(dcls_context *ctx, sets s, const char *name, const dcls_tensor *like,
+                               float *data)
+{
+    void *copy;
+    int64_t count = 0;
+    dcls_shape_count(like->ndim, like->shape, &count);
+    DCLS_TRY(dcls_tensors_add_new(ctx, s.to, name, DCLS_F32, like->ndim, like->shape, &copy));
+    if (count > 0) memcpy(copy, data, (size_t)count * sizeof *data);
+    return DCLS_OK;
+}
+
+dcls_status dcls_optimizer_store(dcls_context *ctx, const dcls_optimizer_state *state, dcls_tensors *set)
+{
+    void *steps;
+    DCLS_TRY(dcls_tensors_add_new(ctx, set, STEPS, DCLS_I64, 0, NULL, &steps));
+    memcpy(steps, &state->steps, sizeof state->steps);
+    return visit(ctx, state, (sets){.to = set}, store_array);
+}
+
+static dcls_status check_array(dcls_context *ctx, sets s, const char *name, const dcls_tensor *like,
+                               float *data)
+{
+    char found[DCLS_SHAPE_TEXT], wanted[DCLS_SHAPE_TEXT];
+    const dcls_tensor *tensor = dcls_tensors_find(s.from, name);
+    (void)data;
+    if (tensor == NULL)
+        return dcls_fail(ctx, DCLS_ERR_FORMAT, "the state of the optimiser lacks the tensor '%s'", name);
+    if (tensor->dtype == DCLS_F32 && dcls_shape_equal(tensor->ndim, tensor->shape, like->ndim, like->shape))
+        return DCLS_OK;
+    return dcls_fail(ctx, DCLS_ERR_FORMAT, "tensor '%s' is %s %s, not F32 %s", name,
+                     dcls_dtype_name(tensor->dtype),
+                     dcls_shape_text(found, sizeof found, tensor->ndim, tensor->shape),
+                     dcls_shape_text(wanted, sizeof wanted, like->ndim, like->shape));
+}
+
+static dcls_status restore_array(dcls_context *ctx, sets s, const char *name, const dcls_tensor *like,
+                                 float *data)
+{
+    const dcls_tensor *tensor = dcls_tensors_find(s.from, name);
+    (void)ctx;
+    (void)like;
+    if (tensor->nbytes > 0) memcpy(data, tensor->data, tensor->nbytes);
+    return DCLS_OK;
+}
+
+dcls_status dcls_optimizer_restore(dcls_context *ctx, dcls_optimizer_state *state, const dcls_tensors *set)
+{
+    const dcls_tensor *counter = dcls_tensors_find(set, STEPS);
+    int64_t steps;
+    if (counter == NULL || counter->dtype != DCLS_I64 || counter->ndim != 0)
+        return dcls_fail(ctx, DCLS_ERR_FORMAT, "the state of the optimiser lacks its number of steps, '%s'",
+                         STEPS);
+    memcpy(&steps, counter->data, sizeof steps);
+    if (steps < 0)
+        return dcls_fail(ctx, DCLS_ERR_FORMAT, "'%s' is %lld: it must be at least 0", STEPS,
+                         (long long)steps);
+    DCLS_TRY(visit(ctx, state, (sets){.from = set}, check_array));
+    DCLS_TRY(visit(ctx, state, (sets){.from = set}, restore_array));
+    state->steps = steps;
+    return DCLS_OK;
+}
