@@ -1,0 +1,23 @@
+/* What the paper's training code does to positions beyond gradient descent: a loss that keeps elements apart,
+ * and layers that learn one P together. */
+#ifndef DCLS_TRAIN_POSITIONS_H
+#define DCLS_TRAIN_POSITIONS_H
+
+#include "train/parameters.h"
+
+/* The repulsive loss of the published training code: the mean over
+ * unordered pairs of elements of a kernel of max(0, 1 - distance), over the kernels of a P, over P tensors of
+ * more than one element; squared and times factor. *loss gets it, the gradients of the positions are added to
+ * those of parameters. Elements in the same place do not push each other. The same bits for any number of
+ * threads. */
+dcls_status dcls_positions_repel(dcls_context *ctx, const dcls_parameters *parameters, double factor,
+                                 int threads, double *loss);
+
+/* A copy of the model whose DCLS layers of one stage name one P, the first layer's. A stage is the part of
+ * layers' names up to "stages.N", "layerN" or "stageN", or where there is none as many layers as follow each
+ * other; layers in it share if their windows, versions and shapes of P are equal. *shared (may be NULL) gets
+ * the number of layers that gave up a P of their own. */
+dcls_status dcls_positions_share(dcls_context *ctx, const dcls_model *model, dcls_model **out,
+                                 int64_t *shared);
+
+#endif
