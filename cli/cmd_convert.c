@@ -6,6 +6,8 @@
 
 #include "alloc.h"
 #include "convert.h"
+#include "input_shape.h"
+#include "layer_warnings.h"
 #include "models.h"
 #include "numbers.h"
 #include "options.h"
@@ -96,9 +98,20 @@ static int save_and_verify(struct convert *convert, const dcls_model *before, co
     return status != CLI_OK ? status : printed;
 }
 
+/* Layers whose kernels are made now, or whose windows the caller has just said. */
+static bool depends_on_layers(const struct convert *convert)
+{
+    return convert->settings_used || convert->options->to != TO_SAME || convert_to_onnx(convert) ||
+           convert_changes_elements(convert->options);
+}
+
 static int convert_model(struct convert *convert, const dcls_model *model)
 {
     dcls_model *changed;
+    if (depends_on_layers(convert))
+        cli_warn_of_layers(convert->run, convert->in, model, NULL, &convert->options->settings);
+    const int runs = cli_input_check(convert->run, convert->in, model);
+    if (runs != CLI_OK) return runs;
     dcls_status status = convert_model_kernels(convert, model, &changed);
     if (status != DCLS_OK) return cli_fail(convert->in, status, convert->run->ctx);
     const dcls_model *after = changed != NULL ? changed : model;
@@ -111,6 +124,8 @@ static int convert_model(struct convert *convert, const dcls_model *model)
 static int convert_tensors(struct convert *convert, const dcls_tensors *tensors)
 {
     dcls_tensors *changed;
+    if (depends_on_layers(convert))
+        cli_warn_of_layers(convert->run, convert->in, NULL, tensors, &convert->options->settings);
     dcls_status status = convert_tensor_kernels(convert, tensors, &changed);
     if (status != DCLS_OK) return cli_fail(convert->in, status, convert->run->ctx);
     const dcls_tensors *after = changed != NULL ? changed : tensors;

@@ -5,6 +5,7 @@
 
 #include "alloc.h"
 #include "input_shape.h"
+#include "layer_warnings.h"
 #include "models.h"
 #include "numbers.h"
 #include "options.h"
@@ -206,6 +207,15 @@ static int draw(const struct plot *plot, const dcls_plot_source *source)
     return cli_fail(status == DCLS_ERR_IO ? to : plot->name, status, ctx);
 }
 
+/* A picture of layers in a wrong window looks like any other. */
+static int draw_and_warn(const struct plot *plot, const dcls_plot_source *source)
+{
+    const int status = draw(plot, source);
+    if (status == CLI_OK && plot->options->kind != DCLS_PLOT_FIELD)
+        cli_warn_of_layers(plot->run, plot->name, source->model, source->tensors, &plot->options->settings);
+    return status;
+}
+
 static int draw_model(struct plot *plot, const dcls_model *model)
 {
     const plot_options *o = plot->options;
@@ -218,7 +228,7 @@ static int draw_model(struct plot *plot, const dcls_model *model)
         plot->how.ndim = input.ndim;
         memcpy(plot->how.shape, input.shape, sizeof input.shape);
     }
-    return draw(plot, &(dcls_plot_source){.model = model});
+    return draw_and_warn(plot, &(dcls_plot_source){.model = model});
 }
 
 static int draw_tensors(const struct plot *plot, const dcls_tensors *tensors)
@@ -227,9 +237,9 @@ static int draw_tensors(const struct plot *plot, const dcls_tensors *tensors)
     if (o->kind == DCLS_PLOT_FIELD)
         return refuse("--kind field", "needs --arch: the file holds tensors without a network");
     if (o->input != NULL) return refuse("--input", "belongs to --kind field");
-    return draw(plot, &(dcls_plot_source){.tensors = tensors,
-                                          .settings = o->settings.items,
-                                          .setting_count = o->settings.count});
+    return draw_and_warn(plot, &(dcls_plot_source){.tensors = tensors,
+                                                   .settings = o->settings.items,
+                                                   .setting_count = o->settings.count});
 }
 
 static int plot_builtin(struct plot *plot)

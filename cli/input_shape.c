@@ -42,3 +42,38 @@ int cli_input_choose(const cli *run, const dcls_model *model, const char *given,
     }
     return CLI_OK;
 }
+
+static dcls_status try_input(const cli *run, const dcls_model *model, const cli_input *input)
+{
+    int64_t shape[DCLS_MAX_DIMS];
+    int ndim;
+    return dcls_model_output_shape(run->ctx, model, input->ndim, input->shape, &ndim, shape);
+}
+
+/* A network may need one size although it says any, or more than the usual one. */
+static bool runs_at_another_size(const cli *run, const dcls_model *model, const cli_input *usual)
+{
+    static const int64_t sides[] = {28, 32, 64, 96, 128, 256, 512, 1024, 4096, 16384, 65536};
+    int64_t shape[DCLS_MAX_DIMS];
+    dcls_model_input_shape(model, shape);
+    for (size_t i = 0; i < sizeof sides / sizeof *sides; i++) {
+        cli_input input = *usual;
+        for (int d = 2; d < input.ndim; d++)
+            if (shape[d] == DCLS_ANY) input.shape[d] = sides[i];
+        if (try_input(run, model, &input) == DCLS_OK) return true;
+    }
+    return false;
+}
+
+int cli_input_check(const cli *run, const char *subject, const dcls_model *model)
+{
+    cli_input input;
+    int result = cli_input_choose(run, model, NULL, &input);
+    if (result != CLI_OK || try_input(run, model, &input) == DCLS_OK) return result;
+    if (input.assumed && runs_at_another_size(run, model, &input)) return CLI_OK;
+    char shape[SHAPE_TEXT];
+    shape_text(shape, input.ndim, input.shape);
+    const dcls_status status = try_input(run, model, &input); /* for its message */
+    cli_error(subject, "the network cannot run on an input of %s: %s", shape, dcls_context_message(run->ctx));
+    return status == DCLS_ERR_ARGUMENT ? CLI_BAD_INPUT : cli_exit_of(status);
+}

@@ -15,4 +15,8 @@ typedef struct cli_input {
  * returns the exit status. */
 int cli_input_choose(const cli *run, const dcls_model *model, const char *given, cli_input *out);
 
+/* Whether the network can run at all: with the sizes above, or, where it leaves them open, with another one
+ * that is usual. Failure is reported with the node named; returns the exit status. */
+int cli_input_check(const cli *run, const char *subject, const dcls_model *model);
+
 #endif

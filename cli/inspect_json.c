@@ -123,6 +123,7 @@ static void write_layer(writer *json, const dcls_layer_report *layer)
     write_doubles(json, "position_std", layer->ndim, layer->position_std);
     write_doubles(json, "position_min", layer->ndim, layer->position_min);
     write_doubles(json, "position_max", layer->ndim, layer->position_max);
+    write_sizes(json, "implied_size", layer->ndim, layer->implied_size);
     dcls_json_write_double(json, "spread_mean", layer->spread_mean);
     dcls_json_write_double(json, "spread_min", layer->spread_min);
     dcls_json_write_double(json, "spread_max", layer->spread_max);

@@ -166,6 +166,8 @@ typedef struct dcls_layer_report {
     bool shared_positions;   /* one P for all output channels */
     const char *shared_with; /* first layer with the same P tensor, or NULL */
     double position_mean[3], position_std[3], position_min[3], position_max[3];
+    int64_t implied_size[3]; /* a smaller D at whose clamp limit the positions end, as if it had been trained
+                                with; 0: they do not */
     double spread_mean, spread_min, spread_max; /* of S = |SIG| + offset; 0 without SIG */
     int64_t clamped;                            /* elements with a coordinate at the clamp limit floor(D/2) */
     double mass_lost;   /* share of sum |w| whose coefficients fall outside the window, 0..1 */
@@ -193,14 +195,29 @@ typedef struct dcls_report dcls_report;
  * gives a report without shapes and costs (ndim 0), with the reason among the warnings. */
 DCLS_API dcls_status dcls_report_create(dcls_context *ctx, const dcls_model *model, int ndim,
                                         const int64_t *shape, dcls_report **out);
+/* Its DCLS layers alone, without an input: of a model, or of a state dict with the settings that
+ * dcls_tensors_to_dense takes; the other is NULL. Nodes are the layers, without shapes and costs. Not
+ * thorough: only what hints at wrong settings is among the warnings, and taps are not counted, which takes as
+ * long as making the kernels. A state dict without layers or with settings that do not fit is
+ * DCLS_ERR_ARGUMENT. */
+DCLS_API dcls_status dcls_report_create_layers(dcls_context *ctx, const dcls_model *model,
+                                               const dcls_tensors *tensors, const char *const *settings,
+                                               size_t setting_count, bool taps, dcls_report **out);
 DCLS_API void dcls_report_destroy(dcls_report *report);
 DCLS_API size_t dcls_report_count(const dcls_report *report);
 DCLS_API const dcls_node_report *dcls_report_node(const dcls_report *report, size_t index);
 /* Bytes: largest sum of live activations (the liveness limit), and what the plan really takes. */
 DCLS_API size_t dcls_report_peak_live(const dcls_report *report);
 DCLS_API size_t dcls_report_plan_memory(const dcls_report *report);
-/* Lines for a person: mass lost, even windows in residuals, values that are not finite. NULL past the end. */
+/* Lines for a person: kernel mass lost, windows that positions do not fit, even windows in residuals, values
+ * that are not finite. NULL past the end. */
 DCLS_API const char *dcls_report_warning(const dcls_report *report, size_t index);
+
+/* The shape of the network's output for an input of that shape, whose open sizes must be given. shape and
+ * out_shape: [DCLS_MAX_DIMS] may be the same. An input that the network cannot take is DCLS_ERR_ARGUMENT, the
+ * node named. */
+DCLS_API dcls_status dcls_model_output_shape(dcls_context *ctx, const dcls_model *model, int ndim,
+                                             const int64_t *shape, int *out_ndim, int64_t *out_shape);
 
 typedef struct dcls_tensor_stats {
     double min, max, mean, std; /* over finite values; 0 when there are none */

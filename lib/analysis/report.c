@@ -6,28 +6,16 @@
 #include <string.h>
 
 #include "analysis/costs.h"
+#include "analysis/report.h"
 #include "plan/plan_internal.h"
 
 #include "dcls_tools.h"
-
-/* Elements near the border always lose a little; a layer that loses more learned something its window cannot
- * hold. */
-#define MASS_LOST_WORTH_A_WARNING 0.05
 
 /* Theoretical receptive field of a value along its spatial dimensions: `size` input pixels, `jump` input
  * pixels between neighbours. A global operation sees the whole input: size is infinite. */
 typedef struct field {
     double size[3], jump[3];
 } field;
-
-struct dcls_report {
-    dcls_node_report *nodes;
-    size_t count;
-    size_t peak_live, plan_memory;
-    char **warnings;
-    size_t warning_count, warning_capacity;
-    dcls_arena arena;
-};
 
 typedef struct reporter {
     dcls_context *ctx;
@@ -37,19 +25,16 @@ typedef struct reporter {
     size_t *owner;         /* per tensor of the model: the first node that names it */
 } reporter;
 
-static dcls_status warn(const reporter *r, const char *fmt, ...) DCLS_PRINTF(2, 3);
-
-static dcls_status warn(const reporter *r, const char *fmt, ...)
+dcls_status dcls_report_warn(dcls_context *ctx, dcls_report *report, const char *fmt, ...)
 {
     char line[1024];
     va_list args;
     va_start(args, fmt);
     vsnprintf(line, sizeof line, fmt, args);
     va_end(args);
-    dcls_report *report = r->report;
-    DCLS_TRY(dcls_grow(r->ctx, &report->warnings, &report->warning_capacity, report->warning_count + 1,
+    DCLS_TRY(dcls_grow(ctx, &report->warnings, &report->warning_capacity, report->warning_count + 1,
                        sizeof *report->warnings));
-    char *copy = dcls_arena_strdup(r->ctx, &report->arena, line);
+    char *copy = dcls_arena_strdup(ctx, &report->arena, line);
     if (!copy) return DCLS_ERR_MEMORY;
     report->warnings[report->warning_count++] = copy;
     return DCLS_OK;
@@ -93,118 +78,6 @@ static void count_parameters(const reporter *r, const dcls_node *node, dcls_node
     out->weights = count_once(r, node, node->weight) + count_once(r, node, node->bias);
     out->positions = count_once(r, node, node->P);
     out->spreads = count_once(r, node, node->SIG);
-}
-
-/* ---- DCLS layers
- * -------------------------------------------------------------------------------------------------- */
-
-static dcls_status float_copy(const reporter *r, const dcls_tensor *tensor, const float **out)
-{
-    *out = NULL;
-    if (!tensor) return DCLS_OK;
-    float *floats = dcls_alloc(r->ctx, (size_t)elements_of(tensor), sizeof *floats);
-    if (!floats) return DCLS_ERR_MEMORY;
-    dcls_to_float(tensor->dtype, tensor->data, floats, (size_t)elements_of(tensor));
-    *out = floats;
-    return DCLS_OK;
-}
-
-static void free_floats(const float *floats)
-{
-    union {
-        const float *in;
-        void *out;
-    } pointer = {floats};
-    free(pointer.out);
-}
-
-static dcls_status measure_kernel(const reporter *r, const dcls_kernel *k, dcls_layer_report *layer)
-{
-    int64_t longest = 1;
-    for (int d = 0; d < k->ndim; d++)
-        if (k->size[d] > longest) longest = k->size[d];
-    double *scratch = dcls_alloc(r->ctx, (size_t)longest, sizeof *scratch);
-    if (!scratch) return DCLS_ERR_MEMORY;
-    dcls_kernel_stats stats = dcls_kernel_statistics(k, scratch);
-    free(scratch);
-    memcpy(layer->position_mean, stats.position_mean, sizeof stats.position_mean);
-    memcpy(layer->position_std, stats.position_std, sizeof stats.position_std);
-    memcpy(layer->position_min, stats.position_min, sizeof stats.position_min);
-    memcpy(layer->position_max, stats.position_max, sizeof stats.position_max);
-    layer->spread_mean = stats.spread_mean;
-    layer->spread_min = stats.spread_min;
-    layer->spread_max = stats.spread_max;
-    layer->clamped = stats.clamped;
-    layer->mass_lost = stats.mass_lost;
-    layer->not_finite = stats.not_finite;
-    dcls_taps taps;
-    double cutoff = k->version == DCLS_GAUSS ? DCLS_TAP_CUTOFF : 0;
-    DCLS_TRY(dcls_taps_from_kernel(r->ctx, k, cutoff, dcls_context_threads(r->ctx), &taps));
-    layer->taps = taps.start[taps.rows];
-    dcls_taps_free(&taps);
-    return DCLS_OK;
-}
-
-static const char *layer_name(dcls_layer_kind kind)
-{
-    switch (kind) {
-    case DCLS_LAYER_2_1D: return "2_1d";
-    case DCLS_LAYER_3_1D: return "3_1d";
-    case DCLS_LAYER_2DK1D: return "2dK1d";
-    default: return "dcls";
-    }
-}
-
-static dcls_status report_layer(const reporter *r, const dcls_node *node, dcls_node_report *out)
-{
-    dcls_layer_report *layer = &out->layer;
-    dcls_kernel k;
-    dcls_node_kernel(node, &k);
-    out->has_layer = true;
-    layer->layer = layer_name(node->layer);
-    layer->version = dcls_version_name(node->version);
-    layer->ndim = k.ndim;
-    layer->kernel_count = k.count;
-    layer->elements = k.rows * k.count;
-    layer->shared_positions = node->shared_positions;
-    const dcls_node *owner = first_owner(r, node->P);
-    layer->shared_with = owner == node ? NULL : owner->name;
-    for (int d = 0; d < k.ndim; d++) {
-        layer->dilated_kernel_size[d] = k.size[d];
-        layer->even_window |= k.size[d] % 2 == 0;
-    }
-    layer->window_ndim = node->window.ndim;
-    memcpy(layer->window, node->window.kernel, sizeof layer->window);
-    dcls_status status = float_copy(r, node->weight, &k.weight);
-    if (!status) status = float_copy(r, node->P, &k.P);
-    if (!status) status = float_copy(r, node->SIG, &k.SIG);
-    if (!status) status = measure_kernel(r, &k, layer);
-    free_floats(k.weight);
-    free_floats(k.P);
-    free_floats(k.SIG);
-    return status;
-}
-
-static dcls_status warn_about_layer(const reporter *r, const dcls_node *node, const dcls_node_report *out)
-{
-    const dcls_layer_report *layer = &out->layer;
-    if (layer->not_finite > 0)
-        DCLS_TRY(warn(r, "layer '%s': %lld elements have a position or spread that is not finite", node->name,
-                      (long long)layer->not_finite));
-    if (layer->mass_lost > MASS_LOST_WORTH_A_WARNING)
-        DCLS_TRY(warn(r, "layer '%s': %.1f %% of the kernel mass lies outside the window", node->name,
-                      100 * layer->mass_lost));
-    if (!layer->even_window || !r->plan) return DCLS_OK;
-    int in = node->inputs[0], value = (int)(node - r->model->nodes) + 1;
-    const dcls_shape *a = &r->plan->shapes[in], *b = &r->plan->shapes[value];
-    for (int d = 0; d < node->window.ndim; d++) {
-        if (node->window.stride[d] != 1 || a->size[2 + d] == b->size[2 + d]) continue;
-        return warn(r,
-                    "layer '%s': an even dilated_kernel_size %lld with padding %lld makes %lld cells of %lld",
-                    node->name, (long long)node->window.kernel[d], (long long)node->window.pad_before[d],
-                    (long long)b->size[2 + d], (long long)a->size[2 + d]);
-    }
-    return DCLS_OK;
 }
 
 /* ---- costs and receptive fields
@@ -269,6 +142,23 @@ static void report_field(const field *f, int spatial, dcls_node_report *out)
         out->receptive_field[d] = f->size[d] < 1e15 ? (int64_t)ceil(f->size[d]) : 0;
 }
 
+static dcls_status warn_about_even_window(const reporter *r, const dcls_node *node,
+                                          const dcls_layer_report *layer)
+{
+    if (!layer->even_window || !r->plan) return DCLS_OK;
+    int in = node->inputs[0], value = (int)(node - r->model->nodes) + 1;
+    const dcls_shape *a = &r->plan->shapes[in], *b = &r->plan->shapes[value];
+    for (int d = 0; d < node->window.ndim; d++) {
+        if (node->window.stride[d] != 1 || a->size[2 + d] == b->size[2 + d]) continue;
+        return dcls_report_warn(
+            r->ctx, r->report,
+            "layer '%s': an even dilated_kernel_size %lld with padding %lld makes %lld cells of %lld",
+            node->name, (long long)node->window.kernel[d], (long long)node->window.pad_before[d],
+            (long long)b->size[2 + d], (long long)a->size[2 + d]);
+    }
+    return DCLS_OK;
+}
+
 /* ---- the report
  * -------------------------------------------------------------------------------------------------- */
 
@@ -290,8 +180,12 @@ static dcls_status report_node(const reporter *r, size_t i, field *fields)
     out->name = node->name;
     count_parameters(r, node, out);
     if (node->op == DCLS_OP_DCLS) {
-        DCLS_TRY(report_layer(r, node, out));
-        DCLS_TRY(warn_about_layer(r, node, out));
+        const dcls_node *owner = first_owner(r, node->P);
+        DCLS_TRY(dcls_report_layer(r->ctx, node, true, &out->layer));
+        out->has_layer = true;
+        out->layer.shared_with = owner == node ? NULL : owner->name;
+        DCLS_TRY(dcls_report_warn_of_layer(r->ctx, r->report, node->name, &out->layer, true));
+        DCLS_TRY(warn_about_even_window(r, node, &out->layer));
     }
     follow_field(r, node, fields);
     report_field(&fields[i + 1], r->model->input_ndim - 2, out);
@@ -334,7 +228,7 @@ dcls_status dcls_report_create(dcls_context *ctx, const dcls_model *model, int n
     dcls_status status = dcls_plan_create(ctx, model, NULL, ndim, shape, &plan);
     r.plan = plan;
     if (status == DCLS_ERR_ARGUMENT || status == DCLS_ERR_LIMIT)
-        status = warn(&r, "%s", dcls_context_message(ctx));
+        status = dcls_report_warn(ctx, report, "%s", dcls_context_message(ctx));
     if (!status) status = fill_report(&r);
     dcls_plan_destroy(plan);
     if (status) {

@@ -69,6 +69,8 @@ dcls_status dcls_kernel_backward(dcls_context *ctx, const dcls_kernel *k, const 
 /* What a layer learned, for reports. Arrays are per index j of P. */
 typedef struct dcls_kernel_stats {
     double position_mean[3], position_std[3], position_min[3], position_max[3];
+    double position_extent[3];      /* largest |P_j| .. */
+    int64_t at_extent[3], whole[3]; /* .. how many have exactly it, and how many are whole numbers */
     double spread_mean, spread_min, spread_max;
     int64_t clamped;    /* elements with a coordinate at or beyond the clamp limit floor(D_j / 2) */
     int64_t not_finite; /* elements with a NaN or infinite coordinate or spread; the other figures leave them

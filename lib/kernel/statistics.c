@@ -22,6 +22,18 @@ static void moments_add(moments *m, double x)
     m->max = fmax(m->max, x);
 }
 
+/* How far positions reach, and how many end there. */
+static void count_extent(double p, int j, dcls_kernel_stats *out)
+{
+    const double reach = fabs(p);
+    if (reach > out->position_extent[j]) {
+        out->position_extent[j] = reach;
+        out->at_extent[j] = 0;
+    }
+    out->at_extent[j] += reach == out->position_extent[j];
+    out->whole[j] += reach == floor(reach);
+}
+
 static float spread_at(const dcls_kernel *k, int64_t at)
 {
     return k->SIG ? fabsf(k->SIG[at]) + k->spread_offset : 0;
@@ -78,6 +90,7 @@ static void count_positions(const dcls_kernel *k, dcls_kernel_stats *out)
             for (int j = 0; j < k->ndim; j++) {
                 int64_t at = position_index(k, j, row, e);
                 moments_add(&position[j], (double)k->P[at]);
+                count_extent((double)k->P[at], j, out);
                 if (k->SIG) moments_add(&spread, (double)spread_at(k, at));
             }
         }

@@ -1,9 +1,12 @@
 /* Shapes of all values for an input shape, by PyTorch's formulas. A size may be DCLS_ANY where the model
  * leaves it open: it stays open through windows and is taken to fit where it cannot be compared. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "model/draft.h"
+
+#include "dcls_tools.h"
 
 typedef struct infer {
     dcls_context *ctx;
@@ -342,4 +345,19 @@ dcls_status dcls_model_infer(dcls_context *ctx, const dcls_model *model, int ndi
         return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "the model takes an input of shape %s, not %s",
                          shape_text(must, &want), shape_text(is, &given));
     return dcls_infer_open(ctx, model, DCLS_ERR_ARGUMENT, ndim, input, shapes);
+}
+
+dcls_status dcls_model_output_shape(dcls_context *ctx, const dcls_model *model, int ndim,
+                                    const int64_t *shape, int *out_ndim, int64_t *out_shape)
+{
+    dcls_shape *shapes = dcls_alloc(ctx, model->node_count + 1, sizeof *shapes);
+    if (shapes == NULL) return DCLS_ERR_MEMORY;
+    const dcls_status status = dcls_model_infer(ctx, model, ndim, shape, shapes);
+    if (status == DCLS_OK) {
+        const dcls_shape *output = &shapes[model->output];
+        *out_ndim = output->ndim;
+        memcpy(out_shape, output->size, (size_t)output->ndim * sizeof *out_shape);
+    }
+    free(shapes);
+    return status;
 }

@@ -54,7 +54,7 @@ png_size() { od -An -tu1 -j16 -N8 "$1" | awk '{ print $1 * 16777216 + $2 * 65536
   for model in one two three even; do
     for kind in "${kinds[@]}"; do
       for format in $( ((n++ % 2)) && echo png pdf || echo svg); do
-        try 0 plot $model.json --kind "$kind" $(sized "$kind" ${size[$model]}) -o p.$format
+        try 0 plot -q $model.json --kind "$kind" $(sized "$kind" ${size[$model]}) -o p.$format
         is "what is said" "$output$stderr" ""
         is "$model $kind" "$(kind_of p.$format)" $format
       done
