@@ -96,6 +96,34 @@ typedef struct dcls_scores {
     double calibration; /* expected calibration error, 15 bins of equal width */
 } dcls_scores;
 
+/* Counts answers. Memory for a confusion matrix of many classes beyond the limit is DCLS_ERR_LIMIT. */
+DCLS_API dcls_status dcls_metrics_create(dcls_context *ctx, int64_t classes, dcls_metrics **out);
+DCLS_API void dcls_metrics_destroy(dcls_metrics *metrics);
+/* logits [count, classes, pixels], target [count, pixels]: targets that are no class count nowhere. The
+ * answer is the class of the largest logit, of equal ones the first. */
+DCLS_API void dcls_metrics_add(dcls_metrics *metrics, int64_t count, int64_t pixels, const float *logits,
+                               const int32_t *target);
+
+/* One item's part: loss is the mean over its targets, 0 where it has none. */
+typedef struct dcls_item_score {
+    double loss;
+    int64_t correct, targets;
+} dcls_item_score;
+
+/* The same, and how each item did: scores [count], or NULL. */
+DCLS_API void dcls_metrics_add_items(dcls_metrics *metrics, int64_t count, int64_t pixels,
+                                     const float *logits, const int32_t *target, dcls_item_score *scores);
+/* All 0 before anything was counted. */
+DCLS_API dcls_scores dcls_metrics_scores(const dcls_metrics *metrics);
+/* [classes, classes]: row target, column answer. */
+DCLS_API const int64_t *dcls_metrics_confusion(const dcls_metrics *metrics);
+/* Of one class, index < classes. Intersection over union, NaN where it is neither target nor answer; share
+ * of its targets that were found, NaN without targets; share of its answers that are right, NaN without
+ * answers. */
+DCLS_API double dcls_metrics_iou(const dcls_metrics *metrics, int64_t index);
+DCLS_API double dcls_metrics_recall(const dcls_metrics *metrics, int64_t index);
+DCLS_API double dcls_metrics_precision(const dcls_metrics *metrics, int64_t index);
+
 /* ---- new networks
  * --------------------------------------------------------------------------------------------- */
 
