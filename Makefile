@@ -119,7 +119,7 @@ SUPPORT_OBJ := $(SUPPORT_SRC:%.c=$(B)/%.o)
 TEST_BIN := $(TEST_SRC:%.c=$(B)/%)
 FUZZ_BIN := $(FUZZ_SRC:%.c=$(B)/%)
 ALL_OBJ := $(LIB_OBJ) $(TOOLS_OBJ) $(CLI_OBJ) $(SUPPORT_OBJ) $(TEST_BIN:%=%.o) $(FUZZ_BIN:%=%.o) \
-           $(B)/tests/fuzz/replay.o $(B)/tests/bench/bench_gemm.o $(B)/tests/bench/bench_fit.o
+           $(B)/tests/fuzz/replay.o $(B)/tests/bench/bench_gemm.o $(B)/tests/bench/bench_fit.o $(B)/tests/bench/bench_construct.o
 
 INCLUDES = -Iinclude -Ilib
 $(CLI_OBJ): INCLUDES = -Iinclude
@@ -260,9 +260,11 @@ coverage: ## line coverage of lib/ by the tests (gcovr)
 	@gcovr -r . --object-directory build/$(notdir $(firstword $(CC)))-cov -f 'lib/' -s
 
 .PHONY: bench bench-gemm
-bench: all ## speed beside ONNX Runtime on the same models (installs it under build/bench)
-	@command -v jq >/dev/null && command -v node >/dev/null || sh tools/deps.sh test bench
-	@tests/bench/peers.sh ./dcls
+bench: all $(B)/tests/bench/bench_construct ## speed beside ONNX Runtime and PyTorch on the same models (installs them; about 8 minutes)
+	@sh tools/deps.sh test bench
+	@tests/bench/peers.sh ./dcls $(B)/tests/bench/bench_construct
+$(B)/tests/bench/bench_construct: %: %.o $(LIB_A) $(B)/link-flags
+	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) $(LIBS)
 bench-gemm: $(B)/tests/bench/bench_gemm ## speed of matrix products, ours and OpenBLAS's
 	@env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $<
 $(B)/tests/bench/bench_gemm: %: %.o $(LIB_A) $(B)/link-flags

@@ -9,7 +9,7 @@ test="libopenblas-serial-dev libcmocka-dev bats pkgconf git jq mandoc python3-nu
   poppler-utils"
 lint="clang-format clang-tidy cppcheck shellcheck"
 memcheck="valgrind libc6-dbg"
-bench="nodejs npm"
+bench="nodejs npm python3-numpy python3-torch"
 browser="chromium chromium-driver"
 
 wanted=

@@ -82,12 +82,34 @@ static void add_element(const dcls_kernel *k, const dcls_profile profiles[3], do
     }
 }
 
+/* A bilinear element in the midst of a plane window: four cells, whose profiles add up to 1 exactly. False if
+ * it is another kind of element. The bits are those of the general way. */
+static bool add_bilinear(const dcls_kernel *k, int64_t position_row, int64_t e, float weight, float *window)
+{
+    const float *x_at = k->P + position_row * k->count, *y_at = x_at + k->position_rows * k->count;
+    const float x = dcls_profile_centre(x_at[e], k->size[0]), y = dcls_profile_centre(y_at[e], k->size[1]);
+    const float x_end = (float)(k->size[1] - 1), y_end = (float)(k->size[0] - 1);
+    if (!(x >= 0 && x < x_end && y >= 0 && y < y_end && isfinite(weight))) return false;
+    const int64_t column = (int64_t)x, row = (int64_t)y;
+    const double right = (double)x - (double)column, below = (double)y - (double)row;
+    const double scale = (double)weight / (1 + 1e-7), lower = scale * below, upper = scale * (1 - below);
+    float *cells = window + row * k->size[1] + column, *next = cells + k->size[1];
+    cells[0] += (float)(upper * (1 - right));
+    cells[1] += (float)(upper * right);
+    next[0] += (float)(lower * (1 - right));
+    next[1] += (float)(lower * right);
+    return true;
+}
+
 static void construct_row(const dcls_kernel *k, int64_t row, dcls_profile profiles[3], float *window)
 {
+    const bool bilinear = k->version == DCLS_V1 && k->ndim == 2;
     memset(window, 0, (size_t)dcls_kernel_cells(k) * sizeof *window);
     for (int64_t e = 0; e < k->count; e++) {
+        const float weight = k->weight[row * k->count + e];
+        if (bilinear && add_bilinear(k, row % k->position_rows, e, weight, window)) continue;
         element_profiles(k, row % k->position_rows, e, profiles);
-        double scale = (double)k->weight[row * k->count + e];
+        double scale = (double)weight;
         if (k->version != DCLS_V0) scale /= profiles[0].sum * profiles[1].sum * profiles[2].sum + 1e-7;
         add_element(k, profiles, scale, window);
     }

@@ -26,10 +26,10 @@ static dcls_status append_window(dcls_context *ctx, const float *window, int64_t
     DCLS_TRY(dcls_grow(ctx, &out->cell, &out->cell_capacity, (size_t)(n + cells), sizeof *out->cell));
     DCLS_TRY(dcls_grow(ctx, &out->value, &out->value_capacity, (size_t)(n + cells), sizeof *out->value));
     double threshold = threshold_of(window, cells, cutoff);
-    for (int64_t i = 0; i < cells; i++) {
-        if (!is_tap(window[i], threshold)) continue;
+    for (int64_t i = 0; i < cells; i++) { /* writing all spares a branch nobody can predict */
         out->cell[n] = (int32_t)i;
-        out->value[n++] = window[i];
+        out->value[n] = window[i];
+        n += is_tap(window[i], threshold);
     }
     out->start[row + 1] = n;
     return DCLS_OK;

@@ -1,4 +1,5 @@
-// peers_ort.mjs PACKAGE THREADS SECONDS SIDE MODEL.onnx: median time in ms of ONNX Runtime for one input, batch 1.
+// peers_ort.mjs PACKAGE THREADS SECONDS SIDE MODEL.onnx: median time in ms of ONNX Runtime for one input, batch 1, and the peak memory of
+// the process in MiB.
 import { createRequire } from 'node:module';
 
 const [, , folder, threads, seconds, side, model] = process.argv;
@@ -18,4 +19,4 @@ const run = async () => {
 for (let spent = 0; spent < 200 * Number(seconds);) spent += await run();
 for (let spent = 0; spent < 1000 * Number(seconds) || times.length < 3;) spent += times[times.push(await run()) - 1];
 times.sort((a, b) => a - b);
-console.log(times[times.length >> 1].toFixed(4));
+console.log(times[times.length >> 1].toFixed(4), (process.resourceUsage().maxRSS / 1024).toFixed(1));
