@@ -128,16 +128,33 @@ DCLS_API double dcls_metrics_precision(const dcls_metrics *metrics, int64_t inde
  * --------------------------------------------------------------------------------------------- */
 
 typedef struct dcls_create_options {
-    const char *arch;      /* "convmixer", "convnext_dcls", "deeplabv3", or NULL with .. */
-    const char *arch_json; /* .. text of a JSON model file whose convolutions state their sizes */
-    const char *const
-        *settings; /* "KEY=VALUE": dim, depth, patch_size, kernel_count, dilated_kernel_size, .. */
+    const char *arch;            /* "convmixer", "convnext_dcls", "deeplabv3", or NULL with .. */
+    const char *arch_json;       /* .. text of a JSON model file whose convolutions state their sizes */
+    const char *const *settings; /* "KEY=VALUE" or "GLOB:KEY=VALUE", see below */
     size_t setting_count;
-    int64_t classes;
-    const char *preprocess;
+    int64_t classes;           /* 0: those arch_json has labels for */
+    const char *preprocess;    /* as in dcls_build_options */
     const char *const *labels; /* [classes] or NULL */
     uint64_t seed;
 } dcls_create_options;
+
+/* A network with fresh weights, drawn as PyTorch's layers and the published recipes draw theirs; each
+ * tensor's follow from the seed and its name. *out is the caller's.
+ *
+ * Settings of convmixer: dim (256), depth (8), patch_size (2), kernel_count (9; 0: dense),
+ * dilated_kernel_size (9), version (v1), activation, drop_path (of the last block, 0 for the first), dropout
+ * (before the classifier), channels (3). Of convnext_dcls: dims (96,192,384,768), depths (3,3,9,3),
+ * patch_size (4), kernel_count (34), dilated_kernel_size (17), version, share_positions (true: blocks of a
+ * stage have one P), drop_path, channels. Of deeplabv3: backbone (resnet50, resnet101), dim (64), head_dim
+ * (256), kernel_count (9 elements in place of every dilated 3x3 kernel, the window being its reach; 0:
+ * dilated), version, channels.
+ *
+ * Settings of initial weights, for all layers or those whose name matches GLOB: init (pytorch, trunc_normal,
+ * kaiming_normal), position_sigma (0.5), spread (0.23 for gauss; for max 0.05 to 0.25 at random, the
+ * package's 0 having no gradient), layer_scale (1e-6). All others set attributes of the network's layers,
+ * with arch_json also kernel_count, kernel_size and out_channels. Unknown ones are DCLS_ERR_ARGUMENT. */
+DCLS_API dcls_status dcls_model_create(dcls_context *ctx, const dcls_create_options *options,
+                                       dcls_model **out);
 
 typedef struct dcls_replace_options {
     const char *layers; /* glob; NULL: all that fit */

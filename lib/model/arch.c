@@ -79,6 +79,14 @@ dcls_draft_node *dcls_build_op(dcls_builder *b, dcls_op op, const char *fmt, ...
     return add_node(b, op, NULL, name.text);
 }
 
+void dcls_build_drop(dcls_builder *b, dcls_op op, double p, const char *fmt, ...)
+{
+    if (!(p > 0)) return;
+    KEY_FROM(name, fmt);
+    dcls_draft_node *node = add_node(b, op, NULL, name.text);
+    if (node != NULL) node->node.p = p;
+}
+
 dcls_draft_node *dcls_build_join(dcls_builder *b, dcls_op op, const char *other, const char *fmt, ...)
 {
     KEY_FROM(name, fmt);

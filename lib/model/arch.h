@@ -3,6 +3,7 @@
 #ifndef DCLS_MODEL_ARCH_H
 #define DCLS_MODEL_ARCH_H
 
+#include "dcls_tools.h"
 #include "model/settings.h"
 
 /* Builds a network node after node along the data. The first failure stays in status and makes all later
@@ -24,6 +25,11 @@ dcls_arch_fn dcls_arch_convmixer, dcls_arch_convnext, dcls_arch_deeplabv3;
 /* Fills draft by the named architecture. In expected [tensors] it marks tensors that may be left over. */
 dcls_status dcls_arch_build(dcls_context *ctx, const char *arch, dcls_draft *draft, dcls_settings *settings,
                             bool *expected);
+
+/* dcls_model_build whose tensors maker makes, unless it is NULL; tensors is then an empty set and arch_json
+ * is given. */
+dcls_status dcls_build_making(dcls_context *ctx, dcls_tensors *tensors, const dcls_build_options *options,
+                              const dcls_maker *maker, dcls_model **out);
 
 typedef enum dcls_act { DCLS_ACT_GELU, DCLS_ACT_GELU_TANH, DCLS_ACT_RELU } dcls_act;
 
@@ -53,6 +59,8 @@ void dcls_build_layer_scale(dcls_builder *b, const char *fmt, ...) DCLS_PRINTF(2
 void dcls_build_act(dcls_builder *b, dcls_act act, const char *fmt, ...) DCLS_PRINTF(3, 4);
 /* An operation without tensors. NULL after a failure. */
 dcls_draft_node *dcls_build_op(dcls_builder *b, dcls_op op, const char *fmt, ...) DCLS_PRINTF(3, 4);
+/* dropout or drop_path with probability p; nothing at all where p is 0. */
+void dcls_build_drop(dcls_builder *b, dcls_op op, double p, const char *fmt, ...) DCLS_PRINTF(4, 5);
 /* An operation of two inputs: the current value and another. */
 dcls_draft_node *dcls_build_join(dcls_builder *b, dcls_op op, const char *other, const char *fmt, ...)
     DCLS_PRINTF(4, 5);

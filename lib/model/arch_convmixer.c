@@ -25,12 +25,13 @@ static prefix block_prefix(const naming *names, int block)
     return p;
 }
 
-static void build_block(dcls_builder *b, const char *block, dcls_act act)
+static void build_block(dcls_builder *b, const char *block, dcls_act act, double drop)
 {
     const char *before = b->value;
     dcls_build_conv(b, (dcls_conv_form){.stride = 1, .same = true}, "%s0.fn.0", block);
     dcls_build_act(b, act, "%s0.fn.1", block);
     dcls_build_norm(b, DCLS_OP_BATCH_NORM, 1e-5, "%s0.fn.2", block);
+    dcls_build_drop(b, DCLS_OP_DROP_PATH, drop, "%s0.drop_path", block);
     dcls_build_join(b, DCLS_OP_ADD, before, "%s0", block);
     dcls_build_conv(b, (dcls_conv_form){.stride = 1}, "%s1", block);
     dcls_build_act(b, act, "%s2", block);
@@ -38,7 +39,7 @@ static void build_block(dcls_builder *b, const char *block, dcls_act act)
 }
 
 /* Behind the blocks the original has an average pool, a flatten and the linear layer, each with a number. */
-static void build_head(dcls_builder *b, const naming *names, int depth)
+static void build_head(dcls_builder *b, const naming *names, int depth, double dropout)
 {
     const int number = depth + names->first_block;
     char pool[32] = "pooling", head[32] = "head";
@@ -50,7 +51,16 @@ static void build_head(dcls_builder *b, const naming *names, int depth)
     }
     dcls_draft_node *node = dcls_build_op(b, DCLS_OP_GLOBAL_AVG_POOL, "%s", pool);
     if (node != NULL) dcls_attr_set_int(node, DCLS_ATTR_FLATTEN, 1);
+    dcls_build_drop(b, DCLS_OP_DROPOUT, dropout, "dropout");
     dcls_build_linear(b, "%s", head);
+}
+
+static int count_blocks(const dcls_builder *b, const naming *names)
+{
+    int depth = 0;
+    while (dcls_build_find(b, "%s0.fn.0.weight", block_prefix(names, depth).text) != NULL)
+        depth++;
+    return depth;
 }
 
 void dcls_arch_convmixer(dcls_builder *b)
@@ -59,8 +69,13 @@ void dcls_arch_convmixer(dcls_builder *b)
     const naming *names = dcls_build_find(b, "stem.0.weight") != NULL ? &TIMM : &SEQUENTIAL;
     const dcls_tensor *stem = dcls_build_tensor(b, "%s0.weight", names->stem);
     int act = 0;
+    double drop_path = 0, dropout = 0;
     if (b->status == DCLS_OK)
         b->status = dcls_settings_choice(b->ctx, b->settings, "activation", ACTIVATIONS, &act);
+    if (b->status == DCLS_OK)
+        b->status = dcls_settings_number(b->ctx, b->settings, "drop_path", 0, 0.99, &drop_path);
+    if (b->status == DCLS_OK)
+        b->status = dcls_settings_number(b->ctx, b->settings, "dropout", 0, 0.99, &dropout);
     if (b->status != DCLS_OK) return;
     if (stem->ndim != 4) {
         dcls_build_fail(b, "tensor '%s' must be the patch convolution [out, in, height, width]", stem->name);
@@ -73,12 +88,10 @@ void dcls_arch_convmixer(dcls_builder *b)
     dcls_build_conv(b, (dcls_conv_form){0}, "%s0", names->stem);
     dcls_build_act(b, (dcls_act)act, "%s1", names->stem);
     dcls_build_norm(b, DCLS_OP_BATCH_NORM, 1e-5, "%s2", names->stem);
-    int depth = 0;
-    for (;; depth++) {
-        const prefix block = block_prefix(names, depth);
-        if (b->status != DCLS_OK || dcls_build_find(b, "%s0.fn.0.weight", block.text) == NULL) break;
-        build_block(b, block.text, (dcls_act)act);
-    }
+    const int depth = count_blocks(b, names);
+    for (int i = 0; i < depth && b->status == DCLS_OK; i++)
+        build_block(b, block_prefix(names, i).text, (dcls_act)act,
+                    depth > 1 ? drop_path * i / (depth - 1) : 0);
     if (depth == 0) dcls_build_fail(b, "tensor '%s0.fn.0.weight' is missing", block_prefix(names, 0).text);
-    build_head(b, names, depth);
+    build_head(b, names, depth, dropout);
 }

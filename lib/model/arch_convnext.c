@@ -38,7 +38,7 @@ static const char *shared_in_stage(const dcls_builder *b, int stage, int blocks,
     return first != NULL ? first->name : NULL;
 }
 
-static void build_block(dcls_builder *b, int stage, int block, const dcls_conv_form *dwconv)
+static void build_block(dcls_builder *b, int stage, int block, const dcls_conv_form *dwconv, double drop)
 {
     const char *before = b->value;
     dcls_build_conv(b, *dwconv, "stages.%d.%d.dwconv", stage, block);
@@ -48,10 +48,25 @@ static void build_block(dcls_builder *b, int stage, int block, const dcls_conv_f
     dcls_build_conv(b, (dcls_conv_form){.stride = 1}, "stages.%d.%d.pwconv2", stage, block);
     if (dcls_build_find(b, "stages.%d.%d.gamma", stage, block) != NULL)
         dcls_build_layer_scale(b, "stages.%d.%d.gamma", stage, block);
+    dcls_build_drop(b, DCLS_OP_DROP_PATH, drop, "stages.%d.%d.drop_path", stage, block);
     dcls_build_join(b, DCLS_OP_ADD, before, "stages.%d.%d", stage, block);
 }
 
-static void build_stage(dcls_builder *b, int stage)
+static int count_blocks(const dcls_builder *b, int stage)
+{
+    int blocks = 0;
+    while (dcls_build_find(b, "stages.%d.%d.dwconv.weight", stage, blocks) != NULL)
+        blocks++;
+    return blocks;
+}
+
+/* Stochastic depth: block number i of n is left out with probability p i / (n - 1). */
+typedef struct drop_rule {
+    double p;
+    int done, all; /* blocks */
+} drop_rule;
+
+static void build_stage(dcls_builder *b, int stage, drop_rule *drop)
 {
     /* The stem has its norm behind the convolution, the other downsampling layers before it. */
     if (stage == 0) {
@@ -61,16 +76,14 @@ static void build_stage(dcls_builder *b, int stage)
         dcls_build_norm(b, DCLS_OP_LAYER_NORM, EPS, "downsample_layers.%d.0", stage);
         dcls_build_conv(b, (dcls_conv_form){0}, "downsample_layers.%d.1", stage);
     }
-    int blocks = 0;
-    while (dcls_build_find(b, "stages.%d.%d.dwconv.weight", stage, blocks) != NULL)
-        blocks++;
+    const int blocks = count_blocks(b, stage);
     if (blocks == 0) dcls_build_fail(b, "tensor 'stages.%d.0.dwconv.weight' is missing", stage);
     const dcls_conv_form dwconv = {.stride = 1,
                                    .same = true,
                                    .P = shared_in_stage(b, stage, blocks, "P"),
                                    .SIG = shared_in_stage(b, stage, blocks, "SIG")};
-    for (int j = 0; j < blocks && b->status == DCLS_OK; j++)
-        build_block(b, stage, j, &dwconv);
+    for (int j = 0; j < blocks && b->status == DCLS_OK; j++, drop->done++)
+        build_block(b, stage, j, &dwconv, drop->all > 1 ? drop->p * drop->done / (drop->all - 1) : 0);
 }
 
 void dcls_arch_convnext(dcls_builder *b)
@@ -84,9 +97,13 @@ void dcls_arch_convnext(dcls_builder *b)
     dcls_model *model = b->draft->model;
     model->task = DCLS_TASK_CLASSIFICATION;
     model->input_shape[1] = b->channels = stem->shape[1];
+    drop_rule drop = {0};
+    b->status = dcls_settings_number(b->ctx, b->settings, "drop_path", 0, 0.99, &drop.p);
+    for (int stage = 0, blocks; (blocks = count_blocks(b, stage)) > 0; stage++)
+        drop.all += blocks;
     for (int stage = 0; b->status == DCLS_OK; stage++) {
         if (stage > 0 && dcls_build_find(b, "downsample_layers.%d.1.weight", stage) == NULL) break;
-        build_stage(b, stage);
+        build_stage(b, stage, &drop);
     }
     dcls_draft_node *pool = dcls_build_op(b, DCLS_OP_GLOBAL_AVG_POOL, "avgpool");
     if (pool != NULL) dcls_attr_set_int(pool, DCLS_ATTR_FLATTEN, 1);

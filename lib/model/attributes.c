@@ -16,32 +16,35 @@
 #define POOL          (ATTR(KERNEL_SIZE) | MOVING_WINDOW | ATTR(CEIL_MODE))
 #define RESIZE        (ATTR(MODE) | ATTR(ALIGN_CORNERS) | ATTR(SIZE) | ATTR(SCALE))
 
+#define CONV_SIZES (ATTR(OUT_CHANNELS) | ATTR(KERNEL_SIZE))
+#define DCLS_SIZES (ATTR(OUT_CHANNELS) | ATTR(KERNEL_COUNT) | ATTR(SHARED_POSITIONS))
+
 #define MANY_INPUTS 4096
 
 static const dcls_op_info OPS[DCLS_OP_COUNT] = {
-    [DCLS_OP_CONV] = {"conv", 1, 1, SLOT(WEIGHT), SLOT(BIAS), CONVOLUTION | ATTR(DILATION), 0},
+    [DCLS_OP_CONV] = {"conv", 1, 1, SLOT(WEIGHT), SLOT(BIAS), CONVOLUTION | ATTR(DILATION), 0, CONV_SIZES},
     [DCLS_OP_DCLS] = {"dcls", 1, 1, SLOT(WEIGHT) | SLOT(P), SLOT(SIG) | SLOT(BIAS), DCLS_LAYER,
-                      ATTR(DILATED_KERNEL_SIZE) | ATTR(VERSION)},
-    [DCLS_OP_LINEAR] = {"linear", 1, 1, SLOT(WEIGHT), SLOT(BIAS), 0, 0},
-    [DCLS_OP_BATCH_NORM] = {"batch_norm", 1, 1, MOMENTS, AFFINE, ATTR(EPS), 0},
-    [DCLS_OP_LAYER_NORM] = {"layer_norm", 1, 1, 0, AFFINE, ATTR(EPS), 0},
-    [DCLS_OP_RELU] = {"relu", 1, 1, 0, 0, 0, 0},
-    [DCLS_OP_GELU] = {"gelu", 1, 1, 0, 0, ATTR(APPROXIMATE), 0},
-    [DCLS_OP_SIGMOID] = {"sigmoid", 1, 1, 0, 0, 0, 0},
-    [DCLS_OP_SOFTMAX] = {"softmax", 1, 1, 0, 0, 0, 0},
-    [DCLS_OP_MAX_POOL] = {"max_pool", 1, 1, 0, 0, POOL | ATTR(DILATION), ATTR(KERNEL_SIZE)},
-    [DCLS_OP_AVG_POOL] = {"avg_pool", 1, 1, 0, 0, POOL | ATTR(COUNT_INCLUDE_PAD), ATTR(KERNEL_SIZE)},
-    [DCLS_OP_GLOBAL_AVG_POOL] = {"global_avg_pool", 1, 1, 0, 0, ATTR(FLATTEN), 0},
-    [DCLS_OP_GLOBAL_MAX_POOL] = {"global_max_pool", 1, 1, 0, 0, ATTR(FLATTEN), 0},
-    [DCLS_OP_ADD] = {"add", 2, 2, 0, 0, 0, 0},
-    [DCLS_OP_MUL] = {"mul", 2, 2, 0, 0, 0, 0},
-    [DCLS_OP_LAYER_SCALE] = {"layer_scale", 1, 1, SLOT(WEIGHT), 0, 0, 0},
-    [DCLS_OP_CONCAT] = {"concat", 1, MANY_INPUTS, 0, 0, 0, 0},
-    [DCLS_OP_FLATTEN] = {"flatten", 1, 1, 0, 0, 0, 0},
-    [DCLS_OP_RESIZE] = {"resize", 1, 2, 0, 0, RESIZE, 0},
-    [DCLS_OP_DROPOUT] = {"dropout", 1, 1, 0, 0, ATTR(PROBABILITY), 0},
-    [DCLS_OP_DROP_PATH] = {"drop_path", 1, 1, 0, 0, ATTR(PROBABILITY), 0},
-    [DCLS_OP_IDENTITY] = {"identity", 1, 1, 0, 0, 0, 0},
+                      ATTR(DILATED_KERNEL_SIZE) | ATTR(VERSION), DCLS_SIZES},
+    [DCLS_OP_LINEAR] = {"linear", 1, 1, SLOT(WEIGHT), SLOT(BIAS), 0, 0, ATTR(OUT_CHANNELS)},
+    [DCLS_OP_BATCH_NORM] = {"batch_norm", 1, 1, MOMENTS, AFFINE, ATTR(EPS), 0, 0},
+    [DCLS_OP_LAYER_NORM] = {"layer_norm", 1, 1, 0, AFFINE, ATTR(EPS), 0, 0},
+    [DCLS_OP_RELU] = {"relu", 1, 1, 0, 0, 0, 0, 0},
+    [DCLS_OP_GELU] = {"gelu", 1, 1, 0, 0, ATTR(APPROXIMATE), 0, 0},
+    [DCLS_OP_SIGMOID] = {"sigmoid", 1, 1, 0, 0, 0, 0, 0},
+    [DCLS_OP_SOFTMAX] = {"softmax", 1, 1, 0, 0, 0, 0, 0},
+    [DCLS_OP_MAX_POOL] = {"max_pool", 1, 1, 0, 0, POOL | ATTR(DILATION), ATTR(KERNEL_SIZE), 0},
+    [DCLS_OP_AVG_POOL] = {"avg_pool", 1, 1, 0, 0, POOL | ATTR(COUNT_INCLUDE_PAD), ATTR(KERNEL_SIZE), 0},
+    [DCLS_OP_GLOBAL_AVG_POOL] = {"global_avg_pool", 1, 1, 0, 0, ATTR(FLATTEN), 0, 0},
+    [DCLS_OP_GLOBAL_MAX_POOL] = {"global_max_pool", 1, 1, 0, 0, ATTR(FLATTEN), 0, 0},
+    [DCLS_OP_ADD] = {"add", 2, 2, 0, 0, 0, 0, 0},
+    [DCLS_OP_MUL] = {"mul", 2, 2, 0, 0, 0, 0, 0},
+    [DCLS_OP_LAYER_SCALE] = {"layer_scale", 1, 1, SLOT(WEIGHT), 0, 0, 0, 0},
+    [DCLS_OP_CONCAT] = {"concat", 1, MANY_INPUTS, 0, 0, 0, 0, 0},
+    [DCLS_OP_FLATTEN] = {"flatten", 1, 1, 0, 0, 0, 0, 0},
+    [DCLS_OP_RESIZE] = {"resize", 1, 2, 0, 0, RESIZE, 0, 0},
+    [DCLS_OP_DROPOUT] = {"dropout", 1, 1, 0, 0, ATTR(PROBABILITY), 0, 0},
+    [DCLS_OP_DROP_PATH] = {"drop_path", 1, 1, 0, 0, ATTR(PROBABILITY), 0, 0},
+    [DCLS_OP_IDENTITY] = {"identity", 1, 1, 0, 0, 0, 0, 0},
 };
 
 static const char *const SLOT_NAMES[DCLS_SLOT_COUNT] = {"weight", "bias",         "P",
@@ -55,6 +58,7 @@ typedef enum attr_type {
     TYPE_INT,
     TYPE_INTS,    /* one, or one per spatial dimension */
     TYPE_PADDING, /* TYPE_INTS or "same" */
+    TYPE_COUNT,   /* TYPE_INT or "classes" */
     TYPE_FLOAT,
     TYPE_DOUBLE,
     TYPE_DOUBLES,
@@ -125,6 +129,9 @@ static const attr_info ATTRS[DCLS_ATTR_COUNT] = {
     [DCLS_ATTR_ALIGN_CORNERS] = {"align_corners", TYPE_BOOL, FIELD(align_corners), 0, 0, 0, NULL},
     [DCLS_ATTR_SIZE] = {"size", TYPE_INTS, ELEMENT(size), 1, WINDOW_MAX, 0, NULL},
     [DCLS_ATTR_SCALE] = {"scale", TYPE_DOUBLES, ELEMENT(scale), 1e-6, WINDOW_MAX, 0, NULL},
+    [DCLS_ATTR_OUT_CHANNELS] = {"out_channels", TYPE_COUNT, FIELD(out_channels), 1, INT32_MAX, 0, NULL},
+    [DCLS_ATTR_KERNEL_COUNT] = {"kernel_count", TYPE_INT, FIELD(kernel_count), 1, WINDOW_MAX, 0, NULL},
+    [DCLS_ATTR_SHARED_POSITIONS] = {"shared_positions", TYPE_BOOL, FIELD(shared_positions), 0, 0, 0, NULL},
 };
 
 static bool is_list(attr_type type)
@@ -134,7 +141,7 @@ static bool is_list(attr_type type)
 
 static bool is_whole(attr_type type)
 {
-    return type == TYPE_INT || type == TYPE_INTS || type == TYPE_PADDING;
+    return type == TYPE_INT || type == TYPE_INTS || type == TYPE_PADDING || type == TYPE_COUNT;
 }
 
 /* ---- names ---------------------------------------------------------------------------------------- */
@@ -282,7 +289,9 @@ static dcls_status set_numbers(dcls_context *ctx, dcls_draft_node *node, const a
     if (value->kind != GIVEN_NUMBERS || value->count == 0 || (!is_list(info->type) && value->bracketed))
         return dcls_fail(ctx, DCLS_ERR_FORMAT, "attribute '%s' must be %s%s%s", info->name, what,
                          is_list(info->type) ? " or a list of up to three" : "",
-                         info->type == TYPE_PADDING ? " or \"same\"" : "");
+                         info->type == TYPE_PADDING ? " or \"same\""
+                         : info->type == TYPE_COUNT ? " or \"classes\""
+                                                    : "");
     for (int i = 0; i < value->count; i++) {
         const double number = value->number[i];
         char shown[40];
@@ -311,6 +320,8 @@ static dcls_status set_value(dcls_context *ctx, dcls_draft_node *node, dcls_attr
         store(&node->node, info, 0, value->flag);
     } else if (info->type == TYPE_PADDING && value->kind == GIVEN_TEXT && strcmp(value->text, "same") == 0) {
         store(&node->node, info, 0, DCLS_PAD_SAME);
+    } else if (info->type == TYPE_COUNT && value->kind == GIVEN_TEXT && strcmp(value->text, "classes") == 0) {
+        store(&node->node, info, 0, DCLS_CLASSES);
     } else {
         DCLS_TRY(set_numbers(ctx, node, info, value));
         count = value->count;

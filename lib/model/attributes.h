@@ -28,6 +28,9 @@ typedef enum dcls_attr {
     DCLS_ATTR_ALIGN_CORNERS,
     DCLS_ATTR_SIZE,
     DCLS_ATTR_SCALE,
+    DCLS_ATTR_OUT_CHANNELS,
+    DCLS_ATTR_KERNEL_COUNT,
+    DCLS_ATTR_SHARED_POSITIONS,
     DCLS_ATTR_COUNT
 } dcls_attr;
 
@@ -37,6 +40,8 @@ typedef struct dcls_op_info {
     unsigned needs, may; /* bits of dcls_slot: tensors that must and that can be there */
     unsigned attributes; /* bits of dcls_attr */
     unsigned required;   /* attributes without a default */
+    unsigned sizes;      /* attributes that say what shapes of tensors say too: needed where tensors are to be
+                            made, checked where they are there, never written */
 } dcls_op_info;
 
 const dcls_op_info *dcls_op_describe(dcls_op op);
@@ -61,6 +66,9 @@ typedef struct dcls_draft_node {
 #define DCLS_PAD_SAME (-1)
 #define DCLS_PAD_HALF (-2)
 
+/* out_channels before the checks: as many as there are classes. */
+#define DCLS_CLASSES (-1)
+
 void dcls_node_set_tensor(dcls_node *node, dcls_slot slot, const dcls_tensor *tensor);
 
 /* Puts every attribute at its default. */
@@ -75,9 +83,9 @@ void dcls_attr_set_int(dcls_draft_node *node, dcls_attr attr, int64_t value);
 /* Writes key and value unless the value is the default. */
 void dcls_attr_write(dcls_json_out *out, const dcls_node *node, dcls_attr attr);
 
-/* Names of all operations, or of an operation's attributes, as "a, b, c". */
+/* Names of all operations, or of an operation's attributes (with or without sizes), as "a, b, c". */
 const char *dcls_op_list(char *buffer, size_t size);
-const char *dcls_attr_list(char *buffer, size_t size, dcls_op op);
+const char *dcls_attr_list(char *buffer, size_t size, dcls_op op, bool sizes);
 
 /* The name of the `count` names that is closest to a mistyped one, NULL if none is near. name_at gives NULL
  * for holes. */

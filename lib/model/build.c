@@ -10,6 +10,7 @@
 typedef struct build {
     dcls_context *ctx;
     const dcls_build_options *options;
+    const dcls_maker *maker;
     dcls_settings settings;
     dcls_draft *draft;
     bool *expected; /* per tensor: may be left over */
@@ -49,6 +50,7 @@ static dcls_status adjust(build *b)
 {
     const dcls_build_options *o = b->options;
     dcls_model *model = b->draft->model;
+    b->settings.sizes = b->maker != NULL;
     DCLS_TRY(dcls_settings_apply(b->ctx, &b->settings, b->draft->nodes, b->draft->count));
     model->preprocess.channels = (int)model->input_shape[1];
     if (o->preprocess != NULL) DCLS_TRY(dcls_preset_apply(b->ctx, model, o->preprocess));
@@ -118,6 +120,7 @@ static dcls_status drop_unused(dcls_context *ctx, dcls_model *model, const bool 
 static dcls_status tidy(build *b, dcls_model *model)
 {
     if (b->options->arch == NULL && b->options->arch_json == NULL) return DCLS_OK;
+    if (b->maker != NULL) return DCLS_OK;
     bool *used = dcls_alloc_zero(b->ctx, model->tensors->count, sizeof *used);
     if (used == NULL) return DCLS_ERR_MEMORY;
     mark_used(model, used);
@@ -133,6 +136,7 @@ static dcls_status run(build *b, dcls_model **out)
     dcls_status status = describe(b);
     if (status == DCLS_OK) status = adjust(b);
     if (status == DCLS_OK) {
+        b->draft->maker = b->maker;
         status = dcls_draft_finish(b->ctx, b->draft, &model);
         b->draft = NULL;
     }
@@ -149,8 +153,14 @@ static dcls_status run(build *b, dcls_model **out)
 dcls_status dcls_model_build(dcls_context *ctx, dcls_tensors *tensors, const dcls_build_options *options,
                              dcls_model **out)
 {
+    return dcls_build_making(ctx, tensors, options, NULL, out);
+}
+
+dcls_status dcls_build_making(dcls_context *ctx, dcls_tensors *tensors, const dcls_build_options *options,
+                              const dcls_maker *maker, dcls_model **out)
+{
     *out = NULL;
-    build b = {.ctx = ctx, .options = options};
+    build b = {.ctx = ctx, .options = options, .maker = maker};
     dcls_status status = dcls_settings_parse(ctx, options->settings, options->setting_count, &b.settings);
     if (status == DCLS_OK) {
         b.expected = dcls_alloc_zero(ctx, tensors->count, sizeof *b.expected);

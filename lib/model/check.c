@@ -80,10 +80,21 @@ static dcls_status want_rank(dcls_context *ctx, const dcls_tensor *tensor, int n
     return DCLS_OK;
 }
 
-/* weight [out, in/groups, ..]: channels and groups. */
-static dcls_status set_channels(dcls_context *ctx, dcls_node *node)
+/* A size that is said as well must be what its tensor has. */
+static dcls_status check_said(dcls_context *ctx, const dcls_draft_node *draft, dcls_attr attr, int64_t said,
+                              int64_t is)
 {
+    if (draft->given[attr] == 0 || said == is || said == DCLS_CLASSES) return DCLS_OK;
+    return dcls_fail(ctx, DCLS_ERR_FORMAT, "attribute '%s' is %lld, but tensor '%s' has %lld",
+                     dcls_attr_name(attr), (long long)said, draft->node.weight->name, (long long)is);
+}
+
+/* weight [out, in/groups, ..]: channels and groups. */
+static dcls_status set_channels(dcls_context *ctx, dcls_draft_node *draft)
+{
+    dcls_node *node = &draft->node;
     const int64_t *shape = node->weight->shape;
+    DCLS_TRY(check_said(ctx, draft, DCLS_ATTR_OUT_CHANNELS, node->out_channels, shape[0]));
     node->out_channels = shape[0];
     if (node->out_channels % node->groups != 0)
         return dcls_fail(ctx, DCLS_ERR_FORMAT, "%lld groups do not divide its %lld output channels",
@@ -155,8 +166,11 @@ static dcls_status check_conv(dcls_context *ctx, dcls_draft_node *draft, int ndi
                                        "[out, in/groups, depth, height, width]"};
     dcls_node *node = &draft->node;
     DCLS_TRY(want_rank(ctx, node->weight, ndim + 2, AXES[ndim - 1]));
-    DCLS_TRY(set_channels(ctx, node));
+    DCLS_TRY(set_channels(ctx, draft));
+    DCLS_TRY(spread(ctx, draft, DCLS_ATTR_KERNEL_SIZE, ndim, node->window.kernel));
     for (int i = 0; i < ndim; i++) {
+        DCLS_TRY(check_said(ctx, draft, DCLS_ATTR_KERNEL_SIZE, node->window.kernel[i],
+                            node->weight->shape[i + 2]));
         node->window.kernel[i] = node->weight->shape[i + 2];
         if (node->window.kernel[i] > DCLS_WINDOW_MAX)
             return dcls_fail(ctx, DCLS_ERR_LIMIT, "a kernel side of %lld is more than the %d supported",
@@ -279,8 +293,15 @@ dcls_status dcls_check_layer(dcls_context *ctx, dcls_draft_node *draft, int ndim
                          "this layer kind is not for %d-D networks: 2_1d and 2dK1d are 2-D, 3_1d is 3-D",
                          ndim);
     DCLS_TRY(want_rank(ctx, node->weight, form.weight_ndim, form.axes));
-    node->kernel_count = node->weight->shape[form.weight_ndim - 1];
-    node->shared_positions = node->P->ndim == node->weight->ndim;
+    const int64_t count = node->weight->shape[form.weight_ndim - 1];
+    const bool shared = node->P->ndim == node->weight->ndim;
+    DCLS_TRY(check_said(ctx, draft, DCLS_ATTR_KERNEL_COUNT, node->kernel_count, count));
+    if (draft->given[DCLS_ATTR_SHARED_POSITIONS] && node->shared_positions != shared)
+        return dcls_fail(ctx, DCLS_ERR_FORMAT,
+                         "attribute 'shared_positions' is %s, but tensor '%s' is not so",
+                         node->shared_positions ? "true" : "false", node->P->name);
+    node->kernel_count = count;
+    node->shared_positions = shared;
     DCLS_TRY(check_positions(ctx, node, node->P, form.positions));
     DCLS_TRY(check_spreads(ctx, node, form.positions));
     DCLS_TRY(place_kernel(ctx, draft, ndim, form.positions));
@@ -290,17 +311,17 @@ dcls_status dcls_check_layer(dcls_context *ctx, dcls_draft_node *draft, int ndim
 static dcls_status check_dcls(dcls_context *ctx, dcls_draft_node *draft, int ndim)
 {
     DCLS_TRY(dcls_check_layer(ctx, draft, ndim));
-    DCLS_TRY(set_channels(ctx, &draft->node));
+    DCLS_TRY(set_channels(ctx, draft));
     return fill_window(ctx, draft, ndim);
 }
 
 /* ---- the rest ------------------------------------------------------------------------------------- */
 
-static dcls_status check_linear(dcls_context *ctx, dcls_node *node)
+static dcls_status check_linear(dcls_context *ctx, dcls_draft_node *draft)
 {
-    DCLS_TRY(want_rank(ctx, node->weight, 2, "[out, in]"));
-    node->groups = 1;
-    return set_channels(ctx, node);
+    DCLS_TRY(want_rank(ctx, draft->node.weight, 2, "[out, in]"));
+    draft->node.groups = 1;
+    return set_channels(ctx, draft);
 }
 
 /* Norms and layer scale: vectors of one length; out_channels 0 where there is none. */
@@ -350,7 +371,7 @@ dcls_status dcls_check_node(dcls_context *ctx, const dcls_model *model, dcls_dra
     switch (draft->node.op) {
     case DCLS_OP_CONV: return check_conv(ctx, draft, ndim);
     case DCLS_OP_DCLS: return check_dcls(ctx, draft, ndim);
-    case DCLS_OP_LINEAR: return check_linear(ctx, &draft->node);
+    case DCLS_OP_LINEAR: return check_linear(ctx, draft);
     case DCLS_OP_BATCH_NORM:
     case DCLS_OP_LAYER_NORM:
     case DCLS_OP_LAYER_SCALE: return check_vectors(ctx, &draft->node);

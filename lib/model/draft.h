@@ -4,11 +4,22 @@
 
 #include "model/attributes.h"
 
+/* Makes the tensors of a network that is described without them. */
+typedef struct dcls_maker {
+    /* Adds to the draft's tensors what a node names and what is not there yet. Called for each node in order
+     * of execution, before it is checked. input: shape of its first input, open sizes DCLS_ANY. There is room
+     * for a tensor in every slot: those added before stay where they are. */
+    dcls_status (*make)(dcls_context *ctx, void *arg, dcls_tensors *tensors, dcls_draft_node *node,
+                        const dcls_model *model, const dcls_shape *input);
+    void *arg;
+} dcls_maker;
+
 typedef struct dcls_draft {
     dcls_model *model; /* owned: everything but its nodes; strings of the draft live in its arena too */
     dcls_draft_node *nodes;
     size_t count, capacity;
-    const char *output; /* name of a value, NULL: the last node's */
+    const char *output;      /* name of a value, NULL: the last node's */
+    const dcls_maker *maker; /* NULL: tensors are there */
 } dcls_draft;
 
 /* Takes ownership of tensors in success and failure. The model starts as features of a 3-channel picture of
@@ -41,6 +52,9 @@ dcls_status dcls_check_values(dcls_context *ctx, const dcls_model *model);
 /* dcls_model_infer that lets sizes be DCLS_ANY and reports failures as `status`. */
 dcls_status dcls_infer_open(dcls_context *ctx, const dcls_model *model, dcls_status status, int ndim,
                             const int64_t *input, dcls_shape *shapes);
+/* The same for one node, which need not be in the model yet. shapes are of the values before it. */
+dcls_status dcls_infer_node(dcls_context *ctx, const dcls_model *model, dcls_status status,
+                            const dcls_node *node, const dcls_shape *shapes, dcls_shape *out);
 
 #define DCLS_MAX_NODES 100000
 

@@ -8,7 +8,7 @@ static const char *attribute_at(const void *of, size_t index)
 {
     const dcls_op_info *info = of;
     if (index < DCLS_ATTR_COUNT)
-        return (info->attributes >> index) & 1 ? dcls_attr_name((dcls_attr)index) : NULL;
+        return ((info->attributes | info->sizes) >> index) & 1 ? dcls_attr_name((dcls_attr)index) : NULL;
     const size_t slot = index - DCLS_ATTR_COUNT;
     return ((info->needs | info->may) >> slot) & 1 ? dcls_slot_name((dcls_slot)slot) : NULL;
 }
@@ -32,7 +32,7 @@ static dcls_status fail_unknown(dcls_context *ctx, dcls_op op, const char *key)
     char hint[DCLS_HINT_TEXT], list[400];
     const char *nearest = dcls_nearest(key, DCLS_ATTR_COUNT + DCLS_SLOT_COUNT, attribute_at, info);
     dcls_hint(hint, sizeof hint, nearest);
-    dcls_attr_list(list, sizeof list, op);
+    dcls_attr_list(list, sizeof list, op, true);
     if (list[0] == '\0')
         return dcls_fail(ctx, DCLS_ERR_FORMAT, "unknown attribute '%s'%s: it has none", key, hint);
     return dcls_fail(ctx, DCLS_ERR_FORMAT, "unknown attribute '%s'%s: it has %s", key, hint, list);
@@ -62,7 +62,7 @@ static dcls_status read_member(dcls_context *ctx, dcls_draft *draft, dcls_draft_
     if (slot >= 0 && (((info->needs | info->may) >> slot) & 1))
         return read_tensor(ctx, draft, node, slot, member);
     const int attr = dcls_attr_from_name(key);
-    if (attr >= 0 && ((info->attributes >> attr) & 1))
+    if (attr >= 0 && (((info->attributes | info->sizes) >> attr) & 1))
         return dcls_attr_set_json(ctx, node, (dcls_attr)attr, member);
     return fail_unknown(ctx, node->node.op, key);
 }

@@ -12,7 +12,7 @@ typedef struct infer {
     dcls_context *ctx;
     const dcls_model *model;
     dcls_status status; /* what a misfit is: the caller's or the file's fault */
-    dcls_shape *shapes;
+    const dcls_shape *shapes;
 } infer;
 
 static const char *shape_text(char buffer[DCLS_SHAPE_TEXT], const dcls_shape *shape)
@@ -294,8 +294,6 @@ static dcls_status infer_node(const infer *in, const dcls_node *node, dcls_shape
     }
 }
 
-/* ---- the whole ------------------------------------------------------------------------------------ */
-
 /* A value must fit into the memory a plan may take, open sizes counting as 1. */
 static dcls_status check_bytes(dcls_context *ctx, const dcls_shape *shape)
 {
@@ -312,18 +310,26 @@ static dcls_status check_bytes(dcls_context *ctx, const dcls_shape *shape)
                      shape_text(text, shape), (unsigned long long)ctx->limit[DCLS_LIMIT_MEMORY_BYTES]);
 }
 
+dcls_status dcls_infer_node(dcls_context *ctx, const dcls_model *model, dcls_status status,
+                            const dcls_node *node, const dcls_shape *shapes, dcls_shape *out)
+{
+    const infer in = {ctx, model, status, shapes};
+    DCLS_TRY(infer_node(&in, node, out));
+    return check_bytes(ctx, out);
+}
+
+/* ---- the whole ------------------------------------------------------------------------------------ */
+
 dcls_status dcls_infer_open(dcls_context *ctx, const dcls_model *model, dcls_status status, int ndim,
                             const int64_t *input, dcls_shape *shapes)
 {
-    const infer in = {ctx, model, status, shapes};
     shapes[0] = (dcls_shape){.ndim = ndim};
     memcpy(shapes[0].size, input, (size_t)ndim * sizeof *input);
     dcls_status got = check_bytes(ctx, &shapes[0]);
     if (got != DCLS_OK) return dcls_fail_within(ctx, got, "the input: ");
     for (size_t i = 0; i < model->node_count; i++) {
         const dcls_node *node = &model->nodes[i];
-        got = infer_node(&in, node, &shapes[i + 1]);
-        if (got == DCLS_OK) got = check_bytes(ctx, &shapes[i + 1]);
+        got = dcls_infer_node(ctx, model, status, node, shapes, &shapes[i + 1]);
         if (got != DCLS_OK)
             return dcls_fail_within(ctx, got, "node '%s' (%s): ", node->name, dcls_op_name(node->op));
     }

@@ -18,11 +18,12 @@ const char *dcls_op_list(char *buffer, size_t size)
     return buffer;
 }
 
-const char *dcls_attr_list(char *buffer, size_t size, dcls_op op)
+const char *dcls_attr_list(char *buffer, size_t size, dcls_op op, bool sizes)
 {
+    const dcls_op_info *info = dcls_op_describe(op);
     buffer[0] = '\0';
     for (int i = 0; i < DCLS_ATTR_COUNT; i++)
-        if (dcls_op_describe(op)->attributes & (1u << i))
+        if ((info->attributes | (sizes ? info->sizes : 0)) & (1u << i))
             append_name(buffer, size, dcls_attr_name((dcls_attr)i));
     return buffer;
 }

@@ -157,14 +157,47 @@ static dcls_status check_used(dcls_context *ctx, const dcls_model *model)
         dead->name, dcls_op_name(dead->op), model->nodes[model->output - 1].name);
 }
 
+/* Checks a node, number `index` of the model, whose tensors are made first where that is to be. shapes is
+ * NULL unless it is. */
+static dcls_status check_placed(dcls_context *ctx, dcls_draft *draft, dcls_draft_node *node, size_t index,
+                                dcls_shape *shapes)
+{
+    dcls_model *model = draft->model;
+    if (shapes != NULL)
+        DCLS_TRY(draft->maker->make(ctx, draft->maker->arg, model->tensors, node, model,
+                                    &shapes[node->node.inputs[0]]));
+    DCLS_TRY(dcls_check_node(ctx, model, node));
+    if (shapes == NULL) return DCLS_OK;
+    return dcls_infer_node(ctx, model, DCLS_ERR_FORMAT, &node->node, shapes, &shapes[index + 1]);
+}
+
+/* Room for the shapes of all values and for all tensors that may be made; NULL where none are. */
+static dcls_status prepare_making(dcls_context *ctx, const dcls_draft *draft, dcls_shape **out)
+{
+    *out = NULL;
+    if (draft->maker == NULL) return DCLS_OK;
+    const dcls_model *model = draft->model;
+    dcls_tensors *tensors = model->tensors;
+    DCLS_TRY(dcls_grow(ctx, &tensors->items, &tensors->capacity,
+                       tensors->count + draft->count * DCLS_SLOT_COUNT, sizeof *tensors->items));
+    *out = dcls_alloc(ctx, draft->count + 1, sizeof **out);
+    if (*out == NULL) return DCLS_ERR_MEMORY;
+    (*out)[0] = (dcls_shape){.ndim = model->input_ndim};
+    memcpy((*out)[0].size, model->input_shape, sizeof model->input_shape);
+    return DCLS_OK;
+}
+
 /* Copies nodes into the model in execution order and renumbers values. */
 static dcls_status place_nodes(dcls_context *ctx, dcls_draft *draft, const size_t *order, int output)
 {
     dcls_model *model = draft->model;
+    dcls_shape *shapes;
+    DCLS_TRY(prepare_making(ctx, draft, &shapes));
     int *position = dcls_alloc_zero(ctx, draft->count + 1, sizeof *position);
     model->nodes = dcls_arena_alloc(ctx, &model->arena, draft->count, sizeof *model->nodes);
     if (position == NULL || model->nodes == NULL) {
         free(position);
+        free(shapes);
         return DCLS_ERR_MEMORY;
     }
     for (size_t i = 0; i < draft->count; i++)
@@ -174,7 +207,7 @@ static dcls_status place_nodes(dcls_context *ctx, dcls_draft *draft, const size_
         dcls_draft_node *node = &draft->nodes[order[i]];
         for (int k = 0; k < node->input_count; k++)
             node->node.inputs[k] = position[node->node.inputs[k]];
-        status = dcls_check_node(ctx, model, node);
+        status = check_placed(ctx, draft, node, i, shapes);
         if (status != DCLS_OK)
             dcls_fail_within(ctx, status, "node '%s' (%s): ", node->node.name, dcls_op_name(node->node.op));
         model->nodes[i] = node->node;
@@ -182,6 +215,7 @@ static dcls_status place_nodes(dcls_context *ctx, dcls_draft *draft, const size_
     model->node_count = draft->count;
     model->output = position[output];
     free(position);
+    free(shapes);
     return status;
 }
 

@@ -64,6 +64,22 @@ dcls_status dcls_settings_choice(dcls_context *ctx, dcls_settings *settings, con
     return DCLS_OK;
 }
 
+dcls_status dcls_settings_number(dcls_context *ctx, dcls_settings *settings, const char *key, double min,
+                                 double max, double *out)
+{
+    for (size_t i = 0; i < settings->count; i++) {
+        dcls_setting *setting = &settings->items[i];
+        if (setting->glob != NULL || strcmp(setting->key, key) != 0) continue;
+        double value = 0;
+        if (!dcls_parse_double(setting->value, &value) || !(value >= min && value <= max))
+            return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "setting '%s': must be a number from %g to %g",
+                             setting->text, min, max);
+        setting->used = true;
+        *out = value;
+    }
+    return DCLS_OK;
+}
+
 /* ---- applying ------------------------------------------------------------------------------------- */
 
 static bool names_node(const dcls_setting *setting, const dcls_node *node)
@@ -78,25 +94,27 @@ static const char *attr_at(const void *of, size_t index)
     return dcls_attr_name((dcls_attr)index);
 }
 
-static dcls_status fail_key(dcls_context *ctx, const dcls_setting *setting)
+static dcls_status fail_key(dcls_context *ctx, const dcls_setting *setting, bool sizes)
 {
     char hint[DCLS_HINT_TEXT], list[400];
     dcls_hint(hint, sizeof hint, dcls_nearest(setting->key, DCLS_ATTR_COUNT, attr_at, NULL));
-    dcls_attr_list(list, sizeof list, DCLS_OP_DCLS);
+    dcls_attr_list(list, sizeof list, DCLS_OP_DCLS, sizes);
     return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "setting '%s': unknown key '%s'%s: DCLS layers have %s",
                      setting->text, setting->key, hint, list);
 }
 
-static dcls_status apply_one(dcls_context *ctx, dcls_setting *setting, dcls_draft_node *nodes, size_t count)
+static dcls_status apply_one(dcls_context *ctx, dcls_setting *setting, bool sizes, dcls_draft_node *nodes,
+                             size_t count)
 {
     const int attr = dcls_attr_from_name(setting->key);
-    if (attr < 0) return fail_key(ctx, setting);
+    if (attr < 0) return fail_key(ctx, setting, sizes);
     size_t named = 0;
     for (size_t i = 0; i < count; i++) {
         dcls_draft_node *node = &nodes[i];
         if (!names_node(setting, &node->node)) continue;
         named++;
-        if (!((dcls_op_describe(node->node.op)->attributes >> attr) & 1)) continue;
+        const dcls_op_info *info = dcls_op_describe(node->node.op);
+        if (!(((info->attributes | (sizes ? info->sizes : 0)) >> attr) & 1)) continue;
         if (dcls_attr_set_text(ctx, node, (dcls_attr)attr, setting->value) != DCLS_OK)
             return dcls_fail_within(ctx, DCLS_ERR_ARGUMENT, "setting '%s': ", setting->text);
         setting->used = true;
@@ -143,7 +161,7 @@ dcls_status dcls_settings_apply(dcls_context *ctx, dcls_settings *settings, dcls
         for (size_t i = 0; i < settings->count; i++) {
             dcls_setting *setting = &settings->items[i];
             if (!setting->used && (setting->glob != NULL) == (with_glob == 1))
-                DCLS_TRY(apply_one(ctx, setting, nodes, count));
+                DCLS_TRY(apply_one(ctx, setting, settings->sizes, nodes, count));
         }
     for (size_t i = 0; i < count; i++)
         DCLS_TRY(check_complete(ctx, settings, &nodes[i]));
