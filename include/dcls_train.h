@@ -203,6 +203,35 @@ typedef struct dcls_step_result {
     int64_t correct, targets; /* answers that equal `target`, and how many count */
 } dcls_step_result;
 
+/* ---- learning rates
+ * ------------------------------------------------------------------------------------------------ */
+
+typedef enum dcls_schedule_kind {
+    DCLS_SCHEDULE_CONSTANT,
+    DCLS_SCHEDULE_COSINE,    /* half a period from rate to floor (Loshchilov and Hutter, arXiv 1608.03983) */
+    DCLS_SCHEDULE_ONE_CYCLE, /* up and down as PyTorch's OneCycleLR with cosines; momentum stays (Smith and
+                                Topin, arXiv 1708.07120) */
+    DCLS_SCHEDULE_POLY       /* (1 - t)^power, as DeepLab's */
+} dcls_schedule_kind;
+
+typedef struct dcls_schedule {
+    dcls_schedule_kind kind;
+    double rate;  /* the highest */
+    double floor; /* cosine, poly: what it falls to */
+    double power; /* poly */
+    double rise;  /* one-cycle: share of the steps that go up */
+    double start_divisor,
+        end_divisor; /* one-cycle: starts at rate / start_divisor, ends at that / end_divisor */
+    int64_t warmup; /* steps that rise linearly to rate, before the rest of the schedule; not for one-cycle */
+    int64_t steps;  /* all, the warm-up included */
+} dcls_schedule;
+
+/* Cosine from 0.01 to 0; power 0.9; one-cycle 0.3, 25, 1e4 as in PyTorch; no steps. */
+DCLS_API dcls_schedule dcls_schedule_default(void);
+/* The learning rate of a step, counted from 0; beyond the last step that one's. Warm-up: step i of n has
+ * (i + 1) / (n + 1) of the rate. */
+DCLS_API double dcls_schedule_rate(const dcls_schedule *schedule, int64_t step);
+
 #ifdef __cplusplus
 }
 #endif
