@@ -45,6 +45,12 @@ bool dcls_conv_prefers_pixels(const dcls_geometry *g);
 dcls_status dcls_conv_create_pixels(dcls_context *ctx, const dcls_geometry *g, const float *weight,
                                     const dcls_epilogue *epilogue, dcls_conv **out);
 
+/* A sparse depthwise convolution of small planes with so many taps that whole windows are faster than lists,
+ * and the way to make it; g is checked and taps fit it. */
+bool dcls_conv_prefers_plane(const dcls_geometry *g, const dcls_taps *taps);
+dcls_status dcls_conv_create_plane(dcls_context *ctx, const dcls_geometry *g, const dcls_taps *taps,
+                                   const dcls_epilogue *epilogue, dcls_conv **out);
+
 /* DCLS_ERR_ARGUMENT unless sizes are positive and channels divide by groups; DCLS_ERR_LIMIT unless every
  * offset and coordinate computed from g fits. The first step of create. */
 dcls_status dcls_conv_check(dcls_context *ctx, const dcls_geometry *g);

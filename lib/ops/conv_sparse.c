@@ -292,6 +292,7 @@ dcls_status dcls_conv_create_sparse(dcls_context *ctx, const dcls_geometry *g, c
     DCLS_TRY(dcls_conv_check(ctx, g));
     if (taps->rows != g->out_channels * (g->in_channels / g->groups))
         return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "the windows do not fit the convolution's channels");
+    if (dcls_conv_prefers_plane(g, taps)) return dcls_conv_create_plane(ctx, g, taps, epilogue, out);
     conv_sparse *x = dcls_conv_allocate(ctx, sizeof *x, &method, g, epilogue);
     if (x == NULL) return DCLS_ERR_MEMORY;
     x->in_channels = g->in_channels / g->groups;

@@ -45,6 +45,21 @@ typedef struct dcls_gemm_pixels {
     int64_t out_stride;
 } dcls_gemm_pixels;
 
+/* One small plane of a depthwise convolution, windows of any size: for y < rows and x < width
+ *     out[y * width + x] = sum over i < in_rows, j < in_width of in[i * in_width + j] * w(i, j, y, x)
+ * where w is weight[(in_rows - 1 - i + y) * DCLS_PLANE_PITCH + in_width - 1 - j + x]: the window upside down.
+ * weight [rows + in_rows - 1, DCLS_PLANE_PITCH]. rows, width and in_width are 1 .. DCLS_PLANE_SIDE, in_rows is
+ * at least 1. */
+#define DCLS_PLANE_SIDE  8
+#define DCLS_PLANE_PITCH 16
+typedef struct dcls_plane {
+    const float *in;
+    int64_t in_rows, in_width;
+    const float *weight;
+    float *out;
+    int64_t rows, width;
+} dcls_plane;
+
 #define DCLS_SIMD_CHAINS 12
 
 typedef struct dcls_simd {
@@ -68,6 +83,7 @@ typedef struct dcls_simd {
      * by column. */
     void (*taps_rows)(const float *x, int64_t x_stride, int64_t step, const int64_t *offset,
                       const float *value, int64_t taps, float *y, int64_t y_stride, int64_t rows, int64_t n);
+    void (*plane)(const dcls_plane *plane);
     /* y[i] += value * x[i * step], i < n: borders and general sparse convolution */
     void (*axpy)(float value, const float *x, int64_t step, float *y, int64_t n);
     /* Layer norm over channels for n pixels: x, y are [channels] rows `stride` floats apart. weight, bias

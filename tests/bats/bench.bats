@@ -18,13 +18,13 @@ load helper
 @test "--json: what was measured, and that it adds up" {
   needs jq
   dcls_model >m.json
-  try 0 bench -m m.json --input 4x6 -b 2 -r 7 --json
-  is input "$(jq -c .input <<<"$output")" "[2,3,4,6]"
+  try 0 bench -m m.json --input 12x14 -b 2 -r 7 --json
+  is input "$(jq -c .input <<<"$output")" "[2,3,12,14]"
   is repeats "$(jq '.runs[0].repeats' <<<"$output")" 7
-  is output "$(jq -c '.runs[0].steps[0].output' <<<"$output")" "[2,3,4,6]"
+  is output "$(jq -c '.runs[0].steps[0].output' <<<"$output")" "[2,3,12,14]"
   local taps
-  taps=$("$DCLS" inspect --json m.json --input 4x6 | jq '[.nodes[].dcls.taps? // empty] | add')
-  is macs "$(jq '.runs[0].macs' <<<"$output")" "$((taps * 2 * 4 * 6))"
+  taps=$("$DCLS" inspect --json m.json --input 12x14 | jq '[.nodes[].dcls.taps? // empty] | add')
+  is macs "$(jq '.runs[0].macs' <<<"$output")" "$((taps * 2 * 12 * 14))"
   is order "$(jq '.runs[0] | .min_ms <= .median_ms and .median_ms <= .max_ms' <<<"$output")" true
   is steps "$(jq '[.runs[0].steps[].median_ms] | add > 0' <<<"$output")" true
   is speed "$(jq '.runs[0] | (.gflops * .median_ms * 1e6 / .macs / 2 - 1) | fabs < 1e-6' <<<"$output")" true
