@@ -119,7 +119,8 @@ SUPPORT_OBJ := $(SUPPORT_SRC:%.c=$(B)/%.o)
 TEST_BIN := $(TEST_SRC:%.c=$(B)/%)
 FUZZ_BIN := $(FUZZ_SRC:%.c=$(B)/%)
 ALL_OBJ := $(LIB_OBJ) $(TOOLS_OBJ) $(CLI_OBJ) $(SUPPORT_OBJ) $(TEST_BIN:%=%.o) $(FUZZ_BIN:%=%.o) \
-           $(B)/tests/fuzz/replay.o $(B)/tests/bench/bench_gemm.o $(B)/tests/bench/bench_fit.o $(B)/tests/bench/bench_construct.o
+           $(B)/tests/fuzz/replay.o $(B)/tests/bench/bench_gemm.o $(B)/tests/bench/bench_fit.o $(B)/tests/bench/bench_construct.o \
+           $(B)/tests/bench/bench_loader.o
 
 INCLUDES = -Iinclude -Ilib
 $(CLI_OBJ): INCLUDES = -Iinclude
@@ -274,6 +275,12 @@ $(B)/tests/bench/bench_gemm: %: %.o $(LIB_A) $(B)/link-flags
 bench-fit: $(B)/tests/bench/bench_fit ## how well and how fast dense kernels become elements again
 	@$< $(KERNELS)
 $(B)/tests/bench/bench_fit: %: %.o $(LIB_A) $(B)/link-flags
+	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) $(LIBS)
+
+.PHONY: bench-loader
+bench-loader: $(B)/tests/bench/bench_loader ## pictures a second out of DATA=DIRECTORY, KIND=cifar or camvid
+	@$< $(or $(KIND),cifar) $(DATA)
+$(B)/tests/bench/bench_loader: %: %.o $(TOOLS_A) $(LIB_A) $(B)/link-flags
 	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) $(LIBS)
 
 .PHONY: gallery

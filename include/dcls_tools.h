@@ -425,6 +425,11 @@ DCLS_API void dcls_model_color(const dcls_model *model, size_t index, uint8_t rg
 DCLS_API dcls_status dcls_mask_save(dcls_context *ctx, const char *path, const uint8_t *mask, int64_t width,
                                     int64_t height, const uint8_t *palette, int colors);
 
+/* The classes of a mask: the pixels of a palette or gray PNG of up to 8 bits as they are stored, whatever
+ * their colours. *mask is [*height, *width], the caller's: free(). Other kinds are DCLS_ERR_UNSUPPORTED. */
+DCLS_API dcls_status dcls_mask_load(dcls_context *ctx, const char *path, uint8_t **mask, int64_t *width,
+                                    int64_t *height);
+
 typedef struct dcls_overlay_options {
     double alpha;           /* opacity of the class colours, 0..1 */
     const uint8_t *palette; /* [colors, 3] */

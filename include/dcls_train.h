@@ -35,39 +35,73 @@ typedef struct dcls_dataset_options {
     int64_t limit;      /* at most so many items, evenly spread over the set; 0: all */
 } dcls_dataset_options;
 
+/* AUTO, all folders, no ignored value. */
+DCLS_API dcls_dataset_options dcls_dataset_options_default(void);
+
 typedef struct dcls_dataset dcls_dataset;
+
+/* Lists a data set; pictures are read when they are used (CIFAR-10's files at once). Items stand in the order
+ * of their names. options NULL means the defaults. Folders may be nested inside those of the classes and of
+ * images/, and a directory that holds nothing but one folder with a set in it stands for that set. Errors: a
+ * folder that is none of `classes` or holds no picture, a picture without mask, a damaged CIFAR-10 file. Any
+ * number of threads may use a set once it is open. */
+DCLS_API dcls_status dcls_dataset_open(dcls_context *ctx, const char *path,
+                                       const dcls_dataset_options *options, dcls_dataset **out);
+DCLS_API void dcls_dataset_destroy(dcls_dataset *set);
+/* Classification or segmentation. */
+DCLS_API dcls_task dcls_dataset_task(const dcls_dataset *set);
+DCLS_API int64_t dcls_dataset_count(const dcls_dataset *set);
+/* 0 where masks do not say. */
+DCLS_API size_t dcls_dataset_class_count(const dcls_dataset *set);
+/* NULL where there is no name. */
+DCLS_API const char *dcls_dataset_class_name(const dcls_dataset *set, size_t index);
+/* A path or "FILE[INDEX]": for messages. index < count. */
+DCLS_API const char *dcls_dataset_item_name(const dcls_dataset *set, int64_t index);
 
 /* An item as it is stored. */
 typedef struct dcls_sample {
     dcls_image *image;
     int64_t label; /* class; -1 for segmentation */
-    uint8_t *mask; /* [height, width] of the image, NULL for classification; 255 is always ignored */
+    uint8_t *mask; /* [height, width] of the image, NULL for classification; 255: ignored, which the data
+                      set's ignore_index and values that are no class have become */
 } dcls_sample;
+
+/* out belongs to the caller: dcls_sample_free. The message of an error does not name the picture, but does
+ * name its mask. */
+DCLS_API dcls_status dcls_dataset_load(dcls_context *ctx, const dcls_dataset *set, int64_t index,
+                                       dcls_sample *out);
+DCLS_API void dcls_sample_free(dcls_sample *sample);
 
 /* ---- batches
  * -------------------------------------------------------------------------------------------------- */
 
-/* Random changes of training pictures, applied in this order; a zero turns one off. */
+/* Random changes of training pictures, applied in this order; a zero turns one off. Masks follow the geometry
+ * by nearest pixels; what lies outside the picture is ignored there. */
 typedef struct dcls_augment {
-    double scale_min, scale_max; /* segmentation: sides times a factor between them (log-uniform), then a
-                                    random crop to the batch's size; what lies outside is ignored */
-    double area_min, area_max; /* classification: random resized crop, share of the area; aspect 3/4 to 4/3 */
-    int64_t crop_padding;      /* pixels of zeros around, then a random crop to the batch's size */
-    bool flip;                 /* left and right, every second time */
+    double scale_min, scale_max; /* both sides, after preprocess' resize, times a factor between them
+                                    (log-uniform), then a random crop to the batch's size; the mean outside */
+    double area_min,
+        area_max;         /* torchvision's RandomResizedCrop to the batch's size: share of the area, aspect
+                             3/4 to 4/3; instead of preprocess' resize, not with scale or crop_padding */
+    int64_t crop_padding; /* pixels of black around, then a random crop to the batch's size */
+    bool flip;            /* left and right, every second time */
     double brightness, contrast, saturation,
-        hue;        /* colour jitter as torchvision's, factors 1 - x to 1 + x, hue +-x */
-    int64_t cutout; /* side of a square set to the mean, around a random centre */
-    double mixup;   /* alpha of the beta distribution two items of a batch are mixed by */
+        hue;        /* colour jitter as torchvision's in this order, factors 1 - x to 1 + x, hue +-x turns */
+    int64_t cutout; /* side of a square set to the mean, around a random centre; targets stay */
+    double mixup;   /* alpha of the beta distribution by which an item is mixed with the one before it in the
+                       batch; the larger share is the item's own */
 } dcls_augment;
 
 typedef struct dcls_loader_options {
-    int64_t batch, height, width; /* of the tensors that come out */
+    int64_t batch, height, width; /* of the tensors that come out; height and width 0: as preprocess makes
+                                     them, the same for all of a batch */
     dcls_preprocess
-        preprocess; /* mean, std, channels; resize and crop where no augmentation sizes the picture */
+        preprocess; /* mean, std, channels, resize; crop where no augmentation sizes the picture */
     dcls_augment augment;
     bool shuffle, drop_last;
     uint64_t seed;
     int64_t cache_bytes; /* decoded pictures kept in memory */
+    int ahead;           /* batches made while one is used */
 } dcls_loader_options;
 
 typedef struct dcls_batch {
@@ -80,7 +114,25 @@ typedef struct dcls_batch {
     const int64_t *index;  /* [count]: items of the data set */
 } dcls_batch;
 
+/* Batches of 64 in order, as the pictures are, 1 GiB of cache, 2 batches ahead. */
+DCLS_API dcls_loader_options dcls_loader_options_default(void);
+
 typedef struct dcls_loader dcls_loader;
+
+/* Makes batches ahead of their use, on as many threads of its own as ctx has; they keep off signals. The set
+ * must outlive it; one thread uses it at a time. */
+DCLS_API dcls_status dcls_loader_create(dcls_context *ctx, const dcls_dataset *set,
+                                        const dcls_loader_options *options, dcls_loader **out);
+/* At any time, also in the middle of an epoch. */
+DCLS_API void dcls_loader_destroy(dcls_loader *loader);
+DCLS_API int64_t dcls_loader_batches(const dcls_loader *loader); /* of an epoch */
+/* Goes to batch `first` of an epoch, 0 <= first <= batches: order and changes depend on seed, epoch and item
+ * alone. A new loader stands at the start of epoch 0. */
+DCLS_API dcls_status dcls_loader_seek(dcls_context *ctx, dcls_loader *loader, int64_t epoch, int64_t first);
+/* The next batch, valid until the next call of anything on this loader; *out is NULL once at an epoch's end,
+ * then the next epoch begins. A picture that cannot be read is an error that names it, the first of its
+ * batch; the call after goes on with the batch after. */
+DCLS_API dcls_status dcls_loader_next(dcls_context *ctx, dcls_loader *loader, const dcls_batch **out);
 
 /* ---- metrics
  * -------------------------------------------------------------------------------------------------- */

@@ -21,6 +21,11 @@ dcls_status dcls_png_decode(dcls_context *ctx, const uint8_t *data, size_t size,
 dcls_status dcls_jpeg_decode(dcls_context *ctx, const uint8_t *data, size_t size, dcls_image **out);
 dcls_status dcls_pnm_decode(dcls_context *ctx, const uint8_t *data, size_t size, dcls_image **out);
 
+/* The samples of a PNG of palette or gray pixels of up to 8 bits as they are stored: *out is
+ * [*height, *width], free(). Other colour types are refused. */
+dcls_status dcls_png_decode_indices(dcls_context *ctx, const uint8_t *data, size_t size, uint8_t **out,
+                                    int64_t *width, int64_t *height);
+
 /* The EXIF orientation of a JPEG, 1 to 8; 1 (upright) where it has none or one that makes no sense. */
 int dcls_exif_orientation(const uint8_t *jpeg, size_t size);
 

@@ -1,7 +1,9 @@
-/* Logits become a class per pixel, and classes a palette PNG. */
+/* Logits become a class per pixel, classes a palette PNG, and PNGs classes again. */
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/threads.h"
 #include "image/image.h"
@@ -141,4 +143,20 @@ dcls_status dcls_mask_save(dcls_context *ctx, const char *path, const uint8_t *m
     struct mask_rows rows = {mask, width};
     const dcls_png_source source = {width, height, palette, colors, mask_row, &rows};
     return dcls_png_write(ctx, path, &source);
+}
+
+dcls_status dcls_mask_load(dcls_context *ctx, const char *path, uint8_t **mask, int64_t *width,
+                           int64_t *height)
+{
+    dcls_bytes bytes = {0};
+    *mask = NULL;
+    DCLS_TRY(dcls_file_read(ctx, path, dcls_context_limit(ctx, DCLS_LIMIT_FILE_BYTES), &bytes));
+    dcls_status status;
+    if (bytes.size < 8 || memcmp(bytes.data, "\x89PNG\r\n\x1a\n", 8) != 0) {
+        status = dcls_fail(ctx, DCLS_ERR_FORMAT, "a mask must be a PNG, this is another kind of file");
+    } else {
+        status = dcls_png_decode_indices(ctx, bytes.data, bytes.size, mask, width, height);
+    }
+    free(bytes.data);
+    return status;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/mem.h"
 #include "image/image.h"
 
 /* Everything that must survive libpng's longjmp lives here, in the caller's frame, and not in locals of the
@@ -20,6 +21,8 @@ struct png_job {
     const uint8_t *data; /* reading */
     size_t size, position;
     dcls_image *image;
+    uint8_t *indices; /* of a mask, [height, width] */
+    int64_t width, height;
     dcls_output *output; /* writing */
 };
 
@@ -144,7 +147,42 @@ static void read_picture(struct png_job *job)
     if (color_type == PNG_COLOR_TYPE_PALETTE) expand_palette(job);
 }
 
-static void read_all(struct png_job *job)
+static dcls_status check_mask_kind(struct png_job *job)
+{
+    int color_type = png_get_color_type(job->png, job->info);
+    if (color_type != PNG_COLOR_TYPE_PALETTE && color_type != PNG_COLOR_TYPE_GRAY) {
+        return dcls_fail(job->ctx, DCLS_ERR_UNSUPPORTED,
+                         "a mask must have palette or gray pixels whose values are classes, these are %s",
+                         color_type & PNG_COLOR_MASK_COLOR ? "colours" : "gray with alpha");
+    }
+    if (png_get_bit_depth(job->png, job->info) > 8) {
+        return dcls_fail(job->ctx, DCLS_ERR_UNSUPPORTED, "a mask must have at most 8 bits a pixel, not 16");
+    }
+    return DCLS_OK;
+}
+
+static void read_indices(struct png_job *job)
+{
+    png_structp png = job->png;
+    png_read_info(png, job->info);
+    check(job, check_mask_kind(job));
+    job->width = png_get_image_width(png, job->info);
+    job->height = png_get_image_height(png, job->info);
+    check(job, dcls_image_check_size(job->ctx, job->width, job->height, (uint64_t)job->width * 24));
+    job->indices = dcls_alloc(job->ctx, (size_t)job->width, (size_t)job->height);
+    if (!job->indices) check(job, DCLS_ERR_MEMORY);
+    png_set_packing(png);
+    int passes = png_set_interlace_handling(png);
+    png_read_update_info(png, job->info);
+    for (int pass = 0; pass < passes; pass++) {
+        for (int64_t y = 0; y < job->height; y++)
+            png_read_row(png, job->indices + y * job->width, NULL);
+    }
+    png_read_end(png, NULL);
+}
+
+/* `read` takes the picture apart; whatever happens in it ends here. */
+static void read_all(struct png_job *job, void (*read)(struct png_job *job))
 {
     if (setjmp(png_jmpbuf(job->png))) return;
     job->info = png_create_info_struct(job->png);
@@ -158,23 +196,43 @@ static void read_all(struct png_job *job)
     png_set_user_limits(job->png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
     png_set_chunk_malloc_max(job->png, 8000000);
     png_set_keep_unknown_chunks(job->png, PNG_HANDLE_CHUNK_NEVER, NULL, -1);
-    read_picture(job);
+    read(job);
+}
+
+static dcls_status decode(struct png_job *job, void (*read)(struct png_job *job))
+{
+    job->png =
+        png_create_read_struct_2(PNG_LIBPNG_VER_STRING, job, on_error, on_warning, job, on_malloc, on_free);
+    if (!job->png) return out_of_memory(job);
+    read_all(job, read);
+    png_destroy_read_struct(&job->png, &job->info, NULL);
+    return job->status;
 }
 
 dcls_status dcls_png_decode(dcls_context *ctx, const uint8_t *data, size_t size, dcls_image **out)
 {
     struct png_job job = {.ctx = ctx, .verb = "damaged", .data = data, .size = size};
     *out = NULL;
-    job.png =
-        png_create_read_struct_2(PNG_LIBPNG_VER_STRING, &job, on_error, on_warning, &job, on_malloc, on_free);
-    if (!job.png) return out_of_memory(&job);
-    read_all(&job);
-    png_destroy_read_struct(&job.png, &job.info, NULL);
-    if (job.status != DCLS_OK) {
+    if (decode(&job, read_picture) != DCLS_OK) {
         dcls_image_destroy(job.image);
         return job.status;
     }
     *out = job.image;
+    return DCLS_OK;
+}
+
+dcls_status dcls_png_decode_indices(dcls_context *ctx, const uint8_t *data, size_t size, uint8_t **out,
+                                    int64_t *width, int64_t *height)
+{
+    struct png_job job = {.ctx = ctx, .verb = "damaged", .data = data, .size = size};
+    *out = NULL;
+    if (decode(&job, read_indices) != DCLS_OK) {
+        free(job.indices);
+        return job.status;
+    }
+    *out = job.indices;
+    *width = job.width;
+    *height = job.height;
     return DCLS_OK;
 }
 

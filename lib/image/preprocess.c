@@ -5,16 +5,8 @@
 
 #include "base/mem.h"
 #include "image/image.h"
+#include "image/preprocess.h"
 #include "image/resize.h"
-
-/* Along one axis: the resized length, the window of it that is kept and where that lies in the result. */
-struct span {
-    int64_t resized, start, kept, before, length;
-};
-
-struct geometry {
-    struct span x, y;
-};
 
 static dcls_status bad_setting(dcls_context *ctx, const char *what)
 {
@@ -51,7 +43,7 @@ static dcls_status check_settings(dcls_context *ctx, const dcls_preprocess *p)
 }
 
 /* Size after the resize. */
-static void resized_size(const dcls_preprocess *p, struct geometry *g, int64_t width, int64_t height)
+static void resized_size(const dcls_preprocess *p, dcls_geometry *g, int64_t width, int64_t height)
 {
     g->x.resized = width;
     g->y.resized = height;
@@ -67,9 +59,9 @@ static void resized_size(const dcls_preprocess *p, struct geometry *g, int64_t w
 
 /* torchvision's centre crop pads the smaller side with (crop - size) / 2, rounded down, before it, and cuts
  * round((size - crop) / 2) from the larger one, Python's round taking halves to the even number. */
-static void crop_span(struct span *s, int64_t crop)
+static void crop_span(dcls_span *s, int64_t crop)
 {
-    *s = (struct span){.resized = s->resized, .kept = s->resized, .length = crop ? crop : s->resized};
+    *s = (dcls_span){.resized = s->resized, .kept = s->resized, .length = crop ? crop : s->resized};
     if (crop > s->resized) {
         s->before = (crop - s->resized) / 2;
     } else if (crop) {
@@ -79,8 +71,8 @@ static void crop_span(struct span *s, int64_t crop)
     }
 }
 
-static dcls_status make_geometry(dcls_context *ctx, const dcls_preprocess *p, int64_t width, int64_t height,
-                                 struct geometry *g)
+dcls_status dcls_preprocess_geometry(dcls_context *ctx, const dcls_preprocess *p, int64_t width,
+                                     int64_t height, dcls_geometry *g)
 {
     DCLS_TRY(check_settings(ctx, p));
     if (width < 1 || height < 1 || width > INT32_MAX || height > INT32_MAX) {
@@ -103,28 +95,32 @@ static dcls_status make_geometry(dcls_context *ctx, const dcls_preprocess *p, in
 dcls_status dcls_preprocess_size(dcls_context *ctx, const dcls_preprocess *preprocess, int64_t image_width,
                                  int64_t image_height, int64_t *height, int64_t *width)
 {
-    struct geometry g = {0};
-    DCLS_TRY(make_geometry(ctx, preprocess, image_width, image_height, &g));
+    dcls_geometry g = {0};
+    DCLS_TRY(dcls_preprocess_geometry(ctx, preprocess, image_width, image_height, &g));
     *height = g.y.length;
     *width = g.x.length;
     return DCLS_OK;
 }
 
-/* ITU-R 601 luma in 16-bit fixed point, as Pillow's convert("L") computes it. */
-static void rgb_to_gray(const uint8_t *rgb, uint8_t *gray, size_t pixels)
+void dcls_rgb_to_gray(const uint8_t *rgb, uint8_t *gray, size_t pixels)
 {
     for (size_t i = 0; i < pixels; i++, rgb += 3) {
         gray[i] = (uint8_t)((19595u * rgb[0] + 38470u * rgb[1] + 7471u * rgb[2] + 0x8000u) >> 16);
     }
 }
 
+void dcls_preprocess_values(const dcls_preprocess *p, int channel, float value[256])
+{
+    for (int i = 0; i < 256; i++)
+        value[i] = ((float)i / 255.0f - p->mean[channel]) / p->std[channel];
+}
+
 /* One channel of the tensor; window holds the kept bytes, the rest is black. */
-static void write_channel(const dcls_preprocess *p, const struct geometry *g, const uint8_t *window, int c,
+static void write_channel(const dcls_preprocess *p, const dcls_geometry *g, const uint8_t *window, int c,
                           float *tensor)
 {
     float value[256];
-    for (int i = 0; i < 256; i++)
-        value[i] = ((float)i / 255.0f - p->mean[c]) / p->std[c];
+    dcls_preprocess_values(p, c, value);
     float *to = tensor + (size_t)c * (size_t)g->y.length * (size_t)g->x.length;
     for (int64_t y = 0; y < g->y.length; y++, to += g->x.length) {
         bool inside = y >= g->y.before && y < g->y.before + g->y.kept;
@@ -142,15 +138,15 @@ static void write_channel(const dcls_preprocess *p, const struct geometry *g, co
 dcls_status dcls_preprocess_run(dcls_context *ctx, const dcls_preprocess *preprocess, const dcls_image *image,
                                 float *tensor)
 {
-    struct geometry g = {0};
-    DCLS_TRY(make_geometry(ctx, preprocess, image->width, image->height, &g));
+    dcls_geometry g = {0};
+    DCLS_TRY(dcls_preprocess_geometry(ctx, preprocess, image->width, image->height, &g));
     size_t pixels = (size_t)image->width * (size_t)image->height;
     uint8_t *gray = NULL, *window = NULL;
     dcls_status status = DCLS_ERR_MEMORY;
     if (preprocess->channels == 1) {
         gray = dcls_alloc(ctx, pixels, 1);
         if (!gray) goto done;
-        rgb_to_gray(image->pixels, gray, pixels);
+        dcls_rgb_to_gray(image->pixels, gray, pixels);
     }
     window = dcls_alloc(ctx, (size_t)g.x.kept * (size_t)g.y.kept, (size_t)preprocess->channels);
     if (!window) goto done;

@@ -1,0 +1,61 @@
+/* A picture and its mask become a tensor and targets, with or without random changes. */
+#ifndef DCLS_TRAIN_AUGMENT_H
+#define DCLS_TRAIN_AUGMENT_H
+
+#include "base/rng.h"
+
+#include "dcls_train.h"
+
+/* A picture as it is stored. */
+typedef struct dcls_view {
+    int64_t width, height;
+    const uint8_t *pixels; /* [height, width, 3] */
+    const uint8_t *mask;   /* [height, width]; NULL for classification */
+} dcls_view;
+
+/* What happens to every picture; immutable. */
+typedef struct dcls_pipeline {
+    dcls_augment augment;
+    dcls_preprocess preprocess;
+    int64_t height, width; /* of the tensors; 0: as preprocess makes them */
+    float value[3][256];   /* of a byte, by channel */
+} dcls_pipeline;
+
+/* Buffers of one thread, kept from picture to picture. All zero: empty. */
+typedef struct dcls_scratch {
+    uint8_t *gray, *box, *window;
+    size_t gray_size, box_size, window_size;
+} dcls_scratch;
+
+/* Checks the settings. */
+dcls_status dcls_pipeline_init(dcls_context *ctx, const dcls_augment *augment,
+                               const dcls_preprocess *preprocess, int64_t height, int64_t width,
+                               dcls_pipeline *out);
+/* Whether two pictures made from one item can differ. */
+bool dcls_pipeline_is_random(const dcls_pipeline *pipeline);
+/* Size of the tensor a picture becomes. */
+dcls_status dcls_pipeline_size(dcls_context *ctx, const dcls_pipeline *pipeline, const dcls_view *view,
+                               int64_t *height, int64_t *width);
+/* tensor [channels, height, width]; target [height, width], not touched without a mask. Everything random is
+ * drawn from rng. */
+dcls_status dcls_pipeline_run(dcls_context *ctx, const dcls_pipeline *pipeline, const dcls_view *view,
+                              dcls_rng *rng, dcls_scratch *scratch, float *tensor, int32_t *target);
+void dcls_scratch_free(dcls_scratch *scratch);
+
+/* Share of the first of two mixed pictures: the larger of b and 1 - b, b from the beta distribution with both
+ * parameters alpha > 0. Which picture comes first is as random as b is, so that nothing is lost by it. */
+float dcls_mixup_share(dcls_rng *rng, double alpha);
+
+/* ---- colours (augment_color.c) ---- */
+
+typedef struct dcls_jitter {
+    float brightness, contrast, saturation; /* factors; 1: none */
+    float hue;                              /* turn, -1/2 to 1/2; 0: none */
+} dcls_jitter;
+
+dcls_jitter dcls_jitter_draw(const dcls_augment *augment, dcls_rng *rng);
+/* pixels [count, channels]; brightness, then contrast, saturation, hue, each as torchvision computes it on
+ * uint8 tensors. Gray pixels (channels 1) have neither saturation nor hue. */
+void dcls_jitter_run(const dcls_jitter *jitter, int channels, int64_t count, uint8_t *pixels);
+
+#endif
