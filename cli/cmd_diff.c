@@ -58,8 +58,13 @@ static void add_row(diff_totals *sum, const dcls_compare_row *row)
 diff_totals diff_sum(const dcls_comparison *result)
 {
     diff_totals sum = {0};
-    for (size_t i = 0; i < dcls_comparison_row_count(result); i++)
-        if (dcls_comparison_row(result, i)->counts) add_row(&sum, dcls_comparison_row(result, i));
+    for (size_t i = 0; i < dcls_comparison_row_count(result); i++) {
+        const dcls_compare_row *row = dcls_comparison_row(result, i);
+        if (row->counts)
+            add_row(&sum, row);
+        else if (row->kind == DCLS_COMPARE_KERNEL && is_worse(row, sum.worst_kernel))
+            sum.worst_kernel = row;
+    }
     for (size_t i = 0; i < dcls_comparison_change_count(result); i++)
         sum.changes += dcls_comparison_change(result, i)->counts;
     return sum;

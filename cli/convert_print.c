@@ -35,6 +35,18 @@ static char *count_text(const dcls_layer_change *change)
     return cli_format("%lld to %lld", (long long)change->count_before, (long long)change->count_after);
 }
 
+static bool drops_elements(const dcls_layer_change *change)
+{
+    return change->merge_error >= 0 || change->prune_error >= 0;
+}
+
+static char *dropped_text(const dcls_layer_change *change)
+{
+    if (!drops_elements(change)) return cli_copy("");
+    return cli_format("%s of %s", cli_grouped(change->merged + change->pruned).text,
+                      cli_grouped(change->elements).text);
+}
+
 #define STEPS 5
 
 static void add_row(columns *table, const dcls_layer_change *change)
@@ -45,6 +57,7 @@ static void add_row(columns *table, const dcls_layer_change *change)
     columns_add(table, change->version);
     columns_add(table, window);
     add_made(table, count_text(change));
+    add_made(table, dropped_text(change));
     const double steps[] = {change->fix_error, change->fit_error, change->merge_error, change->prune_error,
                             change->round_error};
     int taken = 0;
@@ -73,16 +86,31 @@ static void print_total(const dcls_changes *changes)
            cli_grouped(after).text, after > 0 ? (double)before / (double)after : 0, cli_real(worst).text);
 }
 
+/* K is one number for all kernels of a layer: why elements that are gone are not seen in it. */
+static void print_kept_counts(const dcls_changes *changes)
+{
+    bool full = false, shared = false;
+    for (size_t i = 0; i < dcls_changes_count(changes); i++) {
+        const dcls_layer_change *change = dcls_changes_at(changes, i);
+        if (change->merged + change->pruned == 0) continue;
+        shared = shared || change->shares_positions;
+        full = full || !change->shares_positions;
+    }
+    if (full) puts("K is what the fullest kernel of a layer keeps; elements of weight 0 fill up the others");
+    if (shared) puts("K stays where layers share positions: dropped elements only have weight 0");
+}
+
 static void print_table(const dcls_changes *changes)
 {
-    static const char *const titles[] = {"layer",   "version", "D",       ">K",       ">recentred",
-                                         ">fitted", ">merged", ">pruned", ">rounded", ">error",
-                                         ">before", ">after",  ">ratio",  NULL};
+    static const char *const titles[] = {"layer",      "version", "D",       ">K",      ">dropped",
+                                         ">recentred", ">fitted", ">merged", ">pruned", ">rounded",
+                                         ">error",     ">before", ">after",  ">ratio",  NULL};
     columns *table = columns_create(titles);
     for (size_t i = 0; i < dcls_changes_count(changes); i++)
         add_row(table, dcls_changes_at(changes, i));
     columns_print(table, stdout, 0, cli_width());
     columns_destroy(table);
+    print_kept_counts(changes);
     print_total(changes);
 }
 
@@ -124,6 +152,12 @@ static void write_change(dcls_json_writer *json, const dcls_layer_change *change
     write_error(json, "prune_error", change->prune_error);
     write_error(json, "round_error", change->round_error);
     dcls_json_write_double(json, "error", change->error);
+    if (drops_elements(change)) {
+        dcls_json_write_int(json, "elements", change->elements);
+        dcls_json_write_int(json, "merged", change->merged);
+        dcls_json_write_int(json, "pruned", change->pruned);
+        dcls_json_write_bool(json, "shares_positions", change->shares_positions);
+    }
     dcls_json_write_int(json, "parameters_before", change->parameters_before);
     dcls_json_write_int(json, "parameters", change->parameters_after);
     dcls_json_write_close(json, '}');

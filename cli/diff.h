@@ -38,7 +38,8 @@ typedef struct diff {
 /* Numbers of rows by result, kernels that do not count left out; and of changes that count. */
 typedef struct diff_totals {
     int64_t tensors, identical, close, different, shape, only_a, only_b, types, changes, moved;
-    const dcls_compare_row *worst; /* of largest relative difference, NULL: there is none */
+    const dcls_compare_row *worst;        /* of largest relative difference, NULL: there is none */
+    const dcls_compare_row *worst_kernel; /* the same of kernels that do not count */
 } diff_totals;
 
 diff_totals diff_sum(const dcls_comparison *result);

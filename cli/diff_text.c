@@ -185,9 +185,13 @@ static void print_tensors(const diff *it)
     const size_t count = dcls_comparison_row_count(it->result);
     listed *rows = cli_alloc(count + 1, sizeof *rows);
     size_t shown = 0;
-    for (size_t i = 0; i < count; i++)
-        if (is_shown(it, dcls_comparison_row(it->result, i)))
-            rows[shown++] = (listed){dcls_comparison_row(it->result, i), i};
+    bool kernels = false;
+    for (size_t i = 0; i < count; i++) {
+        const dcls_compare_row *row = dcls_comparison_row(it->result, i);
+        if (!is_shown(it, row)) continue;
+        rows[shown++] = (listed){row, i};
+        kernels = kernels || (row->kind == DCLS_COMPARE_KERNEL && !row->counts);
+    }
     if (it->options->order == DIFF_BY_DIFFERENCE) qsort(rows, shown, sizeof *rows, by_difference);
     if (shown > 0) {
         columns *table = columns_create(titles);
@@ -197,6 +201,7 @@ static void print_tensors(const diff *it)
         columns_print(table, stdout, 2, cli_width());
         columns_destroy(table);
     }
+    if (kernels) puts("  (kernel): what the elements' differences come to; it does not decide");
     free(rows);
 }
 
@@ -241,6 +246,14 @@ static void print_tolerance(const dcls_comparison *result)
         printf("tolerance: by type, as torch.testing.assert_close; --json shows each\n");
 }
 
+static void print_worst(const char *what, const dcls_compare_row *row)
+{
+    if (row == NULL) return;
+    char *name = cli_printable(row->name);
+    printf("%s: relative %s in %s\n", what, cli_real(row->relative).text, name);
+    free(name);
+}
+
 static void print_sum(const diff *it)
 {
     const diff_totals sum = diff_sum(it->result);
@@ -259,11 +272,8 @@ static void print_sum(const diff *it)
     if (sum.moved > 0)
         printf("moved: %s with another index%s\n", cli_counted(sum.moved, "element").text,
                dcls_comparison_differs(it->result) ? "" : ", which --strict says differ");
-    if (sum.worst != NULL) {
-        char *name = cli_printable(sum.worst->name);
-        printf("largest: relative %s in %s\n", cli_real(sum.worst->relative).text, name);
-        free(name);
-    }
+    print_worst("largest", sum.worst);
+    print_worst("largest of kernels", sum.worst_kernel);
     print_tolerance(it->result);
 }
 

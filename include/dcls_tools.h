@@ -107,6 +107,10 @@ typedef struct dcls_layer_change {
     int64_t kernels;
     int64_t count_before, count_after;           /* K; 0: a dense kernel */
     int64_t parameters_before, parameters_after; /* weights, positions and spreads; of taps the values */
+    int64_t
+        elements; /* with a weight other than 0 before anything is merged or pruned, all kernels together */
+    int64_t merged, pruned; /* how many of them are gone since */
+    bool shares_positions;  /* with another layer, which is why K stays */
     double fix_error, fit_error, merge_error, prune_error, round_error;
     double error; /* of all steps together */
 } dcls_layer_change;

@@ -155,6 +155,14 @@ void dcls_elements_prune(dcls_elements *elements, double share)
         if (fabs((double)elements->weight[i]) < share * largest) elements->weight[i] = 0;
 }
 
+int64_t dcls_elements_used(const dcls_elements *elements)
+{
+    int64_t used = 0;
+    for (int64_t i = 0; i < elements->k.rows * elements->k.count; i++)
+        used += elements->weight[i] != 0;
+    return used;
+}
+
 /* A weight that is not a number is still there. */
 static bool is_used(const dcls_elements *elements, int64_t position_row, int64_t e)
 {

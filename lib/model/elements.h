@@ -25,6 +25,8 @@ void dcls_elements_round(dcls_elements *elements);
 void dcls_elements_merge(dcls_elements *elements, double distance);
 /* Weights smaller than share times the layer's largest become 0. */
 void dcls_elements_prune(dcls_elements *elements, double share);
+/* Elements with a weight other than 0, all windows together. */
+int64_t dcls_elements_used(const dcls_elements *elements);
 /* Leaves out elements of weight 0, as far as all windows have them: K becomes the largest number left, at
  * least 1. In windows with fewer the last ones have weight 0. */
 dcls_status dcls_elements_pack(dcls_context *ctx, dcls_elements *elements);

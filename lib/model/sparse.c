@@ -226,13 +226,19 @@ static dcls_status change_elements(dcls_context *ctx, sparse_job *job, dcls_kern
         DCLS_TRY(fit_layer(ctx, job, layer, dense));
         DCLS_TRY(measure(ctx, layer, dense, &change->fit_error));
     }
+    int64_t used = change->elements =
+        layer->from->op == DCLS_OP_DCLS || o->fit ? dcls_elements_used(&layer->elements) : 0;
+    change->shares_positions = layer->shares_positions && !layer->own_positions;
     if (o->merge >= 0) {
         DCLS_TRY(merge_layer(ctx, layer, o->merge));
         DCLS_TRY(measure(ctx, layer, dense, &change->merge_error));
+        change->merged = used - dcls_elements_used(&layer->elements);
+        used -= change->merged;
     }
     if (o->prune >= 0) {
         DCLS_TRY(prune_layer(ctx, layer, o->prune));
         DCLS_TRY(measure(ctx, layer, dense, &change->prune_error));
+        change->pruned = used - dcls_elements_used(&layer->elements);
     }
     if (o->round_positions) {
         dcls_elements_round(&layer->elements);

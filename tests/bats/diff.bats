@@ -61,6 +61,8 @@ same (2 tensors): 2 identical"
   # 1 became 0.75 at index [0, 0, 0, 1] of A; |B| = sqrt(1 + 0.5625 + 1 + 0.25)
   has P "$(squeeze "$output")" " d.P elements 1 0.25 0.04167 0.1491 [0, 0, 0, 1]: 1 -> 0.75"
   has kernel "$(squeeze "$output")" " d.weight (kernel) "
+  has note "$output" "(kernel): what the elements' differences come to; it does not decide"
+  has largest "$output" "largest of kernels: relative "
   has sum "$output" "differ (2 tensors): 1 beyond tolerance, 1 identical"
   try 0 diff a.json b.json --atol 0.25
   has sum "$output" "same within tolerance (2 tensors): 1 within tolerance, 1 identical"

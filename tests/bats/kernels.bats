@@ -173,6 +173,27 @@ values() { tr -d '\n' <"$1" | sed -n "s/.*\"$2\": {[^}]*\"data\": \[\([^]]*\)\].
   [[ -e o.bin ]]
 }
 
+# Two kernels of three elements: WEIGHTS
+two_kernels() {
+  printf '{"format": "dcls-model", "version": 1, "tensors": {%s, %s}}\n' "$(f32 a.weight '[2, 1, 3]' "[$1]")" \
+    "$(f32 a.P '[1, 2, 1, 3]' '[-3,0,0.25, -3,0,3]')"
+}
+
+@test "how many elements are gone, and why K stays" {
+  two_kernels '4,2,1, 4,3,0.1' >a.json
+  try 0 convert -q a.json b.json --prune 0.1 "${line_settings[@]}"
+  has table "$output" "a      v1       9  3   1 of 6  "
+  has reason "$output" "K is what the fullest kernel of a layer keeps; elements of weight 0 fill up the others"
+  try 0 convert -q a.json b.json --prune 0.1 --merge 0.3 "${line_settings[@]}"
+  has table "$output" "a      v1       9  3 to 2  2 of 6  "
+  try 0 convert -q a.json b.json --prune 0 "${line_settings[@]}"
+  has table "$output" "0 of 6"
+  [[ $output != *fullest* ]]
+  needs jq
+  try 0 convert -q a.json b.json --prune 0.1 --merge 0.3 --json "${line_settings[@]}"
+  is counts "$(jq -c '.elements[0] | [.elements, .merged, .pruned, .shares_positions, .kernel_count]' <<<"$output")" '[6,1,1,false,2]'
+}
+
 @test "--json reports changes and comparison" {
   mkdir pictures
   ppm 8 8 255 0 0 >pictures/red.ppm
