@@ -48,8 +48,9 @@ static const cli_option options[] = {
      "(default: 0)",
      0, 9007199254740992},
     {"effort", 0, CLI_REAL, "X", AT(effort),
-     "sparse: how long to search for each kernel, 0 to 100 (default: 1, a tenth of a second at most)", 0,
-     100},
+     "sparse: how long to search for each kernel, 0 to 100 (default: 1, a tenth of a second at most; 0 for a "
+     "quick look)",
+     0, 100},
     {"threshold", 0, CLI_REAL, "X", AT(threshold),
      "taps: leave out cells up to X times the layer's largest (default: 0, only zeros)", 0, 1},
     {"merge", 0, CLI_REAL, "DISTANCE", AT(merge), "make one of elements no further apart than DISTANCE cells",
@@ -195,8 +196,10 @@ static bool changes_kernels(const convert_options *o)
 static int check_kernel_options(const convert_options *o)
 {
     const bool sparse = o->to == TO_SPARSE;
-    if (sparse && (o->kernel_count > 0) == (o->error > 0))
-        return refuse("--to sparse", "needs --kernel-count or --error, one of them");
+    if (sparse && o->kernel_count > 0 && o->error > 0)
+        return refuse("--kernel-count", "and --error exclude each other: one says the other");
+    if (sparse && o->kernel_count == 0 && o->error == 0)
+        return refuse("--to sparse", "needs --kernel-count or --error");
     if (!sparse && o->kernel_count > 0) return refuse("--kernel-count", "is for --to sparse");
     if (!sparse && o->error > 0) return refuse("--error", "is for --to sparse");
     if (!sparse && o->seed >= 0) return refuse("--seed", "is for --to sparse");

@@ -58,7 +58,7 @@ static const cli_option options[] = {
     {0}};
 
 static const plot_options defaults = {
-    .kind = KIND_NOT_SAID, .format = FORMAT_OF_NAME, .width = 960, .scale = 1};
+    .kind = KIND_NOT_SAID, .format = FORMAT_OF_NAME, .width = 960, .seed = -1, .scale = 1};
 
 struct plot {
     const cli *run;
@@ -133,6 +133,15 @@ static int choose_format(struct plot *plot)
     return CLI_OK;
 }
 
+/* What has no effect is a misunderstanding. */
+static int check_fit(const plot_options *o)
+{
+    const bool field = o->kind == DCLS_PLOT_FIELD;
+    if (o->seed >= 0 && !field) return refuse("--seed", "belongs to --kind field: nothing else is random");
+    if (o->channels != NULL && field) return refuse("--channels", "has no meaning for --kind field");
+    return CLI_OK;
+}
+
 static int choose_model(struct plot *plot, cli_operands operands)
 {
     const plot_options *o = plot->options;
@@ -165,7 +174,7 @@ static void choose_style(struct plot *plot)
     how->channel_count = plot->range_count;
     how->width = (double)o->width;
     how->scale = o->scale;
-    how->seed = (uint64_t)o->seed;
+    how->seed = (uint64_t)(o->seed > 0 ? o->seed : 0);
 }
 
 /* ---- drawing
@@ -295,6 +304,7 @@ static int run_plot(cli *run, const void *values, cli_operands operands)
     struct plot plot = {.run = run, .options = values, .how = dcls_plot_options_default()};
     int status = choose_model(&plot, operands);
     if (status == CLI_OK) status = choose_format(&plot);
+    if (status == CLI_OK) status = check_fit(plot.options);
     if (status == CLI_OK && plot.options->output != NULL && cli_is_input(plot.options->output, plot.name))
         status = CLI_USAGE;
     if (status == CLI_OK) status = parse_channels(&plot);

@@ -14,8 +14,11 @@
 
 /* A line on the terminal that is written over. */
 struct progress {
+    const cli *run;
     bool shown, written;
     double start, last;
+    char *layer; /* whose kernels are fitted */
+    double layer_start, layer_last;
 };
 
 #define PROGRESS_STEP  0.1 /* seconds between lines */
@@ -34,10 +37,34 @@ static bool can_show(const cli *run)
     return !run->common.quiet && isatty(STDERR_FILENO) == 1 && term != NULL && strcmp(term, "dumb") != 0;
 }
 
+static void clear_line(struct progress *progress)
+{
+    if (progress->written) fputs("\r\033[K", stderr);
+    progress->written = false;
+}
+
+/* With -v, how long each layer took, as soon as the next one begins. */
+static void note_layer(struct progress *progress, const char *layer, double time)
+{
+    const bool same = layer != NULL && progress->layer != NULL && strcmp(layer, progress->layer) == 0;
+    if (!progress->run->common.verbose) return;
+    if (!same && progress->layer != NULL) {
+        clear_line(progress);
+        cli_verbose(progress->run, "%s: fitted in %.2f s", progress->layer,
+                    progress->layer_last - progress->layer_start);
+        progress->layer_start = progress->layer_last;
+    }
+    progress->layer_last = time;
+    if (same) return;
+    free(progress->layer);
+    progress->layer = layer != NULL ? cli_copy(layer) : NULL;
+}
+
 static void show_progress(void *arg, const char *layer, double done)
 {
     struct progress *progress = arg;
     const double time = now(), spent = time - progress->start;
+    note_layer(progress, layer, time);
     if (!progress->shown || spent < PROGRESS_FIRST || time - progress->last < PROGRESS_STEP) return;
     progress->last = time;
     progress->written = true;
@@ -49,9 +76,11 @@ static void show_progress(void *arg, const char *layer, double done)
     free(name);
 }
 
-static void clear_progress(const struct progress *progress)
+static void end_progress(struct progress *progress)
 {
-    if (progress->written) fputs("\r\033[K", stderr);
+    clear_line(progress);
+    note_layer(progress, NULL, now());
+    free(progress->layer);
 }
 
 /* ---- elements
@@ -66,7 +95,12 @@ static dcls_sparse_options sparse_options(const struct convert *convert, struct 
 {
     const convert_options *o = convert->options;
     dcls_sparse_options sparse = dcls_sparse_options_default();
-    *progress = (struct progress){.shown = can_show(convert->run), .start = now()};
+    const double time = now();
+    *progress = (struct progress){.run = convert->run,
+                                  .shown = can_show(convert->run),
+                                  .start = time,
+                                  .layer_start = time,
+                                  .layer_last = time};
     sparse.layers = o->layers;
     sparse.fit = o->to == TO_SPARSE;
     sparse.kernel_count = o->kernel_count;
@@ -92,7 +126,7 @@ static dcls_status change_model(struct convert *convert, const dcls_model *model
     const dcls_sparse_options sparse = sparse_options(convert, &progress);
     const dcls_status status =
         dcls_model_to_sparse(convert->run->ctx, model, &sparse, out, &convert->elements);
-    clear_progress(&progress);
+    end_progress(&progress);
     return status;
 }
 
@@ -102,7 +136,7 @@ static dcls_status change_tensors(struct convert *convert, const dcls_tensors *t
     const dcls_sparse_options sparse = sparse_options(convert, &progress);
     const dcls_status status =
         dcls_tensors_to_sparse(convert->run->ctx, tensors, &sparse, out, &convert->elements);
-    clear_progress(&progress);
+    end_progress(&progress);
     return status;
 }
 

@@ -200,13 +200,25 @@ static bool fail_option(const struct parser *parser, int returned, const char *t
     return false;
 }
 
-static bool check_operands(const cli_command *command, const cli_operands *operands)
+/* Operands are words of the usage line, such as "IN OUT". */
+static bool too_few(const cli_command *command, int count)
 {
-    if (operands->count < command->min_operands) {
+    const char *missing = command->operands;
+    if (count == 0) {
         cli_error(command->name, "nothing to work on is given: needs %s; see 'dcls %s --help'",
                   command->operands, command->name);
         return false;
     }
+    for (const char *space; count > 0 && (space = strchr(missing, ' ')) != NULL; count--)
+        missing = space + 1;
+    cli_error(command->name, "%s is missing: needs %s; see 'dcls %s --help'", missing, command->operands,
+              command->name);
+    return false;
+}
+
+static bool check_operands(const cli_command *command, const cli_operands *operands)
+{
+    if (operands->count < command->min_operands) return too_few(command, operands->count);
     if (command->max_operands >= 0 && operands->count > command->max_operands) {
         cli_error(command->name, "'%s' is one argument too many: takes %s; see 'dcls %s --help'",
                   operands->items[command->max_operands], command->operands, command->name);

@@ -11,8 +11,8 @@
  *   plot_field.c        receptive fields
  *   plot_histogram.c    positions, spreads, weights and distances in figures
  *   plot_terminal.c     densities as text
- *   html.c              the report, a page for a browser: page.html, page.css and page_*.js with data, of which
- *   html_layers.c       writes what is known about layers
+ *   html.c              the report, a page for a browser: page.html, page.css and page_*.js with data, of
+ * which html_layers.c       writes what is known about layers
  *
  * A kind of picture has two functions. prepare computes what is shown and how high the page is; draw draws it
  * from plot->top downwards.
@@ -45,6 +45,8 @@ typedef struct dcls_plot {
     dcls_arena arena; /* all that lives as long as the plot; large arrays too */
     dcls_plot_layer *layers;
     size_t layer_count;
+    const char *first_layer,
+        *first_like; /* not chosen: the first one, and that which begins as chosen ones */
     dcls_colormap sequential, diverging;
 
     dcls_canvas *canvas; /* while preparing: a small one to measure text with */

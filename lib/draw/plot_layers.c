@@ -111,20 +111,49 @@ static dcls_status add_layer(dcls_plot *plot, const dcls_node *node)
     return DCLS_OK;
 }
 
+/* `layer.0` is often meant to be all that begins so. */
+static dcls_status complain_of_name(const dcls_plot *plot, const char *glob)
+{
+    const size_t length = strlen(glob);
+    const char *name = plot->first_layer;
+    if (plot->first_like) name = plot->first_like;
+    if (plot->first_like)
+        return dcls_fail(plot->ctx, DCLS_ERR_ARGUMENT,
+                         "no DCLS layer is named '%s'; '%.*s*' would match '%s'", glob, (int)length, glob,
+                         name);
+    if (name)
+        return dcls_fail(plot->ctx, DCLS_ERR_ARGUMENT, "no DCLS layer is named '%s'; the first one is '%s'",
+                         glob, name);
+    return dcls_fail(plot->ctx, DCLS_ERR_ARGUMENT, "no DCLS layer is named '%s'", glob);
+}
+
 static dcls_status complain(const dcls_plot *plot, size_t named)
 {
     const dcls_plot_options *o = plot->options;
-    if (named == 0 && o->layer_count > 0)
-        return dcls_fail(plot->ctx, DCLS_ERR_ARGUMENT, "no DCLS layer is named '%s'", o->layers[0]);
+    if (named == 0 && o->layer_count > 0) return complain_of_name(plot, o->layers[0]);
     if (named > 0)
         return dcls_fail(plot->ctx, DCLS_ERR_ARGUMENT, "none of these layers has an output channel %lld",
                          (long long)(o->channel_count ? o->channels[0][0] : 0));
     return dcls_fail(plot->ctx, DCLS_ERR_ARGUMENT, "there is no DCLS layer to plot");
 }
 
+/* For a message, should nothing be chosen in the end. */
+static dcls_status remember_name(dcls_plot *plot, const char *name)
+{
+    const char *glob = plot->options->layers[0];
+    const bool like = !plot->first_like && strncmp(name, glob, strlen(glob)) == 0;
+    if (plot->first_layer && !like) return DCLS_OK;
+    char *copy = dcls_arena_strdup(plot->ctx, &plot->arena, name);
+    if (!copy) return DCLS_ERR_MEMORY;
+    if (!plot->first_layer) plot->first_layer = copy;
+    if (like) plot->first_like = copy;
+    return DCLS_OK;
+}
+
 static dcls_status add_chosen(dcls_plot *plot, const dcls_node *node, size_t *named)
 {
-    if (node->op != DCLS_OP_DCLS || !is_chosen(plot->options, node->name)) return DCLS_OK;
+    if (node->op != DCLS_OP_DCLS) return DCLS_OK;
+    if (!is_chosen(plot->options, node->name)) return remember_name(plot, node->name);
     ++*named;
     return add_layer(plot, node);
 }
@@ -156,11 +185,26 @@ static dcls_status add_of_tensors(dcls_plot *plot, size_t *named)
     return status;
 }
 
+/* Every range must end within the outputs of a layer that is shown. */
+static dcls_status check_channels(const dcls_plot *plot)
+{
+    const dcls_plot_options *o = plot->options;
+    int64_t most = 0;
+    for (size_t i = 0; i < plot->layer_count; i++)
+        if (plot->layers[i].outputs > most) most = plot->layers[i].outputs;
+    for (size_t i = 0; i < o->channel_count; i++)
+        if (o->channels[i][1] >= most)
+            return dcls_fail(plot->ctx, DCLS_ERR_ARGUMENT,
+                             "there is no output channel %lld: these layers have at most %lld, from 0",
+                             (long long)o->channels[i][1], (long long)most);
+    return DCLS_OK;
+}
+
 dcls_status dcls_plot_find_layers(dcls_plot *plot)
 {
     size_t named = 0;
     DCLS_TRY(plot->source->model ? add_of_model(plot, &named) : add_of_tensors(plot, &named));
-    return plot->layer_count > 0 ? DCLS_OK : complain(plot, named);
+    return plot->layer_count > 0 ? check_channels(plot) : complain(plot, named);
 }
 
 /* ---- elements ---- */

@@ -165,6 +165,10 @@ static dcls_status fit_layer(dcls_context *ctx, sparse_job *job, dcls_kernel_lay
     DCLS_TRY(wanted_version(ctx, job, layer->from, &version));
     const dcls_kernel shape = shape_of(layer->from, version);
     const int64_t count = job->options->kernel_count;
+    if (count > dcls_kernel_cells(&shape))
+        return dcls_fail(ctx, DCLS_ERR_ARGUMENT,
+                         "layer '%s': %lld elements are more than the %lld cells of its window",
+                         layer->from->name, (long long)count, (long long)dcls_kernel_cells(&shape));
     DCLS_TRY(count > 0 ? fit_count(ctx, job, &shape, dense, count, job->options->effort, &best)
                        : fit_error(ctx, job, &shape, dense, &best));
     dcls_elements_free(&layer->elements);

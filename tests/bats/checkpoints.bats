@@ -111,3 +111,15 @@ END
   try 0 infer -m builtin:convmixer-dcls-cifar10 -k 1 "$shared/$cifar/images/cat-0000.png"
   is stderr "$stderr" ""
 }
+
+@test "the README's way into PyTorch" {
+  /usr/bin/python3 -c 'import numpy, torch' 2>/dev/null || skip "python3-torch is not installed"
+  printf '{"format": "dcls-model", "version": 1, "tensors": {%s, %s}}' "$(f32 a.weight '[2, 2]' '[1, 2, 3, 4.5]')" \
+    '"n": {"dtype": "I64", "shape": [], "data": [7]}' >s.json
+  try 0 convert -q s.json dense.bin
+  {
+    echo 'class net: load_state_dict = staticmethod(lambda s: print(sorted((k, v.tolist()) for k, v in s.items())))'
+    sed -n '/^```python/,/^```/p' "$root/README.md" | grep -v '```'
+  } >recipe.py
+  is state "$(/usr/bin/python3 recipe.py)" "[('a.weight', [[1.0, 2.0], [3.0, 4.5]]), ('n', 7)]"
+}

@@ -185,7 +185,7 @@ two_kernels() {
   has table "$output" "a      v1       9  3   1 of 6  "
   has reason "$output" "K is what the fullest kernel of a layer keeps; elements of weight 0 fill up the others"
   try 0 convert -q a.json b.json --prune 0.1 --merge 0.3 "${line_settings[@]}"
-  has table "$output" "a      v1       9  3 to 2  2 of 6  "
+  has table "$output" "a      v1       9  3 to 2   2 of 6  "
   try 0 convert -q a.json b.json --prune 0 "${line_settings[@]}"
   has table "$output" "0 of 6"
   [[ $output != *fullest* ]]
@@ -227,6 +227,12 @@ two_kernels() {
 --merge -1
 --to spares
 END
+  try 2 convert m.json t.bin --to sparse --kernel-count 2 --error 0.1
+  has stderr "$stderr" "--kernel-count and --error exclude each other"
+  try 2 convert m.json t.bin --to sparse --kernel-count 26
+  is stderr "$stderr" "dcls: m.json: layer 'c': 26 elements are more than the 25 cells of its window"
+  try 0 convert -v m.json v.bin --to sparse --kernel-count 1 --effort 0
+  [[ $stderr =~ 'dcls: c: fitted in 0.'[0-9][0-9]' s' ]]
   dense_dict >d.json
   ppm 8 8 255 0 0 >red.ppm
   try 2 convert d.json t.bin --to sparse --kernel-count 1 --verify red.ppm

@@ -238,9 +238,17 @@ report_data() { sed -n 's|.*<script type="application/json" id="data">\(.*\)</sc
   try 0 plot m.json --channels 1 -o one.svg
   run ! cmp -s all.svg one.svg
   try 2 plot m.json --layers 'e*' -o none.svg
-  is stderr "$stderr" "dcls: m.json: no DCLS layer is named 'e*'"
+  is stderr "$stderr" "dcls: m.json: no DCLS layer is named 'e*'; the first one is 'd'"
   try 2 plot m.json --channels 3-9 -o none.svg
   is stderr "$stderr" "dcls: m.json: none of these layers has an output channel 3"
+  try 2 plot m.json --channels 1-3 -o none.svg
+  is stderr "$stderr" "dcls: m.json: there is no output channel 3: these layers have at most 3, from 0"
+  sed 's/"d"/"d.0.fn"/g' m.json >named.json
+  try 2 plot named.json --layers d.0 -o none.svg
+  is stderr "$stderr" "dcls: named.json: no DCLS layer is named 'd.0'; 'd.0*' would match 'd.0.fn'"
+  try 2 plot m.json --seed 1 -o none.svg
+  is stderr "$stderr" "dcls: plot: --seed belongs to --kind field: nothing else is random"
+  try 2 plot m.json --kind field --channels 1 -o none.svg
   local list
   for list in '' a 1- -1 2-1 1,,2 1,; do
     try 2 plot m.json --channels="$list" -o none.svg

@@ -135,3 +135,13 @@ usage() {
   [[ $(TERM=xterm "$DCLS" help) != *"$esc"* ]]
   [[ $(TERM=xterm on_tty "$DCLS" infer --nope) == *"$esc[1;31mdcls:"* ]]
 }
+
+@test "a missing operand is named" {
+  dcls_model >m.json
+  try 2 convert m.json
+  is stderr "$stderr" "dcls: convert: OUT is missing: needs IN OUT; see 'dcls convert --help'"
+  try 2 diff m.json
+  is stderr "$stderr" "dcls: diff: B is missing: needs A B; see 'dcls diff --help'"
+  try 2 diff
+  is stderr "$stderr" "dcls: diff: nothing to work on is given: needs A B; see 'dcls diff --help'"
+}
