@@ -1,0 +1,151 @@
+/* What a recipe can say. */
+#include <stdint.h>
+#include <string.h>
+
+#include "train/recipe.h"
+
+#define AT(member) offsetof(dcls_recipe, member), sizeof(((dcls_recipe *)0)->member), 0
+#define LIST(member, count)                                                                                  \
+    offsetof(dcls_recipe, member), sizeof(((dcls_recipe *)0)->member), offsetof(dcls_recipe, count)
+
+#define TEXT    DCLS_RECIPE_TEXT
+#define PATH    DCLS_RECIPE_PATH
+#define INT     DCLS_RECIPE_INT
+#define SIZE    DCLS_RECIPE_SIZE
+#define REAL    DCLS_RECIPE_REAL
+#define RANGE   DCLS_RECIPE_RANGE
+#define FLAG    DCLS_RECIPE_FLAG
+#define CHOICE  DCLS_RECIPE_CHOICE
+#define NAME    DCLS_RECIPE_NAME
+#define STRINGS DCLS_RECIPE_LIST
+#define WEIGHTS DCLS_RECIPE_WEIGHTS
+
+#define LARGE 9007199254740991.0 /* 2^53 - 1 */
+
+static const dcls_recipe_row ROWS[] = {
+    {"model.file", PATH, AT(model_file), 0, 0, NULL, NULL, "model", "model to go on with"},
+    {"model.arch", NAME, AT(create.arch), 0, 0, "convmixer|convnext_dcls|deeplabv3", NULL, "arch",
+     "architecture of a new network"},
+    {"model.graph", PATH, AT(graph), 0, 0, NULL, NULL, "graph",
+     "JSON model file that describes a new network"},
+    {"model.settings", STRINGS, LIST(create.settings, create.setting_count), 0, 0, NULL, NULL, "set",
+     "setting of the new network, KEY=VALUE or GLOB:KEY=VALUE"},
+    {"model.classes", INT, AT(create.classes), 0, 65536, NULL, "0", "classes",
+     "number of classes; 0: as the data has"},
+    {"model.labels", STRINGS, LIST(create.labels, label_count), 0, 0, NULL, NULL, NULL,
+     "names of classes; else as the data has them"},
+    {"model.preprocess", TEXT, AT(create.preprocess), 0, 0, NULL, NULL, "preprocess",
+     "how pictures become input, such as cifar10"},
+
+    {"replace.dilated", FLAG, AT(replace.dilated), 0, 0, NULL, "false", "replace-dilated",
+     "dilated convolutions become DCLS layers"},
+    {"replace.depthwise", INT, AT(replace.depthwise), 0, 65536, NULL, "0", "replace-depthwise",
+     "dense depthwise convolutions become DCLS layers of so many elements"},
+    {"replace.layers", TEXT, AT(replace.layers), 0, 0, NULL, NULL, "replace-layers",
+     "glob of the layers to replace"},
+    {"replace.version", NAME, AT(replace.version), 0, 0, "v0|v1|max|gauss", "v1", "replace-version",
+     "version of the new layers"},
+    {"replace.dilated_kernel_size", INT, AT(replace.dilated_kernel_size), 0, 65536, NULL, "0", NULL,
+     "window of the new layers; 0: the reach of the old"},
+    {"replace.sigma", REAL, AT(replace.sigma), 0, 65536, NULL, "0.5", NULL,
+     "standard deviation of random first positions, cells"},
+
+    {"data.train", PATH, AT(train), 0, 0, NULL, NULL, "train", "training data"},
+    {"data.val", PATH, AT(val), 0, 0, NULL, NULL, "val", "validation data"},
+    {"data.kind", CHOICE, AT(data.kind), 0, 0, "auto|folders|pairs|cifar10", "auto", "data-kind",
+     "layout of the data"},
+    {"data.classes", STRINGS, LIST(data.classes, class_count), 0, 0, NULL, NULL, NULL,
+     "folders in order of class index"},
+    {"data.class_count", INT, AT(mask_classes), 0, 65536, NULL, "0", NULL,
+     "number of classes of masks; larger values are ignored"},
+    {"data.ignore", INT, AT(ignore), -1, 255, NULL, "-1", "ignore", "value of masks that is ignored"},
+    {"data.limit", INT, AT(data.limit), 0, LARGE, NULL, "0", "limit", "at most so many items; 0: all"},
+    {"data.cache", INT, AT(cache_mib), 0, 1 << 20, NULL, "1024", "cache",
+     "MiB of decoded pictures kept in memory"},
+
+    {"batch", INT, AT(loader.batch), 1, 65536, NULL, "64", "batch", "items of a step"},
+    {"size", SIZE, AT(loader.height), 1, 65536, NULL, "32,32", "size", "height and width of training input"},
+
+    {"augment.scale", RANGE, AT(loader.augment.scale_min), 0, 100, NULL, "0,0", "scale",
+     "segmentation: factors of size, then a random crop"},
+    {"augment.area", RANGE, AT(loader.augment.area_min), 0, 1, NULL, "0,0", "area",
+     "classification: shares of the area of a random crop"},
+    {"augment.crop_padding", INT, AT(loader.augment.crop_padding), 0, 65536, NULL, "0", "crop-padding",
+     "pixels of zeros around, then a random crop"},
+    {"augment.flip", FLAG, AT(loader.augment.flip), 0, 0, NULL, "true", "flip", "left and right at random"},
+    {"augment.brightness", REAL, AT(loader.augment.brightness), 0, 10, NULL, "0", NULL, "colour jitter"},
+    {"augment.contrast", REAL, AT(loader.augment.contrast), 0, 10, NULL, "0", NULL, "colour jitter"},
+    {"augment.saturation", REAL, AT(loader.augment.saturation), 0, 10, NULL, "0", NULL, "colour jitter"},
+    {"augment.hue", REAL, AT(loader.augment.hue), 0, 0.5, NULL, "0", NULL, "colour jitter"},
+    {"augment.cutout", INT, AT(loader.augment.cutout), 0, 65536, NULL, "0", "cutout",
+     "side of an erased square"},
+    {"augment.mixup", REAL, AT(loader.augment.mixup), 0, 100, NULL, "0", "mixup",
+     "alpha of mixing pairs of items"},
+
+    {"optimizer.kind", CHOICE, AT(trainer.optimizer), 0, 0, "sgd|adamw", "adamw", "optimizer", "how to step"},
+    {"optimizer.momentum", REAL, AT(trainer.momentum), 0, 1, NULL, "0.9", "momentum", "of sgd"},
+    {"optimizer.nesterov", FLAG, AT(trainer.nesterov), 0, 0, NULL, "false", NULL, "of sgd"},
+    {"optimizer.beta1", REAL, AT(trainer.beta1), 0, 0.999999, NULL, "0.9", NULL, "of adamw"},
+    {"optimizer.beta2", REAL, AT(trainer.beta2), 0, 0.999999999, NULL, "0.999", NULL, "of adamw"},
+    {"optimizer.eps", REAL, AT(trainer.eps), 0, 1, NULL, "1e-8", NULL, "of adamw"},
+    {"optimizer.weight_decay", REAL, AT(trainer.weight_decay), 0, 100, NULL, "0.05", "weight-decay",
+     "of weights of convolutions and linear layers"},
+    {"optimizer.clip_norm", REAL, AT(trainer.clip_norm), 0, 1e9, NULL, "0", "clip-norm",
+     "largest norm of the gradient; 0: any"},
+    {"optimizer.position_rate", REAL, AT(trainer.position_rate), 0, 1e6, NULL, "5", "position-rate",
+     "factor of the rate for positions"},
+    {"optimizer.spread_rate", REAL, AT(trainer.spread_rate), 0, 1e6, NULL, "1", "spread-rate",
+     "factor of the rate for spreads"},
+    {"optimizer.freeze", STRINGS, LIST(trainer.freeze, trainer.freeze_count), 0, 0, NULL, NULL, "freeze",
+     "glob of tensors that keep their values"},
+
+    {"schedule.kind", CHOICE, AT(schedule.kind), 0, 0, "constant|cosine|onecycle|poly", "cosine", "schedule",
+     "course of the learning rate"},
+    {"schedule.rate", REAL, AT(schedule.rate), 0, 1e6, NULL, "0.001", "rate", "highest learning rate"},
+    {"schedule.epochs", INT, AT(epochs), 1, 1e9, NULL, "30", "epochs", "times the data is seen"},
+    {"schedule.warmup", REAL, AT(warmup_epochs), 0, 1e9, NULL, "0", "warmup", "epochs of linear warm-up"},
+    {"schedule.floor", REAL, AT(schedule.floor), 0, 1e6, NULL, "0", NULL,
+     "rate that cosine and poly fall to"},
+    {"schedule.power", REAL, AT(schedule.power), 0, 100, NULL, "0.9", NULL, "of poly"},
+    {"schedule.rise", REAL, AT(schedule.rise), 0, 1, NULL, "0.3", NULL, "share of one-cycle that goes up"},
+    {"schedule.start_divisor", REAL, AT(schedule.start_divisor), 1, 1e12, NULL, "25", NULL,
+     "one-cycle starts at rate / this"},
+    {"schedule.end_divisor", REAL, AT(schedule.end_divisor), 1, 1e12, NULL, "10000", NULL,
+     "one-cycle ends at its start / this"},
+
+    {"loss.label_smoothing", REAL, AT(trainer.label_smoothing), 0, 0.999, NULL, "0", "label-smoothing",
+     "share of the target spread over all classes"},
+    {"loss.class_weights", WEIGHTS, LIST(trainer.class_weights, class_weight_count), 0, 1e9, NULL, NULL,
+     "class-weights", "weights of classes, or 'balanced'"},
+    {"loss.repulsion", REAL, AT(trainer.repulsion), 0, 1e9, NULL, "0", "repulsion",
+     "factor of the squared repulsive loss of positions"},
+
+    {"share_positions", FLAG, AT(trainer.share_positions), 0, 0, NULL, "false", "share-positions",
+     "layers of a stage learn one P"},
+    {"average", REAL, AT(trainer.average), 0, 0.99999999, NULL, "0", "average",
+     "decay of averaged weights; 0: none"},
+    {"algo", CHOICE, AT(trainer.algo), 0, 0, "auto|construct|im2col|sparse", "auto", "algo",
+     "of DCLS layers"},
+    {"seed", INT, AT(seed), 0, LARGE, NULL, "0", "seed", "of everything random"},
+    {"validate_every", INT, AT(validate_every), 0, 1e9, NULL, "1", "validate-every",
+     "epochs between validations; 0: none"},
+    {"record_positions", INT, AT(record_positions), 0, 1e9, NULL, "0", "record-positions",
+     "steps between recorded positions; 0: none"},
+};
+
+#define ROW_COUNT (sizeof ROWS / sizeof ROWS[0])
+
+size_t dcls_recipe_rows(const dcls_recipe_row **rows)
+{
+    *rows = ROWS;
+    return ROW_COUNT;
+}
+
+const dcls_recipe_row *dcls_recipe_find(const char *key)
+{
+    for (size_t i = 0; i < ROW_COUNT; i++)
+        if (strcmp(ROWS[i].key, key) == 0) return &ROWS[i];
+    for (size_t i = 0; i < ROW_COUNT; i++)
+        if (ROWS[i].flag != NULL && strcmp(ROWS[i].flag, key) == 0) return &ROWS[i];
+    return NULL;
+}

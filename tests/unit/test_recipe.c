@@ -1,0 +1,305 @@
+/* Recipes: files, bases, flags, ranges, what is refused and how it is said; and that what is written reads
+ * back the same. */
+#include "format_util.h"
+
+#include <math.h>
+
+#include "dcls_train.h"
+
+static dcls_recipe *read_recipe(dcls_context *ctx, const char *json)
+{
+    dcls_recipe *recipe;
+    assert_ok(ctx, dcls_recipe_create(ctx, &recipe));
+    assert_ok(ctx, dcls_recipe_read(ctx, recipe, json, NULL));
+    return recipe;
+}
+
+static void defaults(void **state)
+{
+    dcls_context *ctx = *state;
+    dcls_recipe *recipe = read_recipe(ctx, "{}");
+    assert_null(recipe->model_file);
+    assert_null(recipe->create.arch);
+    assert_int_equal(recipe->loader.batch, 64);
+    assert_int_equal(recipe->trainer.optimizer, DCLS_ADAMW);
+    assert_true(recipe->trainer.beta2 == 0.999);
+    assert_true(recipe->trainer.position_rate == 5);
+    assert_true(recipe->loader.augment.flip && recipe->loader.shuffle && recipe->loader.drop_last);
+    assert_int_equal(recipe->ignore, -1);
+    assert_int_equal(recipe->schedule.kind, DCLS_SCHEDULE_COSINE);
+    assert_true(recipe->schedule.end_divisor == 1e4);
+    assert_string_equal(recipe->replace.version, "v1");
+    dcls_recipe_destroy(recipe);
+    /* the table's own texts set what they are for */
+    assert_ok(ctx, dcls_recipe_create(ctx, &recipe));
+    for (size_t i = 0; i < dcls_recipe_key_count(); i++) {
+        const dcls_recipe_key key = dcls_recipe_key_at(i);
+        assert_non_null(key.text);
+        if (key.fallback != NULL) assert_ok(ctx, dcls_recipe_set(ctx, recipe, key.key, key.fallback));
+        for (size_t k = 0; k < i; k++) {
+            assert_string_not_equal(key.key, dcls_recipe_key_at(k).key);
+            if (key.flag != NULL && dcls_recipe_key_at(k).flag != NULL)
+                assert_string_not_equal(key.flag, dcls_recipe_key_at(k).flag);
+        }
+    }
+    dcls_recipe_destroy(recipe);
+}
+
+static const char WHOLE[] =
+    "{\"about\": {\"result\": 94.1, \"anything\": [1, {}]},"
+    " \"model\": {\"arch\": \"convmixer\", \"settings\": {\"dim\": 64, \"dims\": [8, 16], \"3.*:version\": "
+    "\"gauss\","
+    "   \"drop_path\": 0.1}, \"labels\": [\"cat\", \"dog, or not\"], \"preprocess\": \"cifar10\"},"
+    " \"replace\": {\"dilated\": true, \"layers\": \"*.conv2\"},"
+    " \"data\": {\"train\": \"/data/train\", \"val\": \"val\", \"kind\": \"folders\", \"classes\": [\"cat\", "
+    "\"dog\"], "
+    "   \"limit\": 100, \"cache\": 3},"
+    " \"batch\": 128, \"size\": [360, 480],"
+    " \"augment\": {\"scale\": [0.5, 2], \"flip\": false, \"hue\": 0.1, \"mixup\": 0.2},"
+    " \"optimizer\": {\"kind\": \"sgd\", \"momentum\": 0.95, \"nesterov\": true, \"freeze\": [\"stem.*\", "
+    "\"*.P\"]},"
+    " \"schedule\": {\"kind\": \"onecycle\", \"rate\": 0.05, \"epochs\": 12, \"warmup\": 1.5},"
+    " \"loss\": {\"label_smoothing\": 0.1, \"class_weights\": [1, 0.1]},"
+    " \"average\": 0.999, \"seed\": 9007199254740991, \"algo\": \"sparse\"}";
+
+static void expect_whole(dcls_context *ctx, dcls_recipe *recipe)
+{
+    assert_ok(ctx, dcls_recipe_check(ctx, recipe));
+    assert_string_equal(recipe->create.arch, "convmixer");
+    assert_int_equal(recipe->create.setting_count, 4);
+    assert_string_equal(recipe->create.settings[0], "dim=64");
+    assert_string_equal(recipe->create.settings[1], "dims=8,16");
+    assert_string_equal(recipe->create.settings[2], "3.*:version=gauss");
+    assert_string_equal(recipe->create.settings[3], "drop_path=0.1");
+    assert_int_equal(recipe->create.classes, 2);
+    assert_string_equal(recipe->create.labels[1], "dog, or not");
+    assert_true(recipe->replace.dilated);
+    assert_string_equal(recipe->replace.layers, "*.conv2");
+    assert_string_equal(recipe->train, "/data/train");
+    assert_int_equal(recipe->data.kind, DCLS_DATASET_FOLDERS);
+    assert_int_equal(recipe->data.class_count, 2);
+    assert_string_equal(recipe->data.classes[0], "cat");
+    assert_int_equal(recipe->data.limit, 100);
+    assert_int_equal(recipe->loader.cache_bytes, 3 << 20);
+    assert_int_equal(recipe->trainer.batch, 128);
+    assert_int_equal(recipe->trainer.height, 360);
+    assert_int_equal(recipe->loader.width, 480);
+    assert_true(recipe->loader.augment.scale_max == 2 && !recipe->loader.augment.flip);
+    assert_true(recipe->loader.augment.hue == 0.1 && recipe->loader.augment.mixup == 0.2);
+    assert_int_equal(recipe->trainer.optimizer, DCLS_SGD);
+    assert_true(recipe->trainer.momentum == 0.95 && recipe->trainer.nesterov);
+    assert_int_equal(recipe->trainer.freeze_count, 2);
+    assert_string_equal(recipe->trainer.freeze[1], "*.P");
+    assert_int_equal(recipe->schedule.kind, DCLS_SCHEDULE_ONE_CYCLE);
+    assert_true(recipe->trainer.class_weights[1] == 0.1f && recipe->class_weight_count == 2);
+    assert_true(recipe->trainer.average == 0.999);
+    assert_int_equal(recipe->trainer.seed, UINT64_C(9007199254740991));
+    assert_int_equal(recipe->create.seed, UINT64_C(9007199254740991));
+    assert_int_equal(recipe->trainer.algo, DCLS_ALGO_SPARSE);
+    assert_ok(ctx, dcls_recipe_plan(ctx, recipe, 100));
+    assert_int_equal(recipe->schedule.steps, 1200);
+    assert_int_equal(recipe->schedule.warmup, 150);
+}
+
+static void whole_and_back(void **state)
+{
+    dcls_context *ctx = *state;
+    dcls_recipe *recipe = read_recipe(ctx, WHOLE);
+    expect_whole(ctx, recipe);
+    const char *text, *again;
+    assert_ok(ctx, dcls_recipe_text(ctx, recipe, &text));
+    dcls_recipe *second = read_recipe(ctx, text);
+    expect_whole(ctx, second);
+    assert_ok(ctx, dcls_recipe_text(ctx, second, &again));
+    assert_string_equal(text, again);
+    dcls_recipe_destroy(second);
+    dcls_recipe_destroy(recipe);
+}
+
+static void flags(void **state)
+{
+    dcls_context *ctx = *state;
+    dcls_recipe *recipe = read_recipe(ctx, WHOLE);
+    static const char *const SET[][2] = {
+        {"epochs", "3"},
+        {"rate", "1e-4"},
+        {"size", "64"},
+        {"schedule", "poly"},
+        {"set", ""},
+        {"set", "dim=8"},
+        {"set", "depth=2"},
+        {"class-weights", "balanced"},
+        {"graph", "g.json"},
+        {"data.val", ""},
+        {"freeze", ""},
+        {"optimizer.beta1", "0.5"},
+        {"area", "0.08,1"},
+        {"scale", "0,0"},
+        {"share-positions", "true"},
+    };
+    for (size_t i = 0; i < sizeof SET / sizeof SET[0]; i++)
+        assert_ok(ctx, dcls_recipe_set(ctx, recipe, SET[i][0], SET[i][1]));
+    assert_int_equal(recipe->epochs, 3);
+    assert_true(recipe->schedule.rate == 1e-4);
+    assert_int_equal(recipe->loader.width, 64);
+    assert_int_equal(recipe->schedule.kind, DCLS_SCHEDULE_POLY);
+    assert_int_equal(recipe->create.setting_count, 2);
+    assert_string_equal(recipe->create.settings[1], "depth=2");
+    assert_true(recipe->balanced && recipe->trainer.class_weights == NULL);
+    assert_string_equal(recipe->graph, "g.json");
+    assert_null(recipe->create.arch); /* the graph took its place */
+    assert_null(recipe->val);
+    assert_int_equal(recipe->trainer.freeze_count, 0);
+    assert_true(recipe->trainer.beta1 == 0.5 && recipe->loader.augment.area_min == 0.08);
+    assert_true(recipe->trainer.share_positions);
+    for (int i = 0; i < 100; i++) {
+        char text[20];
+        snprintf(text, sizeof text, "k=%d", i);
+        assert_ok(ctx, dcls_recipe_set(ctx, recipe, "model.settings", text));
+    }
+    assert_int_equal(recipe->create.setting_count, 102);
+    assert_string_equal(recipe->create.settings[64], "k=62");
+    dcls_recipe_destroy(recipe);
+}
+
+static void write_text(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+static void files_and_bases(void **state)
+{
+    dcls_context *ctx = *state;
+    temp_dir dir = make_temp_dir();
+    write_text(temp_file(&dir, "base.json"),
+               "{\"model\": {\"graph\": \"net.json\"}, \"schedule\": {\"epochs\": 7, \"rate\": 0.5},"
+               " \"data\": {\"train\": \"t\"}}");
+    write_text(temp_file(&dir, "net.json"), "{\"model\": {}}");
+    write_text(temp_file(&dir, "twin.json"), "{\"schedule\": {\"rate\": 0.25}, \"base\": \"base.json\"}");
+    write_text(temp_file(&dir, "other.json"),
+               "{\"base\": \"base.json\", \"model\": {\"arch\": \"deeplabv3\"}}");
+    write_text(temp_file(&dir, "round.json"), "{\"base\": \"round.json\"}");
+    write_text(temp_file(&dir, "wrong.json"), "{\"base\": \"base2.json\"}");
+    write_text(temp_file(&dir, "base2.json"), "{\"batsch\": 3}");
+    dcls_recipe *recipe;
+    assert_ok(ctx, dcls_recipe_create(ctx, &recipe));
+    assert_ok(ctx, dcls_recipe_load(ctx, recipe, temp_file(&dir, "twin.json")));
+    assert_int_equal(recipe->epochs, 7);
+    assert_true(recipe->schedule.rate == 0.25); /* its own word counts, wherever it stands */
+    assert_string_equal(recipe->graph, temp_file(&dir, "net.json"));
+    assert_ok(ctx, dcls_recipe_check(ctx, recipe));
+    assert_string_equal(recipe->create.arch_json, "{\"model\": {}}");
+    assert_ok(ctx, dcls_recipe_load(ctx, recipe, temp_file(&dir, "other.json")));
+    assert_null(recipe->graph);
+    assert_string_equal(recipe->create.arch, "deeplabv3");
+    check_outcome(ctx, "round", dcls_recipe_load(ctx, recipe, temp_file(&dir, "round.json")),
+                  DCLS_ERR_ARGUMENT, "begin with each other");
+    check_outcome(ctx, "wrong", dcls_recipe_load(ctx, recipe, temp_file(&dir, "wrong.json")),
+                  DCLS_ERR_ARGUMENT, "base2.json: unknown key 'batsch' (did you mean 'batch'?)");
+    check_outcome(ctx, "none", dcls_recipe_load(ctx, recipe, temp_file(&dir, "none.json")), DCLS_ERR_IO,
+                  NULL);
+    dcls_recipe_destroy(recipe);
+    static const char *const FILES[] = {"base.json",  "net.json",   "twin.json", "other.json",
+                                        "round.json", "wrong.json", "base2.json"};
+    for (size_t i = 0; i < sizeof FILES / sizeof FILES[0]; i++)
+        unlink(temp_file(&dir, FILES[i]));
+    rmdir(dir.path);
+}
+
+typedef struct wrong_row {
+    const char *json;
+    dcls_status status;
+    const char *part;
+} wrong_row;
+
+static void what_is_refused(void **state)
+{
+    dcls_context *ctx = *state;
+    static const wrong_row ROWS[] = {
+        {"{\"optimizer\": {\"momentm\": 1}}", DCLS_ERR_ARGUMENT,
+         "unknown key 'optimizer.momentm' (did you mean 'optimizer.momentum'?)"},
+        {"{\"optimiser\": {\"momentum\": 1}}", DCLS_ERR_ARGUMENT, "did you mean 'optimizer.momentum'?"},
+        {"{\"epochs\": 3}", DCLS_ERR_ARGUMENT, "unknown key 'epochs'"},
+        {"{\"optimizer\": \"sgd\"}", DCLS_ERR_ARGUMENT,
+         "'optimizer' must be an object of keys, not a string"},
+        {"{\"batch\": {}}", DCLS_ERR_ARGUMENT, "'batch' must be a number, not an object"},
+        {"{\"batch\": \"12\"}", DCLS_ERR_ARGUMENT, "'batch' must be a number, not a string"},
+        {"{\"batch\": 0}", DCLS_ERR_ARGUMENT, "'batch' is '0', must be a whole number from 1 to 65536"},
+        {"{\"batch\": 1.5}", DCLS_ERR_ARGUMENT, "'batch' is '1.5', must be a whole number"},
+        {"{\"batch\": 1e300}", DCLS_ERR_ARGUMENT, "must be a whole number from 1"},
+        {"{\"seed\": -1}", DCLS_ERR_ARGUMENT, "'seed' is '-1'"},
+        {"{\"size\": [1, 2, 3]}", DCLS_ERR_ARGUMENT, "HEIGHT,WIDTH"},
+        {"{\"size\": []}", DCLS_ERR_ARGUMENT, "'size' must be a number or [height, width]"},
+        {"{\"augment\": {\"scale\": [2, 0.5]}}", DCLS_ERR_ARGUMENT, "'augment.scale' is '2,0.5'"},
+        {"{\"augment\": {\"flip\": 1}}", DCLS_ERR_ARGUMENT, "must be true or false, not a number"},
+        {"{\"schedule\": {\"kind\": \"cosin\"}}", DCLS_ERR_ARGUMENT,
+         "must be one of 'constant', 'cosine', 'onecycle', 'poly'"},
+        {"{\"model\": {\"arch\": \"resnet\"}}", DCLS_ERR_ARGUMENT,
+         "'convmixer', 'convnext_dcls', 'deeplabv3'"},
+        {"{\"model\": {\"settings\": [3]}}", DCLS_ERR_ARGUMENT,
+         "'model.settings' has an entry that is a number"},
+        {"{\"model\": {\"settings\": {\"dim\": {}}}}", DCLS_ERR_ARGUMENT, "an entry that is an object"},
+        {"{\"optimizer\": {\"freeze\": \"*\"}}", DCLS_ERR_ARGUMENT, "must be a list of strings"},
+        {"{\"loss\": {\"class_weights\": [1, \"a\"]}}", DCLS_ERR_ARGUMENT, "must be a list of numbers"},
+        {"{\"loss\": {\"class_weights\": \"even\"}}", DCLS_ERR_ARGUMENT,
+         "a number for each class, or 'balanced'"},
+        {"{\"base\": 3}", DCLS_ERR_ARGUMENT, "'base' must be the name of a recipe"},
+        {"{\"batch\": 1, \"batch\": 2}", DCLS_ERR_FORMAT, "twice"},
+        {"{\"nothing\": {}}", DCLS_ERR_ARGUMENT, "unknown key 'nothing'"},
+        {"[]", DCLS_ERR_ARGUMENT, "a recipe is an object, not an array"},
+        {"{", DCLS_ERR_FORMAT, NULL},
+    };
+    for (size_t i = 0; i < sizeof ROWS / sizeof ROWS[0]; i++) {
+        dcls_recipe *recipe;
+        assert_ok(ctx, dcls_recipe_create(ctx, &recipe));
+        check_outcome(ctx, ROWS[i].json, dcls_recipe_read(ctx, recipe, ROWS[i].json, NULL), ROWS[i].status,
+                      ROWS[i].part);
+        dcls_recipe_destroy(recipe);
+    }
+}
+
+/* What each key allows and keys together do not. */
+static void what_does_not_go_together(void **state)
+{
+    dcls_context *ctx = *state;
+    static const char *const BASE =
+        "{\"model\": {\"arch\": \"convmixer\", \"classes\": 2}, \"data\": {\"train\": \"t\"}}";
+    static const struct {
+        const char *key, *value, *part;
+    } ROWS[] = {
+        {"arch", "", "one of a model to go on with"},
+        {"data.train", "", "(data.train) is missing"},
+        {"model.labels", "cat", "model.classes is 2, but there are 1 model.labels"},
+        {"class-weights", "1,2,3", "has 3 numbers for 2 classes"},
+        {"schedule.floor", "0.5", "is above schedule.rate"},
+        {"warmup", "31", "longer than the 30 epochs"},
+        {"scale", "0,2", "augment.scale starts at 0"},
+        {"area", "0,1", "augment.area starts at 0"},
+        {"graph", "/nowhere/at.all", "/nowhere/at.all: "},
+    };
+    for (size_t i = 0; i < sizeof ROWS / sizeof ROWS[0]; i++) {
+        dcls_recipe *recipe = read_recipe(ctx, BASE);
+        assert_ok(ctx, dcls_recipe_set(ctx, recipe, ROWS[i].key, ROWS[i].value));
+        const dcls_status want = i + 1 < sizeof ROWS / sizeof ROWS[0] ? DCLS_ERR_ARGUMENT : DCLS_ERR_IO;
+        check_outcome(ctx, ROWS[i].key, dcls_recipe_check(ctx, recipe), want, ROWS[i].part);
+        dcls_recipe_destroy(recipe);
+    }
+    dcls_recipe *recipe = read_recipe(ctx, "{\"model\": {\"file\": \"m\", \"arch\": \"convmixer\"}}");
+    check_outcome(ctx, "two", dcls_recipe_check(ctx, recipe), DCLS_ERR_ARGUMENT, "only one of");
+    check_outcome(ctx, "flag", dcls_recipe_set(ctx, recipe, "epoch", "3"), DCLS_ERR_ARGUMENT,
+                  "did you mean 'epochs'?");
+    check_outcome(ctx, "plan", dcls_recipe_plan(ctx, recipe, INT64_MAX), DCLS_ERR_ARGUMENT, "epochs of");
+    dcls_recipe_destroy(recipe);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CONTEXT_TEST(defaults),        CONTEXT_TEST(whole_and_back),  CONTEXT_TEST(flags),
+        CONTEXT_TEST(files_and_bases), CONTEXT_TEST(what_is_refused), CONTEXT_TEST(what_does_not_go_together),
+    };
+    return cmocka_run_group_tests_name("recipe", tests, NULL, NULL);
+}
