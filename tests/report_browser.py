@@ -92,6 +92,10 @@ def look(browser, path, name):
     check(f"{name}: opens in under a second", timing < 1000 * SLOW, f"{timing:.0f} ms in the browser, {seconds * 1000:.0f} ms in all, "
           f"{os.path.getsize(path)} bytes")
     check(f"{name}: nothing on the console", not (messages := browser.log()), str(messages))
+    said = browser.run("return document.getElementById('thumb-high').textContent")
+    most = max(max(d["cells"]) * len(d["cells"]) / max(layer["placed"], 1) for layer in browser.run("return data.layers")
+               for d in layer["density"][:1])
+    check(f"{name}: small densities have one scale", said == f"{most:.1f} times an even spread", said)
     for width in (1280, 400):
         for scheme in ("light", "dark"):
             browser.shape(width, 900, scheme)

@@ -183,8 +183,8 @@ dcls_status dcls_report_warn_of_layer(dcls_context *ctx, dcls_report *report, co
     const double clamped = layer->elements > 0 ? (double)layer->clamped / (double)layer->elements : 0;
     if (layer->not_finite > 0)
         DCLS_TRY(dcls_report_warn(ctx, report,
-                                  "layer '%s': %lld elements have a position or spread that is not finite",
-                                  name, (long long)layer->not_finite));
+                                  "layer '%s': %lld element%s a position or spread that is not finite", name,
+                                  (long long)layer->not_finite, layer->not_finite == 1 ? " has" : "s have"));
     if (farthest(layer) > (double)longest_limit(layer)) return warn_of_small_window(ctx, report, name, layer);
     if (layer->mass_lost > MASS_LOST_WORTH_A_WARNING)
         DCLS_TRY(dcls_report_warn(ctx, report,

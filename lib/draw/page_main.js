@@ -109,11 +109,15 @@
 
   function paintThumbs() {
     const colors = colorMap('sequential');
+    // Elements per cell, of what an even spread would be; a square root shows the sparse outskirts.
+    const evenly = (layer) => layer.density[0].cells.length / (layer.placed || 1);
+    const most = Math.max(...layers.map((layer) => evenly(layer) * Math.max(...layer.density[0].cells))) || 1;
+    paint($('thumb-bar'), 255, 1, colors, (i) => i / 254);
+    $('thumb-high').textContent = `${most.toFixed(1)} times an even spread`;
     for (const [layer, { canvas }] of thumbs) {
       const map = layer.density[0];
-      const most = Math.max(...map.cells) || 1;
       const rows = layer.window.length === 1 ? Math.max(1, Math.round(map.columns / 3)) : map.rows; // a line would not be seen
-      paint(canvas, map.columns, rows, colors, (i) => map.cells[layer.window.length === 1 ? i % map.columns : i] / most);
+      paint(canvas, map.columns, rows, colors, (i) => Math.sqrt(map.cells[layer.window.length === 1 ? i % map.columns : i] * evenly(layer) / most));
     }
   }
 

@@ -298,6 +298,19 @@ static void draw_map_ticks(dcls_plot *plot, const struct view *v)
     }
 }
 
+enum { INSIDE, ACROSS, AROUND };
+
+/* Where the theoretical field lies: inside the input, across some of its borders, or around all of it. */
+static int extent_of(const dcls_field *f)
+{
+    bool beyond = false, covers = true;
+    for (int d = f->ndim >= 2 ? f->ndim - 2 : 0; d < f->ndim; d++) {
+        beyond = beyond || f->low[d] < 0 || f->high[d] >= f->size[d];
+        covers = covers && f->low[d] <= 0 && f->high[d] >= f->size[d] - 1;
+    }
+    return !beyond ? INSIDE : covers ? AROUND : ACROSS;
+}
+
 static void draw_map(dcls_plot *plot, const struct view *v)
 {
     static const char labels[DECADES + 1][DCLS_NUMBER_TEXT] = {"0.001", "0.01", "0.1", "1"};
@@ -308,12 +321,15 @@ static void draw_map(dcls_plot *plot, const struct view *v)
                  high[2] = {(double)f->high[rows] + 1, (double)f->high[columns] + 1};
     for (int64_t i = 0; i < v->rows * v->columns; i++)
         memcpy(v->rgb + 3 * i, dcls_colormap_at(&plot->sequential, place_on_scale(v->plane[i])), 3);
-    dcls_plot_text(plot, v->map.x, v->map.y - 6, fmax(v->map.width, 340),
-                   "gradient over the input; boxes: 50%, 95%; dashed: theoretical", DCLS_PLOT_SMALL + 0.5,
-                   dcls_plot_ink, DCLS_ALIGN_LEFT);
+    static const char *const titles[] = {
+        [INSIDE] = "gradient over the input; boxes: 50%, 95%; dashed: theoretical",
+        [ACROSS] = "gradient over the input; boxes: 50%, 95%; dashed: field, which exceeds the input",
+        [AROUND] = "gradient over the input; boxes: 50%, 95%; the field exceeds the input"};
+    dcls_plot_text(plot, v->map.x, v->map.y - 6, fmax(v->map.width, 340), titles[extent_of(f)],
+                   DCLS_PLOT_SMALL + 0.5, dcls_plot_ink, DCLS_ALIGN_LEFT);
     dcls_canvas_cells(plot->canvas, v->map, v->columns, v->rows, v->rgb);
     dcls_canvas_frame_box(plot->canvas, v->map, 0.75, dcls_plot_rule);
-    dcls_canvas_dash_box(plot->canvas, on_map(v, low, high), 1.2, dcls_plot_ink);
+    if (extent_of(f) != AROUND) dcls_canvas_dash_box(plot->canvas, on_map(v, low, high), 1.2, dcls_plot_ink);
     draw_square(plot, v, v->side95, 1.6);
     draw_square(plot, v, v->side50, 1);
     draw_map_ticks(plot, v);

@@ -12,6 +12,8 @@
 #define TICKS   20.0
 #define GUTTER  28.0
 #define BETWEEN 12.0
+#define DASH    4.0
+#define GAP     3.0
 
 enum { MOST_BINS = 64, MOST_PANELS = 6 };
 
@@ -19,12 +21,15 @@ struct histogram {
     const char *title;
     double low, high;
     int bins;
+    double mark; /* a limit of the values, and its opposite; 0: there is none */
+    double top;  /* share that is as high as the chart */
     int64_t count[MOST_BINS], at_limit[MOST_BINS], total, outside;
 };
 
 struct layer_histograms {
     struct histogram panels[MOST_PANELS];
     int count;
+    bool has_spread;
     double y;
     int64_t elements, clamped, not_finite;
 };
@@ -77,7 +82,8 @@ static struct histogram position_histogram(const dcls_kernel *k, int axis)
     return (struct histogram){.title = axis_title(k->ndim, axis),
                               .low = -(half + 0.5) * width,
                               .high = (half + 0.5) * width,
-                              .bins = 2 * half + 1};
+                              .bins = 2 * half + 1,
+                              .mark = limit};
 }
 
 struct range {
@@ -140,24 +146,107 @@ static void count_positions(const dcls_plot_layer *layer, struct layer_histogram
     }
 }
 
-static void count_layer(const dcls_plot_layer *layer, struct layer_histograms *out)
+/* Ranges of all that is counted: positions per axis, distance, spread, weight. */
+static void choose_panels(const dcls_plot_layer *layer, struct layer_histograms *out)
 {
     const dcls_kernel *k = &layer->k;
     struct range r = ranges_of(layer);
     for (int a = 0; a < k->ndim; a++)
         out->panels[out->count++] = position_histogram(k, a);
-    int distance = out->count++, spread = -1;
-    out->panels[distance] = value_histogram("distance (cells)", 0, r.distance, 30);
-    if (k->SIG && isfinite(r.spread_low)) {
-        spread = out->count++;
-        out->panels[spread] = value_histogram("spread S (cells)", r.spread_low, r.spread_high, 30);
+    out->panels[out->count++] = value_histogram("distance (cells)", 0, r.distance, 30);
+    out->has_spread = k->SIG && isfinite(r.spread_low);
+    if (out->has_spread) {
+        out->panels[out->count] = value_histogram(
+            "spread S (cells)", fmin(r.spread_low, (double)k->spread_offset), r.spread_high, 30);
+        out->panels[out->count++].mark = (double)k->spread_offset;
     }
-    count_positions(layer, out, spread, distance);
-    struct histogram *weights = &out->panels[out->count++];
-    *weights = value_histogram("weight", -r.weight, r.weight, 41);
+    out->panels[out->count++] = value_histogram("weight", -r.weight, r.weight, 41);
+}
+
+static void count_layer(const dcls_plot_layer *layer, struct layer_histograms *out)
+{
+    const dcls_kernel *k = &layer->k;
+    count_positions(layer, out, out->has_spread ? k->ndim + 1 : -1, k->ndim);
+    struct histogram *weights = &out->panels[out->count - 1];
     for (int64_t i = 0; i < dcls_plot_row_count(layer); i++)
         for (int64_t n = 0; n < k->count; n++)
             add(weights, (double)k->weight[dcls_plot_row(layer, i) * k->count + n], false);
+}
+
+/* ---- one scale for what is to be compared ---- */
+
+/* A range this much smaller than another one would be lost in its scale. */
+#define MOST_UNLIKE 8.0
+
+struct scale {
+    double low, high, least, top;
+    int bins;
+};
+
+static double width_of(const struct histogram *h)
+{
+    return h->high - h->low;
+}
+
+static struct histogram *same_panel(struct layer_histograms *layer, const char *title)
+{
+    for (int p = 0; p < layer->count; p++)
+        if (strcmp(layer->panels[p].title, title) == 0) return &layer->panels[p];
+    return NULL;
+}
+
+static struct scale scale_of(const struct histograms *all, size_t count, const char *title)
+{
+    struct scale s = {.low = INFINITY, .high = -INFINITY, .least = INFINITY};
+    for (size_t i = 0; i < count; i++) {
+        const struct histogram *h = same_panel(&all->layers[i], title);
+        if (!h) continue;
+        if (width_of(h) > s.high - s.low || !isfinite(s.low)) s.bins = h->bins;
+        s.low = fmin(s.low, h->low);
+        s.high = fmax(s.high, h->high);
+        s.least = fmin(s.least, width_of(h));
+    }
+    return s;
+}
+
+/* Before anything is counted. The widest layer's bins suit all. */
+static void share_ranges(struct histograms *all, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        for (int p = 0; p < all->layers[i].count; p++) {
+            const char *title = all->layers[i].panels[p].title;
+            const struct scale s = scale_of(all, count, title);
+            if (s.high - s.low > MOST_UNLIKE * s.least) continue;
+            for (size_t n = 0; n < count; n++) {
+                struct histogram *h = same_panel(&all->layers[n], title);
+                if (!h) continue;
+                h->low = s.low;
+                h->high = s.high;
+                h->bins = s.bins;
+            }
+        }
+}
+
+static double highest_share(const struct histogram *h)
+{
+    int64_t most = 1;
+    for (int b = 0; b < h->bins; b++)
+        if (h->count[b] > most) most = h->count[b];
+    return (double)most / (double)(h->total ? h->total : 1);
+}
+
+/* Charts that have one scale across have one upwards. */
+static void share_heights(struct histograms *all, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        for (int p = 0; p < all->layers[i].count; p++) {
+            struct histogram *h = &all->layers[i].panels[p];
+            for (size_t n = 0; n < count; n++) {
+                const struct histogram *other = same_panel(&all->layers[n], h->title);
+                if (other && other->low == h->low && other->high == h->high)
+                    h->top = fmax(h->top, highest_share(other));
+            }
+        }
 }
 
 /* ---- layout ---- */
@@ -170,15 +259,21 @@ static dcls_status prepare(dcls_plot *plot)
     all->layers = dcls_plot_alloc(plot, plot->layer_count, sizeof *all->layers);
     if (!all->layers) return DCLS_ERR_MEMORY;
     plot->data = all;
-    plot->subtitle = "Shares of elements per bin, all channels together. Orange: elements at the clamp limit "
-                     "floor(D/2), where "
-                     "training stops them. Positions are cells from the window's centre.";
+    plot->subtitle =
+        "Shares of elements per bin, all channels together; charts below each other have one "
+        "scale. Orange and "
+        "dashed: the clamp limit floor(D/2), where training stops elements; of spreads, dashed is "
+        "the least S. Positions are cells from the window's centre.";
     dcls_plot_head(plot);
     int most = 1;
     for (size_t i = 0; i < plot->layer_count; i++) {
-        count_layer(&plot->layers[i], &all->layers[i]);
+        choose_panels(&plot->layers[i], &all->layers[i]);
         most = all->layers[i].count > most ? all->layers[i].count : most;
     }
+    share_ranges(all, plot->layer_count);
+    for (size_t i = 0; i < plot->layer_count; i++)
+        count_layer(&plot->layers[i], &all->layers[i]);
+    share_heights(all, plot->layer_count);
     int fit = (int)fmax(1, floor(room / 150));
     all->columns = fit < most ? fit : most;
     if (fit < most && most - fit < fit) all->columns = (most + 1) / 2;
@@ -221,15 +316,23 @@ static void draw_ticks(dcls_plot *plot, const struct histogram *h, dcls_box box)
     }
 }
 
+static void draw_mark(dcls_plot *plot, const struct histogram *h, dcls_box box, double value)
+{
+    if (value < h->low || value > h->high) return;
+    const double x = box.x + (value - h->low) / (h->high - h->low) * box.width;
+    for (double y = box.y; y < box.y + box.height; y += DASH + GAP) {
+        const double dash[2][2] = {{x, y}, {x, fmin(y + DASH, box.y + box.height)}};
+        dcls_canvas_line(plot->canvas, dash, 2, 0.9, dcls_color_positive(1));
+    }
+}
+
 static void draw_panel(dcls_plot *plot, const struct histogram *h, double x, double y, double width)
 {
     const dcls_color color = {0.16, 0.45, 0.60, 1}, orange = dcls_color_positive(1);
     dcls_box box = {x + GUTTER, y + TITLE, width - GUTTER - 14, BARS};
-    int64_t largest = 1;
     char text[DCLS_NUMBER_TEXT + 2];
-    for (int b = 0; b < h->bins; b++)
-        if (h->count[b] > largest) largest = h->count[b];
-    double step = box.width / h->bins, gap = step >= 4 ? 1 : 0, unit = (box.height - 4) / (double)largest;
+    double step = box.width / h->bins, gap = step >= 4 ? 1 : 0;
+    double unit = (box.height - 4) / (h->top * (double)(h->total ? h->total : 1));
     for (int b = 0; b < h->bins; b++) {
         double height = (double)h->count[b] * unit, limit = (double)h->at_limit[b] * unit;
         double left = box.x + b * step, bottom = box.y + box.height;
@@ -237,12 +340,13 @@ static void draw_panel(dcls_plot *plot, const struct histogram *h, double x, dou
                              color);
         dcls_canvas_fill_box(plot->canvas, (dcls_box){left, bottom - limit, step - gap, limit}, orange);
     }
+    if (h->mark > 0) draw_mark(plot, h, box, h->mark);
+    if (h->mark > 0 && h->low < 0) draw_mark(plot, h, box, -h->mark);
     const double floor_line[2][2] = {{box.x, box.y + box.height}, {box.x + box.width, box.y + box.height}};
     dcls_canvas_line(plot->canvas, floor_line, 2, 0.75, dcls_plot_rule);
     dcls_plot_text(plot, box.x, y + 9, box.width, h->title, DCLS_PLOT_SMALL + 0.5, dcls_plot_ink,
                    DCLS_ALIGN_LEFT);
-    dcls_plot_text(plot, box.x - 4, box.y + 8, GUTTER,
-                   percent(text, (double)largest / (double)(h->total ? h->total : 1)), DCLS_PLOT_SMALL,
+    dcls_plot_text(plot, box.x - 4, box.y + 8, GUTTER, percent(text, h->top), DCLS_PLOT_SMALL,
                    dcls_plot_faint, DCLS_ALIGN_RIGHT);
     draw_ticks(plot, h, box);
 }

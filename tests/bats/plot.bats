@@ -336,6 +336,14 @@ report_data() { sed -n 's|.*<script type="application/json" id="data">\(.*\)</sc
   [ ! -e c.svg ]
 }
 
+@test "a field that exceeds the input is not framed as the input" {
+  dcls_model >m.json
+  dashed() { try 0 plot m.json --kind field --input "$1" -o "$1.svg" && grep -o stroke-dasharray "$1.svg" | wc -l; }
+  is inside "$(dashed 20x20)" 4
+  is "across one border" "$(dashed 2x20)" 4
+  is around "$(dashed 2x2)" 1
+}
+
 @test "--terminal: text of the terminal's width, colours only where allowed" {
   layer_model v1 3 9 9 >m.json
   COLUMNS=40 try 0 plot m.json --terminal
