@@ -1,4 +1,4 @@
-/* dcls bench in parts: cmd_bench.c measures, bench_print.c shows. */
+/* dcls bench in parts: cmd_bench.c measures, bench_print.c and bench_tune.c show. */
 #ifndef DCLS_CLI_BENCH_H
 #define DCLS_CLI_BENCH_H
 
@@ -19,14 +19,19 @@ typedef struct bench_run {
     bench_time *steps; /* [dcls_plan_step_count(plan)] */
 } bench_run;
 
+/* dcls_algo by number. */
+#define BENCH_ALGOS 4
+extern const char *const bench_algo_names[BENCH_ALGOS];
+
 typedef struct bench_result {
     const char *model;
     int ndim;
     int64_t shape[DCLS_MAX_DIMS];
     int threads;
     double peak_macs; /* per second */
-    bench_run runs[4];
+    bench_run runs[BENCH_ALGOS];
     size_t count; /* of runs; the first is auto or the one asked for */
+    bool tune;    /* runs are those of every dcls_algo */
 } bench_result;
 
 /* Multiply-accumulates of all steps. */
@@ -35,5 +40,21 @@ double bench_macs(const bench_run *run);
 void bench_print_text(const bench_result *result);
 /* An exit status; failures are reported. */
 int bench_print_json(const cli *run, const bench_result *result);
+
+/* Seconds of a step in a plan whose steps may be cut otherwise: found by its first node. */
+double bench_time_of(const bench_run *run, const char *name, const char **algorithm);
+
+/* One DCLS layer; arrays are by dcls_algo, from 1, and 0 where it cannot run so. Seconds. */
+typedef struct bench_tuned {
+    const char *name;
+    double predicted[BENCH_ALGOS], measured[BENCH_ALGOS];
+    int chosen, fastest;
+    bool wrong; /* another one is clearly faster */
+} bench_tuned;
+
+/* False if that step of the first run is no DCLS layer. */
+bool bench_tune_layer(const bench_result *result, size_t step, bench_tuned *out);
+void bench_print_tune(const bench_result *result);
+void bench_write_tune(dcls_json_writer *json, const bench_result *result);
 
 #endif

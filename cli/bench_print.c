@@ -76,8 +76,7 @@ static void print_steps(const bench_result *result, const bench_run *run)
     columns_destroy(table);
 }
 
-/* Time of a step in a plan whose steps may be cut otherwise: found by its first node. */
-static double time_of(const bench_run *run, const char *name, const char **algorithm)
+double bench_time_of(const bench_run *run, const char *name, const char **algorithm)
 {
     for (size_t i = 0; i < dcls_plan_step_count(run->plan); i++) {
         const dcls_step_facts step = dcls_plan_step(run->plan, i);
@@ -105,7 +104,7 @@ static void print_algorithms(const bench_result *result)
         columns_add(table, shape);
         for (size_t r = 0; r < result->count; r++) {
             const char *algorithm;
-            double seconds = time_of(&result->runs[r], step.name, &algorithm);
+            double seconds = bench_time_of(&result->runs[r], step.name, &algorithm);
             bool falls_back =
                 strcmp(result->runs[r].algo, "im2col") == 0 && strcmp(algorithm, "interpolated") != 0;
             add_made(table, falls_back ? cli_copy("-") : cli_format("%.3f", ms(seconds)));
@@ -136,7 +135,10 @@ void bench_print_text(const bench_result *result)
            result->threads, result->threads == 1 ? "" : "s", 2e-9 * result->peak_macs, cli_plain(stdout));
     free(name);
     print_steps(result, &result->runs[0]);
-    if (result->count > 1) print_algorithms(result);
+    if (result->tune)
+        bench_print_tune(result);
+    else if (result->count > 1)
+        print_algorithms(result);
     printf("\n%swhole run%s\n", cli_bold(stdout), cli_plain(stdout));
     for (size_t i = 0; i < result->count; i++)
         print_whole(result, &result->runs[i]);
@@ -209,6 +211,7 @@ int bench_print_json(const cli *run, const bench_result *result)
     for (size_t i = 0; i < result->count; i++)
         write_run(json, result, &result->runs[i]);
     dcls_json_write_close(json, ']');
+    if (result->tune) bench_write_tune(json, result);
     dcls_json_write_close(json, '}');
     int result_status = cli_print_json(json);
     dcls_json_writer_destroy(json);

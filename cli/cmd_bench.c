@@ -16,7 +16,7 @@ typedef struct bench_options {
     int64_t batch, repeats;
     double seconds;
     int algo;
-    bool json;
+    bool tune, json;
 } bench_options;
 
 #define AT(field) offsetof(bench_options, field)
@@ -31,6 +31,10 @@ static const cli_option options[] = {
     {"batch", 'b', CLI_INT, "N", AT(batch), "items in one run (default: 1)", 1, 65536},
     {"algo", 0, CLI_CHOICE, "auto|construct|im2col|sparse|all", AT(algo),
      "how DCLS layers run; all compares them side by side (default: auto)", 0, 0},
+    {"tune", 0, CLI_FLAG, NULL, AT(tune),
+     "time of every algorithm that each DCLS layer could run with, as predicted and as measured, and where "
+     "the choice was wrong",
+     0, 0},
     {"repeat", 'r', CLI_INT, "N", AT(repeats),
      "runs that are measured, after one tenth as many to warm up (default: as many as fit into --seconds)", 1,
      1000000},
@@ -40,8 +44,8 @@ static const cli_option options[] = {
 
 static const bench_options defaults = {.batch = 1, .seconds = 2};
 
-static const char *const algo_names[] = {"auto", "construct", "im2col", "sparse"};
-#define ALL_ALGOS 4
+const char *const bench_algo_names[BENCH_ALGOS] = {"auto", "construct", "im2col", "sparse"};
+#define ALL_ALGOS BENCH_ALGOS
 
 #define LEAST_REPEATS 3
 #define MOST_REPEATS  100000
@@ -151,7 +155,7 @@ static dcls_status measure(dcls_context *ctx, const dcls_model *model, const ben
 {
     dcls_plan_options plan_options = dcls_plan_options_default();
     plan_options.algo = algo;
-    run->algo = algo_names[algo];
+    run->algo = bench_algo_names[algo];
     const double before = now();
     dcls_status status = dcls_plan_create(ctx, model, &plan_options, result->ndim, result->shape, &run->plan);
     if (status != DCLS_OK) return status;
@@ -174,7 +178,7 @@ static dcls_status measure(dcls_context *ctx, const dcls_model *model, const ben
 
 static int measure_all(cli *run, const dcls_model *model, const bench_options *o, bench_result *result)
 {
-    bool all = o->algo == ALL_ALGOS;
+    bool all = o->algo == ALL_ALGOS || o->tune;
     for (int i = all ? 0 : o->algo; i <= (all ? ALL_ALGOS - 1 : o->algo); i++) {
         bench_run *next = &result->runs[result->count++];
         dcls_status status = measure(run->ctx, model, o, result, (dcls_algo)i, next);
@@ -191,7 +195,8 @@ static int bench_model(cli *run, const dcls_model *model, const char *name, cons
     bench_result result = {.model = name != NULL ? name : "builtin:convmixer-dcls-cifar10",
                            .ndim = input.ndim,
                            .threads = dcls_context_threads(run->ctx),
-                           .peak_macs = dcls_peak_macs(run->ctx)};
+                           .peak_macs = dcls_peak_macs(run->ctx),
+                           .tune = o->tune};
     memcpy(result.shape, input.shape, sizeof result.shape);
     result.shape[0] = o->batch;
     status = measure_all(run, model, o, &result);
@@ -212,6 +217,10 @@ static int run_bench(cli *run, const void *values, cli_operands operands)
     const char *name = operands.count > 0 ? operands.items[0] : o->model;
     if (operands.count > 0 && o->model != NULL) {
         cli_error("bench", "'%s' and -m %s: give one model", name, o->model);
+        return CLI_USAGE;
+    }
+    if (o->tune && o->algo != DCLS_ALGO_AUTO && o->algo != ALL_ALGOS) {
+        cli_error("bench", "--tune compares all algorithms: leave --algo %s out", bench_algo_names[o->algo]);
         return CLI_USAGE;
     }
     dcls_model *model;
@@ -236,6 +245,7 @@ const cli_command cli_cmd_bench = {
     .examples = "  dcls bench\n"
                 "  dcls bench model.bin --threads 1\n"
                 "  dcls bench builtin:dclsseg-camvid --input 360x480 --algo all\n"
+                "  dcls bench model.bin --tune\n"
                 "  dcls bench --json | jq '.runs[0].median_ms'\n",
     .options = options,
     .values_size = sizeof(bench_options),

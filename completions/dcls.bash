@@ -99,7 +99,7 @@ _dcls() {
         ;;
       diff) options='--atol --rtol --equal-nan --strict --kernels --all -a --order --key-a --key-b --set --json' ;;
       inspect) options='--key --tensor -t --values -n --input --json' ;;
-      bench) options='--model -m --input --batch -b --algo --repeat -r --seconds -s --json' ;;
+      bench) options='--model -m --input --batch -b --algo --tune --repeat -r --seconds -s --json' ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$options $common" -- "$cur")
   elif [[ $command == help ]]; then

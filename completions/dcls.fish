@@ -70,6 +70,7 @@ complete -c dcls -f -n $bench -s m -l model -r -a '(__dcls_builtins)' -d 'Model 
 complete -c dcls -n $bench -l input -x -d 'Input size, HxW'
 complete -c dcls -n $bench -s b -l batch -x -d 'Items in one run'
 complete -c dcls -n $bench -l algo -x -a 'auto construct im2col sparse all' -d 'How DCLS layers are run'
+complete -c dcls -n $bench -l tune -d 'Time of every algorithm, predicted and measured'
 complete -c dcls -n $bench -s r -l repeat -x -d 'Runs that are measured'
 complete -c dcls -n $bench -s s -l seconds -x -d 'How long to measure'
 complete -c dcls -n $bench -l json -d 'Everything, as one JSON object'

@@ -403,6 +403,11 @@ typedef struct dcls_step_facts {
                                 operations other than convolutions and linear */
     int ndim;
     int64_t shape[DCLS_MAX_DIMS]; /* of its result */
+    /* A DCLS layer's cost by dcls_algo as the plan predicts it, in multiply-accumulates at the speed of
+     * dcls_peak_macs; infinite where the algorithm cannot run, 0 for other steps. [0] is the least of them.
+     */
+    double predicted[4];
+    dcls_algo algo; /* what a DCLS layer runs with */
 } dcls_step_facts;
 
 DCLS_API size_t dcls_plan_step_count(const dcls_plan *plan);

@@ -1,5 +1,6 @@
 /* The algorithm of a DCLS layer, chosen by what each would cost. */
 #include <math.h>
+#include <stdlib.h>
 
 #include "plan/plan_internal.h"
 
@@ -28,20 +29,85 @@ bool dcls_can_interpolate(const dcls_node *node)
     return one_row_per_window && (node->shared_positions || node->groups == node->out_channels);
 }
 
-/* Cost per output pixel in multiply-adds at full speed; the divisors are the share of it each kind of work
- * reaches. */
-dcls_algo dcls_choose_algorithm(const dcls_node *node, const dcls_kernel *k, double support)
+static double windows_of(const dcls_node *node)
 {
-    double windows = (double)(node->out_channels * (node->in_channels / node->groups));
+    return (double)(node->out_channels * (node->in_channels / node->groups));
+}
+
+double dcls_expected_taps(const dcls_node *node, const dcls_kernel *k, double support)
+{
+    double rows = (double)k->rows / windows_of(node);
+    return rows * fmin((double)dcls_kernel_cells(k), (double)k->count * support);
+}
+
+/* Kernels spread evenly over the layer stand for all. */
+#define SAMPLED_ROWS  8
+#define SAMPLED_CELLS ((int64_t)1 << 20)
+
+dcls_status dcls_sample_taps(dcls_context *ctx, const dcls_node *node, const dcls_kernel *k, double cutoff,
+                             double *taps)
+{
+    int64_t cells = dcls_kernel_cells(k), rows = k->rows < SAMPLED_ROWS ? k->rows : SAMPLED_ROWS, found = 0;
+    if (cells > SAMPLED_CELLS / SAMPLED_ROWS) {
+        *taps = dcls_expected_taps(node, k, dcls_element_support(k, dcls_mean_spread(k)));
+        return DCLS_OK;
+    }
+    float *dense = dcls_alloc(ctx, (size_t)(rows * cells), sizeof *dense);
+    if (!dense) return DCLS_ERR_MEMORY;
+    dcls_status status = DCLS_OK;
+    for (int64_t r = 0; r < rows && !status; r++)
+        status = dcls_kernel_construct_rows(ctx, k, k->rows * r / rows, 1, 1, dense + r * cells);
+    dcls_taps sample = {0};
+    if (!status) status = dcls_taps_from_dense(ctx, dense, rows, cells, cutoff, &sample);
+    if (!status) found = sample.start[rows];
+    dcls_taps_free(&sample);
+    free(dense);
+    *taps = (double)found / (double)rows * (double)k->rows / windows_of(node);
+    return status;
+}
+
+/* Multiply-adds at full speed per output pixel, fitted to `dcls bench --tune` over
+ * tests/bench/tune_models.py:
+ * - sparse: taps, and what begins and ends the list of a window;
+ * - construct and im2col: products with `outputs` rows, and making each column they multiply, which for
+ * im2col is a sum over the cells of an element;
+ * - depthwise layers run as sparse ones either way. */
+#define SPARSE_SPEED    0.75
+#define SPARSE_WINDOW   2.0
+#define DEPTHWISE_SPEED 0.65
+#define ALL_CELLS_SPEED 0.95
+#define CONSTRUCT_SPEED 0.85
+#define COPIED_COLUMN   12.0
+#define IM2COL_SPEED    0.8
+#define SUMMED_COLUMN   8.0
+#define SUMMED_CELL     0.7
+
+void dcls_algorithm_costs(const dcls_node *node, const dcls_kernel *k, double support, double taps,
+                          double cost[DCLS_ALGO_COUNT])
+{
+    double windows = windows_of(node), channels = (double)node->in_channels, outputs = windows / channels;
     double cells = (double)k->rows * (double)dcls_kernel_cells(k) / windows;
     double elements = (double)k->rows * (double)k->count / windows;
-    double taps = fmin(cells, elements * support);
     bool depthwise = node->in_channels == node->groups;
-    double sparse = windows * taps / 0.4;
-    double dense = windows * cells / (depthwise ? 0.4 : 0.8);
-    dcls_algo best = sparse < dense || depthwise ? DCLS_ALGO_SPARSE : DCLS_ALGO_CONSTRUCT;
-    if (!dcls_can_interpolate(node) || depthwise) return best;
-    double columns = (double)node->in_channels * elements;
-    double interpolated = columns * support / 0.2 + windows * elements / 0.8;
-    return interpolated < fmin(sparse, dense) ? DCLS_ALGO_IM2COL : best;
+    cost[DCLS_ALGO_SPARSE] =
+        depthwise ? windows * taps / DEPTHWISE_SPEED : windows * (taps + SPARSE_WINDOW) / SPARSE_SPEED;
+    cost[DCLS_ALGO_CONSTRUCT] = depthwise ? windows * cells / ALL_CELLS_SPEED
+                                          : channels * cells * (outputs / CONSTRUCT_SPEED + COPIED_COLUMN);
+    cost[DCLS_ALGO_IM2COL] = INFINITY;
+    if (dcls_can_interpolate(node))
+        cost[DCLS_ALGO_IM2COL] =
+            channels * elements * (outputs / IM2COL_SPEED + SUMMED_COLUMN + SUMMED_CELL * support);
+    cost[DCLS_ALGO_AUTO] = cost[DCLS_ALGO_SPARSE];
+    for (int algo = DCLS_ALGO_CONSTRUCT; algo < DCLS_ALGO_COUNT; algo++)
+        cost[DCLS_ALGO_AUTO] = fmin(cost[DCLS_ALGO_AUTO], cost[algo]);
+}
+
+dcls_algo dcls_choose_algorithm(const dcls_node *node, const dcls_kernel *k, double support, double taps)
+{
+    double cost[DCLS_ALGO_COUNT];
+    dcls_algorithm_costs(node, k, support, taps, cost);
+    if (node->in_channels == node->groups) return DCLS_ALGO_SPARSE;
+    for (int algo = DCLS_ALGO_SPARSE; algo > DCLS_ALGO_AUTO; algo--)
+        if (cost[algo] <= cost[DCLS_ALGO_AUTO]) return (dcls_algo)algo;
+    return DCLS_ALGO_CONSTRUCT;
 }

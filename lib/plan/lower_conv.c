@@ -134,8 +134,23 @@ static dcls_status create_interpolated(dcls_context *ctx, const dcls_plan *plan,
     return status;
 }
 
+/* Of one run. */
+static dcls_status predict(dcls_context *ctx, const dcls_node *node, const dcls_kernel *k,
+                           const dcls_geometry *g, double cutoff, dcls_algo *algo,
+                           double cost[DCLS_ALGO_COUNT])
+{
+    double taps, pixels = (double)(g->batch * dcls_volume(g->out));
+    const double support = dcls_element_support(k, dcls_mean_spread(k));
+    DCLS_TRY(dcls_sample_taps(ctx, node, k, cutoff, &taps));
+    dcls_algorithm_costs(node, k, support, taps, cost);
+    for (int a = 0; a < DCLS_ALGO_COUNT; a++)
+        cost[a] *= pixels;
+    if (*algo == DCLS_ALGO_AUTO) *algo = dcls_choose_algorithm(node, k, support, taps);
+    return DCLS_OK;
+}
+
 static dcls_status create_dcls(dcls_context *ctx, dcls_plan *plan, const dcls_node *node, const float *weight,
-                               const dcls_geometry *g, const dcls_epilogue *e, dcls_conv **out)
+                               const dcls_geometry *g, const dcls_epilogue *e, dcls_step *step)
 {
     dcls_kernel k;
     dcls_node_kernel(node, &k);
@@ -148,10 +163,11 @@ static dcls_status create_dcls(dcls_context *ctx, dcls_plan *plan, const dcls_no
     if (node->version != DCLS_GAUSS) cutoff = 0;
 
     dcls_algo algo = plan->options.algo;
-    if (algo == DCLS_ALGO_AUTO)
-        algo = dcls_choose_algorithm(node, &k, dcls_element_support(&k, dcls_mean_spread(&k)));
-    if (algo == DCLS_ALGO_IM2COL && dcls_can_interpolate(node))
-        return create_interpolated(ctx, plan, &k, g, cutoff, e, out);
+    DCLS_TRY(predict(ctx, node, &k, g, cutoff, &algo, step->cost));
+    if (algo == DCLS_ALGO_IM2COL && !dcls_can_interpolate(node)) algo = DCLS_ALGO_CONSTRUCT;
+    step->algo = algo;
+    dcls_conv **out = &step->conv;
+    if (algo == DCLS_ALGO_IM2COL) return create_interpolated(ctx, plan, &k, g, cutoff, e, out);
     if (algo == DCLS_ALGO_SPARSE) return create_sparse(ctx, plan, &k, g, cutoff, e, out);
     return create_constructed(ctx, plan, &k, g, e, out);
 }
@@ -253,7 +269,7 @@ static dcls_status make_conv(dcls_context *ctx, dcls_plan *plan, const dcls_grou
     else if (node->op == DCLS_OP_CONV)
         DCLS_TRY(dcls_conv_create_dense(ctx, &g, f->weight, &epilogue, &step->conv));
     else
-        DCLS_TRY(create_dcls(ctx, plan, node, f->weight, &g, &epilogue, &step->conv));
+        DCLS_TRY(create_dcls(ctx, plan, node, f->weight, &g, &epilogue, step));
     step->workspace = dcls_conv_workspace(step->conv, plan->threads);
     if (node->window.pad_mode != DCLS_PAD_ZEROS &&
         !dcls_add_size(step->workspace, padded_bytes(step), &step->workspace))

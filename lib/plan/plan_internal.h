@@ -16,7 +16,8 @@
 #include "ops/conv.h"
 #include "ops/ops.h"
 
-#define DCLS_MAX_FOLDS 4
+#define DCLS_MAX_FOLDS  4
+#define DCLS_ALGO_COUNT (DCLS_ALGO_SPARSE + 1)
 
 /* Nodes computed by one step: a head and the nodes absorbed behind it, in this order:
  * head, folded affine nodes, activation, affine nodes, residual, activation2. */
@@ -55,6 +56,8 @@ struct dcls_step {
 
     /* What the operation needs; which fields are set depends on run. */
     dcls_conv *conv; /* owned */
+    dcls_algo algo;
+    double cost[DCLS_ALGO_COUNT]; /* DCLS layers: of one run, by algorithm, as dcls_algorithm_costs */
     dcls_geometry geometry;
     dcls_extent extent;
     dcls_resize_shape resize;
@@ -112,8 +115,16 @@ double dcls_mean_spread(const dcls_kernel *k);
  * sides, and gauss about 5.5 S before the cut-off. */
 double dcls_element_support(const dcls_kernel *k, double mean_spread);
 bool dcls_can_interpolate(const dcls_node *node);
-/* choose.c: what DCLS_ALGO_AUTO stands for. Of k only sizes count. */
-dcls_algo dcls_choose_algorithm(const dcls_node *node, const dcls_kernel *k, double support);
+/* choose.c: taps of one window of a convolution, from sizes alone, and from some of its kernels. */
+double dcls_expected_taps(const dcls_node *node, const dcls_kernel *k, double support);
+dcls_status dcls_sample_taps(dcls_context *ctx, const dcls_node *node, const dcls_kernel *k, double cutoff,
+                             double *taps);
+/* choose.c: what an output pixel costs, in multiply-adds at full speed; infinite where an algorithm cannot
+ * run. Of k only sizes count. */
+void dcls_algorithm_costs(const dcls_node *node, const dcls_kernel *k, double support, double taps,
+                          double cost[DCLS_ALGO_COUNT]);
+/* choose.c: what DCLS_ALGO_AUTO stands for. */
+dcls_algo dcls_choose_algorithm(const dcls_node *node, const dcls_kernel *k, double support, double taps);
 /* memory.c: fills slots and sizes. */
 dcls_status dcls_plan_place(dcls_context *ctx, dcls_plan *plan);
 

@@ -1,4 +1,5 @@
 /* Where the time of a run goes, step by step. */
+#include <string.h>
 #include <time.h>
 
 #include "dcls_tools.h"
@@ -34,6 +35,8 @@ dcls_step_facts dcls_plan_step(const dcls_plan *plan, size_t index)
                              .ndim = shape->ndim};
     for (int d = 0; d < shape->ndim; d++)
         facts.shape[d] = shape->size[d];
+    memcpy(facts.predicted, step->cost, sizeof facts.predicted);
+    facts.algo = step->algo;
     return facts;
 }
 

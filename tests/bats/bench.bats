@@ -42,6 +42,28 @@ load helper
   has step "$output" interpolated
 }
 
+@test "--tune: predictions beside measurements of all that can run" {
+  needs jq
+  model features '{"op": "dcls", "name": "d", "inputs": ["input"], "weight": "d.weight", "P": "d.P", "version": "v1",
+    "dilated_kernel_size": 3, "padding": 1, "groups": 3},
+    {"op": "dcls", "name": "own", "inputs": ["d"], "weight": "o.weight", "P": "o.P", "version": "v1", "dilated_kernel_size": 3}' own \
+    "$(f32 d.weight '[3, 1, 2]' '[1,2, 1,2, 1,2]'), $(f32 d.P '[2, 3, 1, 2]' '[0,1, 0,0.5, 0,0, 0,0, 0.5,0, 0,0]'),
+    $(f32 o.weight '[2, 3, 1]' '[1,2,3, 4,5,6]'), $(f32 o.P '[2, 2, 3, 1]' '[0,1,0.5, 0,0,0, 0,1,0, 0,0,-1]')" >m.json
+  try 0 bench -m m.json --input 4x6 -r 3 --tune --json
+  is layers "$(jq -c '[.tune[].name]' <<<"$output")" '["d","own"]'
+  is algorithms "$(jq -c '[.tune[].algorithms | keys | join(" ")]' <<<"$output")" '["construct im2col sparse","construct sparse"]'
+  is chosen "$(jq -c '.tune[0].chosen' <<<"$output")" '"sparse"'
+  is measured "$(jq '. as $all | [range(2)] | all(. as $i | $all.tune[$i].algorithms.sparse.measured_ms == $all.runs[3].steps[$i].median_ms)' \
+    <<<"$output")" true
+  is predicted "$(jq '[.tune[].algorithms[].predicted_ms] | min > 0' <<<"$output")" true
+  is fastest "$(jq '.tune | all(.fastest as $f | .algorithms | (map(.measured_ms) | min) == .[$f].measured_ms)' <<<"$output")" true
+  try 0 bench -m m.json --input 4x6 -r 3 --tune
+  has table "$(tr -s ' ' <<<"$output")" " layer output construct predicted im2col predicted sparse predicted chosen"
+  has summary "$output" " of 2 layers would run more than 10% faster otherwise; chosen algorithms take "
+  try 2 bench -m m.json --tune --algo sparse
+  is stderr "$stderr" "dcls: bench: --tune compares all algorithms: leave --algo sparse out"
+}
+
 @test "operations without multiply-accumulates have no speed" {
   features >m.json
   try 0 bench -m m.json --input 4x6 -r 3
