@@ -75,7 +75,10 @@ dcls_status dcls_initialize(dcls_creation *c, dcls_model *model);
 /* ---- initial numbers, each tensor's from seed and its name alone ---- */
 
 dcls_rng dcls_tensor_rng(uint64_t seed, const char *name);
+typedef struct dcls_position_sigma {
+    double cells, share; /* standard deviation, and what share of the window's side comes to it */
+} dcls_position_sigma;
 /* P [ndim, .., K]: normal, clamped to +-floor(D_j / 2). k says ndim, size, position_rows, count. */
-void dcls_draw_positions(dcls_rng *rng, const dcls_kernel *k, double sigma, float *P);
+void dcls_draw_positions(dcls_rng *rng, const dcls_kernel *k, dcls_position_sigma sigma, float *P);
 
 #endif

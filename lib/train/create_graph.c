@@ -153,5 +153,8 @@ dcls_status dcls_create_graph(dcls_creation *c, const dcls_build_options *build,
     c->tensors = NULL;
     const dcls_status status = dcls_build_making(c->ctx, tensors, build, &maker, out);
     c->tensors = NULL; /* they are the model's, or gone */
-    return status;
+    if (status != DCLS_OK || (*out)->palette_count == 0 || (*out)->palette_count == (*out)->label_count)
+        return status;
+    (*out)->palette_count = 0; /* of other classes */
+    return dcls_model_describe(c->ctx, *out);
 }

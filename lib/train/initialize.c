@@ -65,13 +65,14 @@ static void fill_normal(const dcls_tensor *tensor, uint64_t seed, double sigma)
         values[i] = (float)(sigma * dcls_rng_normal(&rng));
 }
 
-void dcls_draw_positions(dcls_rng *rng, const dcls_kernel *k, double sigma, float *P)
+void dcls_draw_positions(dcls_rng *rng, const dcls_kernel *k, dcls_position_sigma sigma, float *P)
 {
     const int64_t per_axis = k->position_rows * k->count;
     for (int j = 0; j < k->ndim; j++) {
         const double limit = (double)(k->size[j] / 2);
+        const double deviation = sigma.cells + sigma.share * (double)k->size[j];
         for (int64_t i = 0; i < per_axis; i++) {
-            const double p = sigma * dcls_rng_normal(rng);
+            const double p = deviation * dcls_rng_normal(rng);
             P[j * per_axis + i] = (float)fmax(-limit, fmin(limit, p));
         }
     }
@@ -128,13 +129,32 @@ static void start_bias(const start *s, const dcls_tensor *tensor)
         fill_uniform(tensor, s->c->options->seed, -bound, bound);
 }
 
+/* "2" cells, or "25%" of the window's side. */
+static dcls_position_sigma sigma_of(const start *s)
+{
+    const dcls_setting *said = dcls_creation_find(s->c, "position_sigma", s->node->name);
+    dcls_position_sigma sigma = {.cells = POSITION_SIGMA};
+    if (said == NULL) return sigma;
+    char text[40] = "";
+    const size_t length = strlen(said->value);
+    const bool percent = length > 0 && said->value[length - 1] == '%';
+    double value = 0;
+    if (length < sizeof text) memcpy(text, said->value, percent ? length - 1 : length);
+    if (!dcls_parse_double(text, &value) || !(value >= 0 && value <= 1e6)) {
+        dcls_creation_fail(s->c,
+                           "setting '%.100s': must be a number of cells, or as 25%% a share of the window",
+                           said->text);
+        return sigma;
+    }
+    return percent ? (dcls_position_sigma){.share = value / 100} : (dcls_position_sigma){.cells = value};
+}
+
 static void start_positions(const start *s, const dcls_tensor *tensor)
 {
     dcls_kernel k;
     dcls_node_kernel(s->node, &k);
-    const double sigma = dcls_creation_number(s->c, "position_sigma", s->node->name, 0, 1e6, POSITION_SIGMA);
     dcls_rng rng = dcls_tensor_rng(s->c->options->seed, tensor->name);
-    dcls_draw_positions(&rng, &k, sigma, values_of(tensor));
+    dcls_draw_positions(&rng, &k, sigma_of(s), values_of(tensor));
 }
 
 static void start_spreads(const start *s, const dcls_tensor *tensor)

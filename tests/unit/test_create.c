@@ -383,6 +383,56 @@ static void description_serves_its_tensors(void **state)
                       DCLS_ERR_FORMAT, parts[i]);
 }
 
+/* The descriptions that ship: they can be made, run, and have the figures their README says. */
+static void shipped_descriptions(void **state)
+{
+    dcls_context *ctx = *state;
+    static const struct {
+        const char *path;
+        int64_t parameters;
+    } ROWS[] = {{"weights/arch/dclsseg-camvid.json", 140011},
+                {"weights/arch/unet-dcls.json", 1502563},
+                {"weights/arch/unet-dilated.json", 1474051}};
+    static const char *const SEVEN[] = {"background", "cat", "cow", "dog", "horse", "sheep", "person"};
+    for (size_t i = 0; i < sizeof ROWS / sizeof ROWS[0]; i++) {
+        FILE *file = fopen(ROWS[i].path, "r");
+        if (file == NULL) skip();
+        char *text = calloc(1, 1 << 20);
+        assert_true(fread(text, 1, (1 << 20) - 1, file) > 0);
+        fclose(file);
+        dcls_model *model;
+        assert_ok(ctx, create_with(ctx, (dcls_create_options){.arch_json = text}, NULL, &model));
+        assert_int_equal(parameters(model), ROWS[i].parameters);
+        assert_int_equal(model->palette_count, 11);
+        expect_run(ctx, model, 45, "[1, 11, 45, 45]");
+        dcls_model_destroy(model);
+        const dcls_create_options other = {.arch_json = text, .classes = 7, .labels = SEVEN};
+        assert_ok(ctx, create_with(ctx, other, NULL, &model));
+        assert_int_equal(model->palette_count, 0); /* it was for other classes */
+        expect_run(ctx, model, 33, "[1, 7, 33, 33]");
+        dcls_model_destroy(model);
+        free(text);
+    }
+}
+
+/* A share of the window: the wide one starts wider. */
+static void wide_start(void **state)
+{
+    dcls_context *ctx = *state;
+    const char *const settings[] = {"dim=64", "depth=2", "4.*:dilated_kernel_size=21", "position_sigma=10%",
+                                    NULL};
+    dcls_model *model;
+    assert_ok(ctx,
+              create_with(ctx, (dcls_create_options){.arch = "convmixer", .classes = 3}, settings, &model));
+    expect_moments(moments_of(model, "3.0.fn.0.P"), 0, 0.9);
+    expect_moments(moments_of(model, "4.0.fn.0.P"), 0, 2.1);
+    dcls_model_destroy(model);
+    const char *const wrong[] = {"dim=4", "depth=2", "position_sigma=wide", NULL};
+    check_outcome(ctx, "wide",
+                  create_with(ctx, (dcls_create_options){.arch = "convmixer", .classes = 3}, wrong, &model),
+                  DCLS_ERR_ARGUMENT, "as 25% a share of the window");
+}
+
 static void what_is_refused(void **state)
 {
     dcls_context *ctx = *state;
@@ -521,6 +571,8 @@ int main(void)
         CONTEXT_TEST(deeplab_is_torchvisions),
         CONTEXT_TEST(description),
         CONTEXT_TEST(description_serves_its_tensors),
+        CONTEXT_TEST(shipped_descriptions),
+        CONTEXT_TEST(wide_start),
         CONTEXT_TEST(what_is_refused),
     };
     return cmocka_run_group_tests_name("create", tests, NULL, NULL);
