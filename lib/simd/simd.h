@@ -99,9 +99,35 @@ typedef struct dcls_simd {
     void (*gemm)(const dcls_gemm *gemm);
     void (*gemm_transposed)(const dcls_gemm *gemm);
     void (*gemm_pixels)(const dcls_gemm_pixels *gemm);
-    /* A = U^T U in place: a [n, n], of which the upper triangle is read and overwritten by U. Zeros beside the
-     * diagonal are made use of. False if A is not positive definite; a then holds nothing of use. */
+    /* A = U^T U in place: a [n, n], of which the upper triangle is read and overwritten by U. Zeros beside
+     * the diagonal are made use of. False if A is not positive definite; a then holds nothing of use. */
     bool (*cholesky)(double *a, int64_t n);
+
+    /* ---- training ---- */
+
+    /* y = activation(x) and its derivative; y may be x. */
+    void (*activate_slope)(dcls_activation activation, const float *x, float *y, float *slope, int64_t n);
+    float (*sum_squares)(const float *x, int64_t n, float shift); /* of x - shift */
+    /* out[0] = sum of y, out[1] = sum of y (x - shift) */
+    void (*sum_products)(const float *y, const float *x, int64_t n, float shift, float out[2]);
+    /* z = a y + b x + c, or z += with add; z may be x or y */
+    void (*combine)(const float *y, const float *x, float *z, int64_t n, float a, float b, float c, bool add);
+    /* z += a b */
+    void (*add_product)(const float *a, const float *b, float *z, int64_t n);
+    /* Backward of layer_norm, laid out as there: dx (or NULL) is written, or added to with add. Sums over
+     * pixels for the gradients of weight and bias are added to [channels, width] vectors (or NULL), whose
+     * lanes the caller adds up. dx may be dy. */
+    void (*layer_norm_backward)(const float *x, const float *dy, float *dx, int64_t channels, int64_t stride,
+                                int64_t n, const float *weight, float eps, bool add, float *weight_sums,
+                                float *bias_sums);
+    /* The gradient of taps_rows by its values: sum[t, lane] += y[r * y_stride + i] * x[offset[t] + r *
+     * x_stride + i * step], over all r < rows and i < n, spread over the `width` lanes in any way: the caller
+     * adds them up. Taps share loads as there. */
+    void (*taps_dots)(const float *x, int64_t x_stride, int64_t step, const int64_t *offset, int64_t taps,
+                      const float *y, int64_t y_stride, int64_t rows, int64_t n, float *sum);
+    /* y[c * y_stride + r] = x[r * x_stride + c] for r < rows, c < columns */
+    void (*transpose)(const float *x, int64_t x_stride, int64_t rows, int64_t columns, float *y,
+                      int64_t y_stride);
 } dcls_simd;
 
 /* The table for a level, or for the highest level below it that was compiled in. Never NULL. */

@@ -52,7 +52,7 @@ static dcls_status add(dcls_context *ctx, const dcls_node *node, dcls_slot slot,
                           .role = role_of(node, slot),
                           .frozen = is_frozen(tensor->name, freeze, freeze_count),
                           .count = tensor->nbytes / sizeof(float),
-                          .value = (float *)tensor->data}; /* the caller made it writable */
+                          .value = (float *)(uintptr_t)tensor->data}; /* the caller made it writable */
     if (p->role == DCLS_ROLE_POSITION) describe_positions(node, p);
     if (p->role != DCLS_ROLE_BUFFER) out->floats += p->count;
     return DCLS_OK;
