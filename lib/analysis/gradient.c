@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "analysis/gradient_ops.h"
+#include "ops/backward.h"
+#include "ops/conv_backward.h"
+#include "plan/plan_internal.h"
 
 /* Multiply-accumulates from which several threads gain more than starting and waiting for them costs. */
 #define THREADS_PAY 2e8
@@ -14,7 +16,6 @@
 typedef struct back_conv {
     dcls_conv *conv;
     dcls_geometry forward; /* of the node; in is the padded input where padding is not with zeros */
-    int64_t spread[3];     /* size of the spread gradient */
     const dcls_step *pad;  /* step whose padding is to be folded back, or NULL */
 } back_conv;
 
@@ -57,49 +58,14 @@ static dcls_status dense_weight(dcls_context *ctx, dcls_plan *plan, const dcls_n
     return dcls_kernel_construct(ctx, &k, plan->threads, *owned);
 }
 
-/* [in, out/groups, kernel.. reversed] of [out, in/groups, kernel..]. */
-static void turn_round(const dcls_geometry *g, const float *weight, float *turned)
-{
-    int64_t in = g->in_channels / g->groups, out = g->out_channels / g->groups,
-            cells = dcls_volume(g->kernel);
-    for (int64_t o = 0; o < g->out_channels; o++)
-        for (int64_t i = 0; i < in; i++) {
-            int64_t group = o / out;
-            const float *from = weight + (o * in + i) * cells;
-            float *to = turned + ((group * in + i) * out + o % out) * cells;
-            for (int64_t k = 0; k < cells; k++)
-                to[k] = from[cells - 1 - k];
-        }
-}
-
 static dcls_status create_turned(dcls_context *ctx, const dcls_gradient *g, const dcls_node *node,
                                  back_conv *out)
 {
-    const dcls_geometry *f = &out->forward;
-    dcls_geometry back = {.batch = f->batch,
-                          .in_channels = f->out_channels,
-                          .out_channels = f->in_channels,
-                          .groups = f->groups};
-    for (int d = 0; d < 3; d++) {
-        back.out[d] = f->in[d];
-        back.in[d] = out->spread[d] = f->in[d] + (f->kernel[d] - 1) * f->dilation[d];
-        back.kernel[d] = f->kernel[d];
-        back.dilation[d] = f->dilation[d];
-        back.stride[d] = 1;
-    }
     const float *weight;
-    float *owned, *turned = NULL;
+    float *owned;
     dcls_status status = dense_weight(ctx, g->plan, node, &weight, &owned);
-    size_t count = (size_t)(f->out_channels * (f->in_channels / f->groups) * dcls_volume(f->kernel));
-    if (status == DCLS_OK) {
-        turned = dcls_alloc(ctx, count, sizeof *turned);
-        status = turned ? DCLS_OK : DCLS_ERR_MEMORY;
-    }
-    if (status == DCLS_OK) {
-        turn_round(f, weight, turned);
-        status = dcls_conv_create_dense(ctx, &back, turned, &(dcls_epilogue){0}, &out->conv);
-    }
-    free(turned);
+    if (status == DCLS_OK)
+        status = dcls_conv_create_turned_dense(ctx, &out->forward, weight, NULL, &out->conv);
     free(owned);
     return status;
 }
@@ -117,26 +83,6 @@ static dcls_status prepare_conv(dcls_context *ctx, const dcls_gradient *g, const
         }
     }
     return create_turned(ctx, g, node, out);
-}
-
-/* Puts every gradient where the turned kernel finds it: cell y * stride - pad of the input, the kernel's
- * reach further. */
-static void spread_out(const back_conv *c, const float *dy, float *spread)
-{
-    const dcls_geometry *f = &c->forward;
-    int64_t cells = dcls_volume(c->spread), out = dcls_volume(f->out);
-    memset(spread, 0, (size_t)(f->batch * f->out_channels * cells) * sizeof *spread);
-    for (int64_t o = 0; o < out; o++) {
-        int64_t at[3] = {o / (f->out[1] * f->out[2]), o / f->out[2] % f->out[1], o % f->out[2]}, to = 0;
-        bool inside = true;
-        for (int d = 0; d < 3; d++) {
-            int64_t cell = at[d] * f->stride[d] - f->pad[d] + (f->kernel[d] - 1) * f->dilation[d];
-            inside &= cell >= 0 && cell < c->spread[d];
-            to = to * c->spread[d] + cell;
-        }
-        for (int64_t p = 0; inside && p < f->batch * f->out_channels; p++)
-            spread[p * cells + to] = dy[p * out + o];
-    }
 }
 
 /* Every cell of the padding gives its gradient to the cell it shows; padding a plane of running numbers tells
@@ -165,13 +111,14 @@ static dcls_status conv_back(dcls_context *ctx, const dcls_gradient *g, const ba
                              float *dx)
 {
     const dcls_geometry *f = &c->forward;
-    size_t spread = (size_t)(f->batch * f->out_channels * dcls_volume(c->spread));
+    const dcls_geometry turned = dcls_conv_turned_geometry(f);
+    size_t spread = (size_t)(f->batch * f->out_channels * dcls_volume(turned.in));
     size_t in = (size_t)(f->batch * f->in_channels * dcls_volume(f->in));
     float *memory = dcls_alloc(ctx, spread + in, sizeof *memory);
     void *workspace = dcls_alloc(ctx, dcls_conv_workspace(c->conv, g->plan->threads) + 1, 1);
     dcls_status status = memory && workspace ? DCLS_OK : DCLS_ERR_MEMORY;
     if (status == DCLS_OK) {
-        spread_out(c, dy, memory);
+        dcls_conv_spread(f, f->batch * f->out_channels, dy, memory);
         dcls_conv_run(c->conv, g->plan->simd, memory, NULL, memory + spread, workspace, g->plan->threads);
         if (c->pad)
             status = fold_padding(ctx, c->pad, memory + spread, dx);
@@ -206,9 +153,9 @@ static float *gradient_of(dcls_context *ctx, dcls_gradient *g, int value)
 static void pool_back(const dcls_step *s, const float *x, const float *dy, float *dx)
 {
     if (s->node->op == DCLS_OP_MAX_POOL)
-        dcls_max_pool_gradient(&s->geometry, x, dy, dx);
+        dcls_max_pool_backward(&s->geometry, x, dy, dx);
     else
-        dcls_avg_pool_gradient(&s->geometry, s->pad_after, s->node->window.count_include_pad, dy, dx);
+        dcls_avg_pool_backward(&s->geometry, s->pad_after, s->node->window.count_include_pad, dy, dx);
 }
 
 static dcls_status elementwise_back(dcls_context *ctx, dcls_gradient *g, const dcls_step *s, const float *x,
@@ -220,7 +167,7 @@ static dcls_status elementwise_back(dcls_context *ctx, dcls_gradient *g, const d
         float *dx = gradient_of(ctx, g, node->inputs[k]);
         if (!dx) return DCLS_ERR_MEMORY;
         const float *factor = node->op == DCLS_OP_MUL ? dcls_plan_value(g->plan, other, x, g->output) : NULL;
-        dcls_elementwise_gradient(dcls_plan_extent(g->plan, s->output),
+        dcls_elementwise_backward(dcls_plan_extent(g->plan, s->output),
                                   dcls_plan_extent(g->plan, node->inputs[k]).pixels, factor,
                                   dcls_plan_extent(g->plan, other).pixels, dy, dx);
     }
@@ -255,17 +202,17 @@ static dcls_status step_back(dcls_context *ctx, dcls_gradient *g, int index, con
     switch (node->op) {
     case DCLS_OP_CONV:
     case DCLS_OP_DCLS: return conv_back(ctx, g, &g->convs[index], dy, dx);
-    case DCLS_OP_RESIZE: return dcls_resize_gradient(ctx, &s->resize, dy, dx);
+    case DCLS_OP_RESIZE: return dcls_resize_backward(ctx, &s->resize, dy, dx);
     case DCLS_OP_LINEAR: linear_back(s, dy, dx); break;
     case DCLS_OP_BATCH_NORM:
-    case DCLS_OP_LAYER_SCALE: dcls_scale_gradient(e, s->weight, dy, dx); break;
-    case DCLS_OP_LAYER_NORM: dcls_layer_norm_gradient(e, node->eps, s->weight, x, dy, dx); break;
-    case DCLS_OP_SOFTMAX: dcls_softmax_gradient(e, y, dy, dx); break;
+    case DCLS_OP_LAYER_SCALE: dcls_scale_backward(e, s->weight, dy, dx); break;
+    case DCLS_OP_LAYER_NORM: dcls_layer_norm_backward(e, node->eps, s->weight, x, dy, dx); break;
+    case DCLS_OP_SOFTMAX: dcls_softmax_backward(e, y, dy, dx); break;
     case DCLS_OP_MAX_POOL:
     case DCLS_OP_AVG_POOL: pool_back(s, x, dy, dx); break;
-    case DCLS_OP_GLOBAL_AVG_POOL: dcls_global_pool_gradient(true, e, x, dy, dx); break;
-    case DCLS_OP_GLOBAL_MAX_POOL: dcls_global_pool_gradient(false, e, x, dy, dx); break;
-    default: dcls_activation_gradient(s->activation, (int64_t)count_of(g, s->output), x, y, dy, dx);
+    case DCLS_OP_GLOBAL_AVG_POOL: dcls_global_pool_backward(true, e, x, dy, dx); break;
+    case DCLS_OP_GLOBAL_MAX_POOL: dcls_global_pool_backward(false, e, x, dy, dx); break;
+    default: dcls_activation_backward(s->activation, (int64_t)count_of(g, s->output), x, y, dy, dx);
     }
     return DCLS_OK;
 }

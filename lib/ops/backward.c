@@ -1,4 +1,4 @@
-#include "analysis/gradient_ops.h"
+#include "ops/backward.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -23,14 +23,14 @@ static double activation_slope(dcls_activation activation, double x, double y)
     }
 }
 
-void dcls_activation_gradient(dcls_activation activation, int64_t n, const float *x, const float *y,
+void dcls_activation_backward(dcls_activation activation, int64_t n, const float *x, const float *y,
                               const float *dy, float *dx)
 {
     for (int64_t i = 0; i < n; i++)
         dx[i] += (float)((double)dy[i] * activation_slope(activation, (double)x[i], (double)y[i]));
 }
 
-void dcls_scale_gradient(dcls_extent e, const float *scale, const float *dy, float *dx)
+void dcls_scale_backward(dcls_extent e, const float *scale, const float *dy, float *dx)
 {
     for (int64_t p = 0; p < e.batch * e.channels; p++)
         for (int64_t i = 0; i < e.pixels; i++)
@@ -59,7 +59,7 @@ static void norm_pixel(dcls_extent e, float eps, const float *weight, const floa
     }
 }
 
-void dcls_layer_norm_gradient(dcls_extent e, float eps, const float *weight, const float *x, const float *dy,
+void dcls_layer_norm_backward(dcls_extent e, float eps, const float *weight, const float *x, const float *dy,
                               float *dx)
 {
     for (int64_t n = 0; n < e.batch; n++)
@@ -69,7 +69,7 @@ void dcls_layer_norm_gradient(dcls_extent e, float eps, const float *weight, con
         }
 }
 
-void dcls_softmax_gradient(dcls_extent e, const float *y, const float *dy, float *dx)
+void dcls_softmax_backward(dcls_extent e, const float *y, const float *dy, float *dx)
 {
     for (int64_t n = 0; n < e.batch; n++)
         for (int64_t i = 0; i < e.pixels; i++) {
@@ -122,7 +122,7 @@ static int64_t cell_of(const dcls_geometry *g, const window *w, int64_t k0, int6
             for (int64_t k2 = (w).from[2], cell;                                                             \
                  k2 < (w).to[2] && (cell = cell_of(g, &(w), k0, k1, k2), true); k2++)
 
-void dcls_max_pool_gradient(const dcls_geometry *g, const float *x, const float *dy, float *dx)
+void dcls_max_pool_backward(const dcls_geometry *g, const float *x, const float *dy, float *dx)
 {
     int64_t out = dcls_volume(g->out), in = dcls_volume(g->in);
     for (int64_t o = 0; o < out; o++) {
@@ -152,7 +152,7 @@ static int64_t divisor(const dcls_geometry *g, const window *w, const int64_t pa
     return cells;
 }
 
-void dcls_avg_pool_gradient(const dcls_geometry *g, const int64_t pad_after[3], bool count_include_pad,
+void dcls_avg_pool_backward(const dcls_geometry *g, const int64_t pad_after[3], bool count_include_pad,
                             const float *dy, float *dx)
 {
     int64_t out = dcls_volume(g->out), in = dcls_volume(g->in);
@@ -164,7 +164,7 @@ void dcls_avg_pool_gradient(const dcls_geometry *g, const int64_t pad_after[3], 
     }
 }
 
-void dcls_global_pool_gradient(bool average, dcls_extent e, const float *x, const float *dy, float *dx)
+void dcls_global_pool_backward(bool average, dcls_extent e, const float *x, const float *dy, float *dx)
 {
     for (int64_t p = 0; p < e.batch * e.channels; p++) {
         int64_t best = 0;
@@ -178,7 +178,7 @@ void dcls_global_pool_gradient(bool average, dcls_extent e, const float *x, cons
 
 /* ---- sums, products, resize ---- */
 
-void dcls_elementwise_gradient(dcls_extent e, int64_t pixels, const float *other, int64_t other_pixels,
+void dcls_elementwise_backward(dcls_extent e, int64_t pixels, const float *other, int64_t other_pixels,
                                const float *dy, float *dx)
 {
     for (int64_t p = 0; p < e.batch * e.channels; p++)
@@ -225,7 +225,7 @@ static void apply_axis(const float *matrix, int64_t outer, int64_t in, int64_t o
         }
 }
 
-dcls_status dcls_resize_gradient(dcls_context *ctx, const dcls_resize_shape *s, const float *dy, float *dx)
+dcls_status dcls_resize_backward(dcls_context *ctx, const dcls_resize_shape *s, const float *dy, float *dx)
 {
     int64_t size[3] = {s->out[0], s->out[1], s->out[2]}, total = s->planes * dcls_volume(s->in);
     const float *from = dy;
