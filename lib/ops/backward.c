@@ -176,7 +176,7 @@ void dcls_global_pool_backward(bool average, dcls_extent e, const float *x, cons
     }
 }
 
-/* ---- sums, products, resize ---- */
+/* ---- sums, products ---- */
 
 void dcls_elementwise_backward(dcls_extent e, int64_t pixels, const float *other, int64_t other_pixels,
                                const float *dy, float *dx)
@@ -186,67 +186,4 @@ void dcls_elementwise_backward(dcls_extent e, int64_t pixels, const float *other
             float factor = other ? other[p * other_pixels + (other_pixels == 1 ? 0 : i)] : 1;
             dx[p * pixels + (pixels == 1 ? 0 : i)] += factor * dy[p * e.pixels + i];
         }
-}
-
-/* What one axis does, as a matrix [in, out]: every cell's impulse is resized alone. */
-static float *axis_matrix(dcls_context *ctx, const dcls_resize_shape *s, int axis)
-{
-    size_t in = (size_t)s->in[axis], out = (size_t)s->out[axis], cells;
-    dcls_resize_shape line = {.planes = s->in[axis],
-                              .in = {1, 1, s->in[axis]},
-                              .out = {1, 1, s->out[axis]},
-                              .scale = {0, 0, s->scale[axis]},
-                              .linear = s->linear,
-                              .align_corners = s->align_corners};
-    float *impulses = dcls_mul_size(in, in, &cells) ? dcls_alloc_zero(ctx, cells, sizeof *impulses) : NULL;
-    float *matrix = dcls_mul_size(in, out, &cells) ? dcls_alloc(ctx, cells, sizeof *matrix) : NULL;
-    for (size_t i = 0; impulses && i < in; i++)
-        impulses[i * in + i] = 1;
-    if (impulses && matrix) dcls_resize_forward(&line, impulses, matrix, 1);
-    if (!impulses) {
-        free(matrix);
-        matrix = NULL;
-    }
-    free(impulses);
-    return matrix;
-}
-
-/* to [outer, in, inner] = matrix * from [outer, out, inner] */
-static void apply_axis(const float *matrix, int64_t outer, int64_t in, int64_t out, int64_t inner,
-                       const float *from, float *to)
-{
-    memset(to, 0, (size_t)(outer * in * inner) * sizeof *to);
-    for (int64_t i = 0; i < in; i++)
-        for (int64_t o = 0; o < out; o++) {
-            float weight = matrix[i * out + o];
-            for (int64_t a = 0; weight != 0 && a < outer; a++)
-                for (int64_t b = 0; b < inner; b++)
-                    to[(a * in + i) * inner + b] += weight * from[(a * out + o) * inner + b];
-        }
-}
-
-dcls_status dcls_resize_backward(dcls_context *ctx, const dcls_resize_shape *s, const float *dy, float *dx)
-{
-    int64_t size[3] = {s->out[0], s->out[1], s->out[2]}, total = s->planes * dcls_volume(s->in);
-    const float *from = dy;
-    float *current = NULL;
-    for (int axis = 0; axis < 3; axis++) {
-        int64_t outer = s->planes, inner = 1;
-        for (int d = 0; d < axis; d++)
-            outer *= size[d];
-        for (int d = axis + 1; d < 3; d++)
-            inner *= size[d];
-        float *matrix = axis_matrix(ctx, s, axis);
-        float *to = matrix ? dcls_alloc(ctx, (size_t)(outer * s->in[axis] * inner) + 1, sizeof *to) : NULL;
-        if (to) apply_axis(matrix, outer, s->in[axis], s->out[axis], inner, from, to);
-        free(matrix);
-        free(current);
-        if (!to) return DCLS_ERR_MEMORY;
-        from = current = to;
-        size[axis] = s->in[axis];
-    }
-    for (int64_t i = 0; i < total; i++)
-        dx[i] += current[i];
-    free(current);
-    return DCLS_OK;
 }

@@ -24,4 +24,12 @@ void dcls_elementwise_backward(dcls_extent e, int64_t pixels, const float *other
                                const float *dy, float *dx);
 dcls_status dcls_resize_backward(dcls_context *ctx, const dcls_resize_shape *s, const float *dy, float *dx);
 
+/* The same made ready, for many runs of any number of planes that do not allocate. */
+typedef struct dcls_resize_back dcls_resize_back;
+dcls_status dcls_resize_back_create(dcls_context *ctx, const dcls_resize_shape *s, dcls_resize_back **out);
+void dcls_resize_back_destroy(dcls_resize_back *back);
+size_t dcls_resize_back_scratch(const dcls_resize_back *back); /* floats */
+void dcls_resize_back_run(const dcls_resize_back *back, const dcls_simd *simd, int64_t planes,
+                          const float *dy, float *dx, float *scratch);
+
 #endif

@@ -114,6 +114,8 @@ typedef struct dcls_simd {
     void (*combine)(const float *y, const float *x, float *z, int64_t n, float a, float b, float c, bool add);
     /* z += a b */
     void (*add_product)(const float *a, const float *b, float *z, int64_t n);
+    /* dx = dy where y > 0 and 0 elsewhere, or dx += with add; dx may be dy */
+    void (*gate)(const float *y, const float *dy, float *dx, int64_t n, bool add);
     /* Backward of layer_norm, laid out as there: dx (or NULL) is written, or added to with add. Sums over
      * pixels for the gradients of weight and bias are added to [channels, width] vectors (or NULL), whose
      * lanes the caller adds up. dx may be dy. */

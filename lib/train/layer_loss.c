@@ -1,0 +1,115 @@
+/* Cross entropy with label smoothing and class weights, as torch.nn.functional.cross_entropy averages it: the
+ * sum over targets that count, over the sum of their weights. The gradient is written on the way forward. */
+#include <math.h>
+
+#include "train/program.h"
+
+#define BLOCK 256 /* pixels whose probabilities are made at once */
+
+/* What a pixel should be, as masses of classes: `share` of first, the rest of second, smoothed. */
+typedef struct pixel {
+    const float *x; /* logits and their gradient, `step` floats from class to class; dx holds probabilities */
+    float *dx;
+    int64_t step, classes;
+    int32_t first, second;
+    double share;
+} pixel;
+
+typedef struct terms {
+    double smoothing, scale; /* scale: one over the sum of weights */
+    const float *weights;
+} terms;
+
+static double weight_of(const terms *t, int64_t c)
+{
+    return t->weights != NULL ? (double)t->weights[c] : 1;
+}
+
+static int64_t largest(const pixel *p)
+{
+    int64_t best = 0;
+    for (int64_t c = 1; c < p->classes; c++)
+        if (p->x[c * p->step] > p->x[best * p->step]) best = c;
+    return best;
+}
+
+static double mass_of(const pixel *p, const terms *t, int64_t c)
+{
+    double mass = t->smoothing / (double)p->classes;
+    if (c == p->first) mass += (1 - t->smoothing) * p->share;
+    if (c == p->second) mass += (1 - t->smoothing) * (1 - p->share);
+    return mass * weight_of(t, c);
+}
+
+/* loss = sum over classes of mass (log of the sum of exponentials - x); d = probability times all mass -
+ * mass.
+ */
+static double pixel_loss(const pixel *p, const terms *t, int64_t best)
+{
+    const double norm = (double)p->x[best * p->step] - log((double)p->dx[best * p->step]);
+    double loss = 0, all = 0;
+    for (int64_t c = 0; c < p->classes; c++) {
+        const double mass = mass_of(p, t, c);
+        if (mass == 0) continue;
+        all += mass;
+        loss += mass * (norm - (double)p->x[c * p->step]);
+    }
+    for (int64_t c = 0; c < p->classes; c++) {
+        float *d = p->dx + c * p->step;
+        *d = (float)(t->scale * ((double)*d * all - mass_of(p, t, c)));
+    }
+    return loss * t->scale;
+}
+
+static void ignore(const pixel *p)
+{
+    for (int64_t c = 0; c < p->classes; c++)
+        p->dx[c * p->step] = 0;
+}
+
+static double image_loss(const dcls_visit *visit, int64_t n, const float *x, float *dx, dcls_extent e,
+                         int64_t *correct)
+{
+    const dcls_program *p = visit->program;
+    const dcls_batch *batch = visit->batch;
+    const terms t = {.smoothing = p->options.label_smoothing,
+                     .scale = p->target_weight > 0 ? 1 / p->target_weight : 0,
+                     .weights = p->options.class_weights};
+    double loss = 0;
+    for (int64_t i = 0; i < e.pixels; i++) {
+        if (i % BLOCK == 0)
+            p->simd->softmax(x + i, dx + i, e.channels, e.pixels,
+                             e.pixels - i < BLOCK ? e.pixels - i : BLOCK);
+        const int64_t at = n * e.pixels + i;
+        pixel one = {.x = x + i, .dx = dx + i, .step = e.pixels, .classes = e.channels, .share = 1};
+        one.first = one.second = batch->target[at];
+        if (one.first == DCLS_IGNORE) {
+            ignore(&one);
+            continue;
+        }
+        if (batch->mixed != NULL && batch->mixed[at] != DCLS_IGNORE) {
+            one.second = batch->mixed[at];
+            one.share = (double)batch->share[n];
+        }
+        const int64_t best = largest(&one);
+        *correct += best == one.first;
+        loss += pixel_loss(&one, &t, best);
+    }
+    return loss;
+}
+
+static void loss_forward(const dcls_layer *layer, const dcls_visit *visit)
+{
+    const dcls_program *p = visit->program;
+    const dcls_extent e = dcls_program_extent(p, layer->inputs[0]);
+    const float *x = dcls_visit_value(visit, layer->inputs[0]);
+    float *dx = dcls_visit_gradient(visit, layer->inputs[0]);
+    for (int64_t n = 0; n < visit->count; n++) {
+        const int64_t image = visit->first + n;
+        p->correct[image] = 0;
+        p->losses[image] = image_loss(visit, image, x + n * e.channels * e.pixels,
+                                      dx + n * e.channels * e.pixels, e, &p->correct[image]);
+    }
+}
+
+const dcls_layer_type dcls_layer_loss = {.name = "loss", .forward = loss_forward};

@@ -1,0 +1,381 @@
+/* Nodes become layers: which run in one phase, and who writes or adds to which gradient. */
+#include "train/program.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/tensor.h"
+
+#define LANES_LEAST 8
+#define LANE_IMAGES 32 /* more lanes where each gets so many */
+#define LANES_MOST  64
+#define CHUNK_FLOATS                                                                                         \
+    ((int64_t)32 << 10) /* of the largest value in a visit: a few of them fit the second-level cache */
+
+/* ---- layers ----------------------------------------------------------------------------------------------
+ */
+
+static bool is_rename(const dcls_node *node)
+{
+    switch (node->op) {
+    case DCLS_OP_FLATTEN:
+    case DCLS_OP_IDENTITY: return true;
+    case DCLS_OP_DROPOUT:
+    case DCLS_OP_DROP_PATH: return node->p == 0;
+    default: return false;
+    }
+}
+
+static const dcls_layer_type *kind_of(const dcls_node *node)
+{
+    switch (node->op) {
+    case DCLS_OP_CONV:
+    case DCLS_OP_DCLS: return &dcls_layer_conv;
+    case DCLS_OP_LINEAR: return &dcls_layer_linear;
+    case DCLS_OP_BATCH_NORM: return &dcls_layer_batch_norm;
+    case DCLS_OP_LAYER_NORM: return &dcls_layer_layer_norm;
+    case DCLS_OP_RELU: return &dcls_layer_relu;
+    case DCLS_OP_GELU:
+    case DCLS_OP_SIGMOID: return &dcls_layer_activation;
+    case DCLS_OP_SOFTMAX: return &dcls_layer_softmax;
+    case DCLS_OP_MAX_POOL:
+    case DCLS_OP_AVG_POOL: return &dcls_layer_pool;
+    case DCLS_OP_GLOBAL_AVG_POOL:
+    case DCLS_OP_GLOBAL_MAX_POOL: return &dcls_layer_global_pool;
+    case DCLS_OP_ADD: return &dcls_layer_add;
+    case DCLS_OP_MUL: return &dcls_layer_mul;
+    case DCLS_OP_LAYER_SCALE: return &dcls_layer_scale;
+    case DCLS_OP_CONCAT: return &dcls_layer_concat;
+    case DCLS_OP_RESIZE: return &dcls_layer_resize;
+    case DCLS_OP_DROPOUT: return &dcls_layer_dropout;
+    case DCLS_OP_DROP_PATH: return &dcls_layer_drop_path;
+    default: return NULL;
+    }
+}
+
+static void find_parameters(const dcls_program *p, dcls_layer *layer)
+{
+    const dcls_node *node = layer->node;
+    layer->weight = dcls_parameters_find(p->parameters, node->weight);
+    layer->bias = dcls_parameters_find(p->parameters, node->bias);
+    layer->P = dcls_parameters_find(p->parameters, node->P);
+    layer->SIG = dcls_parameters_find(p->parameters, node->SIG);
+    layer->running_mean = dcls_parameters_find(p->parameters, node->running_mean);
+    layer->running_var = dcls_parameters_find(p->parameters, node->running_var);
+    layer->trains = dcls_trains(layer->weight) || dcls_trains(layer->bias) || dcls_trains(layer->P) ||
+                    dcls_trains(layer->SIG);
+}
+
+/* Batch norm with fixed statistics: where they are frozen. */
+static bool is_fixed_norm(const dcls_layer *layer)
+{
+    return layer->node->op == DCLS_OP_BATCH_NORM && layer->running_mean != NULL &&
+           layer->running_mean->frozen;
+}
+
+static dcls_status add_layer(dcls_context *ctx, dcls_program *p, int n)
+{
+    const dcls_node *node = &p->model->nodes[n];
+    dcls_layer *layer = &p->layers[p->layer_count++];
+    if (node->input_count > DCLS_LAYER_INPUTS)
+        return dcls_fail(ctx, DCLS_ERR_LIMIT, "node '%s' has %d inputs, training takes up to %d", node->name,
+                         node->input_count, DCLS_LAYER_INPUTS);
+    *layer = (dcls_layer){.kind = kind_of(node),
+                          .node = node,
+                          .input_count = node->op == DCLS_OP_RESIZE ? 1 : node->input_count,
+                          .output = n + 1,
+                          .gradient = n + 1};
+    for (int k = 0; k < layer->input_count; k++)
+        layer->inputs[k] = p->values[node->inputs[k]].root;
+    find_parameters(p, layer);
+    if (node->op != DCLS_OP_BATCH_NORM) return DCLS_OK;
+    if (is_fixed_norm(layer)) {
+        layer->kind = &dcls_layer_fixed_norm;
+        return DCLS_OK;
+    }
+    dcls_layer *norm = &p->layers[p->layer_count++];
+    *norm = *layer;
+    layer->kind = &dcls_layer_batch_stats;
+    layer->output = -1;
+    layer->pair = norm;
+    norm->pair = layer;
+    return DCLS_OK;
+}
+
+/* Nodes the output depends on. */
+static void mark_needed(const dcls_model *model, bool *needed)
+{
+    if (model->output > 0) needed[model->output - 1] = true;
+    for (int n = (int)model->node_count - 1; n >= 0; n--)
+        for (int k = 0; needed[n] && k < model->nodes[n].input_count; k++)
+            if (model->nodes[n].inputs[k] > 0) needed[model->nodes[n].inputs[k] - 1] = true;
+}
+
+static dcls_status add_layers(dcls_context *ctx, dcls_program *p, const bool *needed)
+{
+    const dcls_model *model = p->model;
+    for (int v = 0; v < p->value_count; v++) {
+        p->values[v].root = p->values[v].gradient_root = v;
+        if (v > 0 && is_rename(&model->nodes[v - 1]))
+            p->values[v].root = p->values[model->nodes[v - 1].inputs[0]].root;
+    }
+    for (int n = 0; n < (int)model->node_count; n++)
+        if (needed[n] && !is_rename(&model->nodes[n])) DCLS_TRY(add_layer(ctx, p, n));
+    p->layers[p->layer_count++] = (dcls_layer){.kind = &dcls_layer_loss,
+                                               .input_count = 1,
+                                               .inputs = {p->values[model->output].root},
+                                               .output = -1,
+                                               .gradient = -1};
+    for (int l = 0; l < p->layer_count; l++) {
+        p->layers[l].phase = p->phase_count;
+        if (p->layers[l].kind->settle != NULL) p->phase_count++;
+    }
+    p->phase_count++;
+    return DCLS_OK;
+}
+
+/* ---- gradients -------------------------------------------------------------------------------------------
+ */
+
+static void find_wanted(dcls_program *p)
+{
+    for (int l = 0; l < p->layer_count; l++) {
+        dcls_layer *layer = &p->layers[l];
+        bool wants = layer->trains;
+        for (int k = 0; k < layer->input_count; k++) {
+            layer->wanted[k] = p->values[layer->inputs[k]].wants_gradient;
+            wants = wants || layer->wanted[k];
+        }
+        if (layer->output >= 0) p->values[layer->output].wants_gradient = wants;
+        if (layer->kind == &dcls_layer_batch_norm) layer->wanted[0] = false; /* its pair writes it */
+    }
+}
+
+/* Layers other than `but` that write a value's gradient: how many, and the last of them. */
+static int other_writers(const dcls_program *p, int value, int but, int *last)
+{
+    int count = 0;
+    *last = -1;
+    for (int l = 0; l < p->layer_count; l++)
+        for (int k = 0; k < p->layers[l].input_count && l != but; k++)
+            if (p->layers[l].inputs[k] == value && p->layers[l].wanted[k]) {
+                count++;
+                *last = l;
+            }
+    return count;
+}
+
+/* The first layer that reads a value's gradient: the one that makes it, or the statistics ahead of it. */
+static int first_reader(const dcls_program *p, int value)
+{
+    for (int l = 0; l < p->layer_count; l++)
+        if (p->layers[l].gradient == value) return l;
+    return -1;
+}
+
+/* A sum's gradient is that of both terms: they use its memory instead of a copy where nobody overwrites what
+ * somebody still reads. Only one of them may have other uses, which add to it: the way of the other term must
+ * be past its last reader by then. */
+static void share_sum(dcls_program *p, int l)
+{
+    dcls_layer *sum = &p->layers[l];
+    const int *in = sum->inputs;
+    int last[2], others[2];
+    if (in[0] == in[1] || !sum->wanted[0] || !sum->wanted[1]) return;
+    if (p->values[in[0]].gradient_root != in[0] || p->values[in[1]].gradient_root != in[1]) return;
+    if (p->values[in[0]].floats != p->values[sum->output].floats ||
+        p->values[in[1]].floats != p->values[sum->output].floats)
+        return;
+    for (int k = 0; k < 2; k++)
+        others[k] = other_writers(p, in[k], l, &last[k]);
+    const int busy = others[0] > 0 ? 0 : 1;
+    if (others[1 - busy] > 0) return;
+    if (others[busy] > 0 && last[busy] >= first_reader(p, in[1 - busy])) return;
+    for (int k = 0; k < 2; k++) {
+        p->values[in[k]].gradient_root = sum->output;
+        sum->wanted[k] = false;
+    }
+}
+
+/* Backward the last layer comes first: it sets a gradient, the others add to it. */
+static void find_first_writers(dcls_program *p)
+{
+    for (int v = 0; v < p->value_count; v++)
+        p->values[v].written = p->values[v].gradient_root != v; /* borrowed: holds something already */
+    for (int l = p->layer_count - 1; l >= 0; l--)
+        for (int k = 0; k < p->layers[l].input_count; k++) {
+            if (!p->layers[l].wanted[k]) continue;
+            dcls_train_value *value = &p->values[p->layers[l].inputs[k]];
+            p->layers[l].adds[k] = value->written;
+            value->written = true;
+        }
+    for (int v = 0; v < p->value_count; v++) {
+        int root = v;
+        while (p->values[root].gradient_root != root)
+            root = p->values[root].gradient_root;
+        p->values[v].gradient_root = root;
+    }
+}
+
+static void plan_gradients(dcls_program *p)
+{
+    find_wanted(p);
+    for (int l = p->layer_count - 1; l >= 0; l--)
+        if (p->layers[l].kind == &dcls_layer_add) share_sum(p, l);
+    find_first_writers(p);
+}
+
+/* ---- create ----------------------------------------------------------------------------------------------
+ */
+
+static dcls_status find_shapes(dcls_context *ctx, dcls_program *p)
+{
+    const dcls_trainer_options *o = &p->options;
+    int64_t input[DCLS_MAX_DIMS] = {1, p->model->input_shape[1], o->height, o->width};
+    if (p->model->input_ndim != 4)
+        return dcls_fail(ctx, DCLS_ERR_UNSUPPORTED, "training takes networks for pictures");
+    if (input[1] == DCLS_ANY) input[1] = 3;
+    dcls_shape *shapes = dcls_alloc(ctx, (size_t)p->value_count, sizeof *shapes);
+    if (shapes == NULL) return DCLS_ERR_MEMORY;
+    dcls_status status = dcls_model_infer(ctx, p->model, 4, input, shapes);
+    for (int v = 0; v < p->value_count && status == DCLS_OK; v++) {
+        p->values[v].shape = shapes[v];
+        if (!dcls_shape_count(shapes[v].ndim, shapes[v].size, &p->values[v].floats))
+            status = dcls_fail(ctx, DCLS_ERR_LIMIT, "the network's activations are too large");
+    }
+    free(shapes);
+    return status;
+}
+
+static dcls_status create_layers(dcls_context *ctx, dcls_program *p)
+{
+    for (int l = 0; l < p->layer_count; l++) {
+        dcls_layer *layer = &p->layers[l];
+        if (layer->kind->create == NULL) continue;
+        const dcls_status status = layer->kind->create(ctx, p, layer);
+        if (status != DCLS_OK && layer->node != NULL)
+            return dcls_fail_within(ctx, status, "node '%s': ", layer->node->name);
+        DCLS_TRY(status);
+    }
+    return DCLS_OK;
+}
+
+static void choose_lanes(dcls_program *p)
+{
+    int64_t lanes = p->batch / LANE_IMAGES, largest = 1;
+    if (lanes < LANES_LEAST) lanes = LANES_LEAST;
+    if (lanes > LANES_MOST) lanes = LANES_MOST;
+    if (lanes > p->batch) lanes = p->batch;
+    p->lanes = (int)lanes;
+    for (int v = 0; v < p->value_count; v++)
+        if (p->values[v].floats > largest) largest = p->values[v].floats;
+    p->chunk = CHUNK_FLOATS / largest;
+    if (p->chunk < 1) p->chunk = 1;
+    const int64_t images = (p->batch + lanes - 1) / lanes;
+    if (p->chunk > images) p->chunk = images;
+}
+
+static dcls_status build(dcls_context *ctx, dcls_program *p)
+{
+    const size_t nodes = p->model->node_count;
+    p->value_count = (int)nodes + 1;
+    p->values = dcls_alloc_zero(ctx, nodes + 1, sizeof *p->values);
+    p->layers = dcls_alloc_zero(ctx, 2 * nodes + 1, sizeof *p->layers);
+    p->losses = dcls_alloc_zero(ctx, (size_t)p->batch, sizeof *p->losses);
+    p->correct = dcls_alloc_zero(ctx, (size_t)p->batch, sizeof *p->correct);
+    bool *needed = dcls_alloc_zero(ctx, nodes, sizeof *needed);
+    dcls_status status =
+        p->values && p->layers && p->losses && p->correct && needed ? DCLS_OK : DCLS_ERR_MEMORY;
+    if (status == DCLS_OK) {
+        mark_needed(p->model, needed);
+        status = find_shapes(ctx, p);
+    }
+    if (status == DCLS_OK) status = add_layers(ctx, p, needed);
+    free(needed);
+    DCLS_TRY(status);
+    plan_gradients(p);
+    choose_lanes(p);
+    DCLS_TRY(create_layers(ctx, p));
+    return dcls_program_store(ctx, p);
+}
+
+dcls_status dcls_program_create(dcls_context *ctx, const dcls_model *model, dcls_parameters *parameters,
+                                const dcls_trainer_options *options, dcls_program **out)
+{
+    *out = NULL;
+    if (options->batch < 1 || options->height < 1 || options->width < 1)
+        return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "batch, height and width must be positive");
+    dcls_program *p = dcls_alloc_zero(ctx, 1, sizeof *p);
+    if (p == NULL) return DCLS_ERR_MEMORY;
+    p->model = model;
+    p->parameters = parameters;
+    p->options = *options;
+    p->batch = options->batch;
+    p->threads = dcls_context_threads(ctx);
+    p->simd = dcls_simd_get(dcls_cpu_detect());
+    const dcls_status status = build(ctx, p);
+    if (status == DCLS_OK)
+        *out = p;
+    else
+        dcls_program_destroy(p);
+    return status;
+}
+
+void dcls_program_destroy(dcls_program *program)
+{
+    if (program == NULL) return;
+    for (int l = 0; l < program->layer_count; l++)
+        if (program->layers[l].kind->destroy != NULL) program->layers[l].kind->destroy(&program->layers[l]);
+    for (size_t b = 0; b < program->block_count; b++)
+        free(program->blocks[b]);
+    free(program->blocks);
+    free(program->values);
+    free(program->layers);
+    free(program->losses);
+    free(program->correct);
+    free(program->workers);
+    free(program->sums);
+    free(program);
+}
+
+/* ---- for layers ------------------------------------------------------------------------------------------
+ */
+
+dcls_extent dcls_program_extent(const dcls_program *program, int value)
+{
+    const dcls_shape *shape = &program->values[value].shape;
+    return (dcls_extent){1, shape->size[1], program->values[value].floats / shape->size[1]};
+}
+
+dcls_geometry dcls_program_geometry(const dcls_program *program, const dcls_layer *layer)
+{
+    const dcls_window *w = &layer->node->window;
+    const dcls_shape *in = &program->values[layer->inputs[0]].shape,
+                     *out = &program->values[layer->output].shape;
+    dcls_geometry g = {
+        .batch = 1, .in_channels = in->size[1], .out_channels = out->size[1], .groups = layer->node->groups};
+    for (int d = 0; d < 3; d++) {
+        const int from = w->ndim - 3 + d, i = in->ndim - 3 + d, o = out->ndim - 3 + d;
+        g.in[d] = i >= 2 ? in->size[i] : 1;
+        g.out[d] = o >= 2 ? out->size[o] : 1;
+        g.kernel[d] = from >= 0 ? w->kernel[from] : 1;
+        g.stride[d] = from >= 0 ? w->stride[from] : 1;
+        g.dilation[d] = from >= 0 ? w->dilation[from] : 1;
+        g.pad[d] = from >= 0 ? w->pad_before[from] : 0;
+    }
+    return g;
+}
+
+void dcls_add_gradient(dcls_parameter *parameter, const float *sums)
+{
+    if (!dcls_trains(parameter)) return;
+    for (size_t i = 0; i < parameter->count; i++)
+        parameter->gradient[i] += sums[i];
+}
+
+dcls_rng dcls_visit_rng(const dcls_layer *layer, const dcls_visit *visit, int64_t image)
+{
+    const uint64_t number = (uint64_t)(layer - visit->program->layers);
+    dcls_rng rng = dcls_rng_stream(visit->key, number);
+    return dcls_rng_stream(dcls_rng_next(&rng), (uint64_t)image);
+}

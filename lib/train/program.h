@@ -1,0 +1,174 @@
+/*
+ * Forward and backward of a network over one batch: what a step of training computes.
+ *
+ * Nodes become layers in order of execution. A layer sees a few images at a time and treats each alone; only
+ * the statistics of batch norms need all of them. So layers are run in phases: within a phase a worker takes
+ * its images through one layer after the other while they are in the cache, and phases end where statistics
+ * must be complete. Backward, the same phases run in reverse.
+ *
+ * The images of a batch are cut into lanes, whose number depends on the batch alone. One worker at a time
+ * takes a whole lane, adding up gradients of parameters in memory of the lane; lanes are summed in order. The
+ * result is the same bits for any number of threads.
+ *
+ *   program.c        nodes -> layers, phases, who writes which gradient
+ *   program_store.c  memory of values and gradients
+ *   program_run.c    a step
+ *   layer_*.c        the kinds of layers
+ */
+#ifndef DCLS_TRAIN_PROGRAM_H
+#define DCLS_TRAIN_PROGRAM_H
+
+#include "base/rng.h"
+#include "ops/geometry.h"
+#include "ops/ops.h"
+#include "train/parameters.h"
+
+#define DCLS_LAYER_INPUTS 16 /* of a concat; a chain of them takes more */
+
+typedef struct dcls_program dcls_program;
+typedef struct dcls_layer dcls_layer;
+
+/* One worker at some images of a lane. */
+typedef struct dcls_visit {
+    const dcls_program *program;
+    const dcls_batch *batch;
+    uint64_t key;         /* of this step, for dropout */
+    int64_t first, count; /* images */
+    int lane;
+    float *local;   /* values that live within a phase, for `count` images */
+    float *scratch; /* of one layer at one image */
+} dcls_visit;
+
+typedef struct dcls_layer_type {
+    const char *name;
+    bool keeps_input, keeps_output; /* their values are needed backward */
+
+    /* Makes layer->state and says sizes. NULL: nothing to do; so for all that follow. */
+    dcls_status (*create)(dcls_context *ctx, dcls_program *program, dcls_layer *layer);
+    void (*destroy)(dcls_layer *layer);
+    /* Before every step: what depends on the weights. May change lane_floats and scratch_floats. */
+    dcls_status (*prepare)(dcls_context *ctx, const dcls_program *program, dcls_layer *layer);
+    void (*forward)(const dcls_layer *layer, const dcls_visit *visit);
+    /* Between two phases, once all images have gone forward, or backward. */
+    void (*settle)(const dcls_program *program, dcls_layer *layer);
+    void (*settle_backward)(const dcls_program *program, dcls_layer *layer);
+    void (*backward)(const dcls_layer *layer, const dcls_visit *visit);
+    /* Adds the lanes' sums, already added up, to the parameters' gradients. On any thread. */
+    dcls_status (*finish)(dcls_context *ctx, const dcls_program *program, const dcls_layer *layer,
+                          const float *sums);
+    /* After a step that succeeded: running statistics. */
+    void (*commit)(const dcls_program *program, dcls_layer *layer);
+} dcls_layer_type;
+
+struct dcls_layer {
+    const dcls_layer_type *kind;
+    const dcls_node *node; /* NULL for the loss */
+    int input_count;
+    int inputs[DCLS_LAYER_INPUTS];  /* values */
+    int output;                     /* value, or -1 */
+    int gradient;                   /* value whose gradient is read; -1: none */
+    bool wanted[DCLS_LAYER_INPUTS]; /* inputs whose gradient it writes .. */
+    bool adds[DCLS_LAYER_INPUTS];   /* .. or adds to what is there */
+    bool trains;                    /* has parameters that are not frozen */
+    int phase;
+    dcls_parameter *weight, *bias, *P, *SIG, *running_mean, *running_var;
+    dcls_layer *pair; /* the other half of a batch norm */
+
+    size_t lane_floats, lane_offset; /* sums of gradients, per lane */
+    size_t scratch_floats;
+    size_t saved_floats; /* per image, kept between forward and backward */
+    float *saved;
+    void *state; /* the kind's own */
+};
+
+typedef struct dcls_train_value {
+    int root; /* the value it is another name of */
+    dcls_shape shape;
+    int64_t floats; /* of one image */
+    bool wants_gradient;
+    int gradient_root; /* the value whose gradient's memory it uses */
+    bool written;      /* while first writers are looked for */
+
+    bool local, gradient_local; /* within a phase: at `offset` floats of a worker's memory, per image */
+    int64_t offset, gradient_offset;
+    float *memory, *gradient; /* else: for the whole batch */
+} dcls_train_value;
+
+struct dcls_program {
+    const dcls_model *model;
+    dcls_parameters *parameters;
+    dcls_trainer_options options;
+    const dcls_simd *simd;
+    int threads;
+    int64_t batch;
+    int lanes;
+    int64_t chunk; /* images of a visit */
+
+    int value_count;
+    dcls_train_value *values;
+    dcls_layer *layers;
+    int layer_count, phase_count;
+
+    size_t local_floats, scratch_floats; /* per worker; local is for `chunk` images */
+    float *workers;                      /* [threads][local + scratch] */
+    size_t worker_floats;
+    size_t lane_floats, lane_capacity;
+    float *sums; /* [lanes, lane_floats] */
+
+    /* of the last run */
+    double *losses; /* [batch] */
+    int64_t *correct;
+    double target_weight; /* all weights of targets that count */
+    void **blocks;        /* memory of values and gradients */
+    size_t block_count, block_capacity;
+};
+
+/* model: a writable copy whose parameters these are; both must outlive the program. */
+dcls_status dcls_program_create(dcls_context *ctx, const dcls_model *model, dcls_parameters *parameters,
+                                const dcls_trainer_options *options, dcls_program **out);
+void dcls_program_destroy(dcls_program *program);
+/* Loss and gradients of a batch; nothing of the model changes. A loss that is not finite is DCLS_ERR_FORMAT,
+ * the layer where it arose named. */
+dcls_status dcls_program_run(dcls_context *ctx, dcls_program *program, const dcls_batch *batch, uint64_t key,
+                             dcls_step_result *result);
+/* Running statistics take in those of the last run. */
+void dcls_program_commit(dcls_program *program);
+
+/* program_store.c */
+dcls_status dcls_program_store(dcls_context *ctx, dcls_program *program);
+
+/* ---- for layers ---- */
+
+/* First image of `visit` of a value; images follow each other. */
+float *dcls_visit_value(const dcls_visit *visit, int value);
+float *dcls_visit_gradient(const dcls_visit *visit, int value);
+/* What the layer keeps of the first image of visit. */
+static inline float *dcls_visit_saved(const dcls_layer *layer, const dcls_visit *visit)
+{
+    return layer->saved + (size_t)visit->first * layer->saved_floats;
+}
+/* The layer's sums of the visit's lane. */
+static inline float *dcls_visit_sums(const dcls_layer *layer, const dcls_visit *visit)
+{
+    return visit->program->sums + (size_t)visit->lane * visit->program->lane_floats + layer->lane_offset;
+}
+/* Random numbers of one image in one layer in one step. */
+dcls_rng dcls_visit_rng(const dcls_layer *layer, const dcls_visit *visit, int64_t image);
+/* Channels and pixels of a value; batch 1. */
+dcls_extent dcls_program_extent(const dcls_program *program, int value);
+/* Geometry of a node's window from its input to its output, batch 1. */
+dcls_geometry dcls_program_geometry(const dcls_program *program, const dcls_layer *layer);
+/* gradient += sums, if the parameter trains. */
+void dcls_add_gradient(dcls_parameter *parameter, const float *sums);
+static inline bool dcls_trains(const dcls_parameter *parameter)
+{
+    return parameter != NULL && !parameter->frozen && parameter->gradient != NULL;
+}
+
+extern const dcls_layer_type dcls_layer_conv, dcls_layer_linear, dcls_layer_activation, dcls_layer_relu,
+    dcls_layer_batch_stats, dcls_layer_batch_norm, dcls_layer_fixed_norm, dcls_layer_layer_norm,
+    dcls_layer_scale, dcls_layer_add, dcls_layer_mul, dcls_layer_concat, dcls_layer_pool,
+    dcls_layer_global_pool, dcls_layer_resize, dcls_layer_softmax, dcls_layer_dropout, dcls_layer_drop_path,
+    dcls_layer_loss;
+
+#endif

@@ -1,0 +1,235 @@
+/* One step: forward, loss, backward, gradients of parameters. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/threads.h"
+#include "train/program.h"
+
+#define PIECE ((int64_t)16384) /* floats summed over lanes by one task */
+
+typedef struct run {
+    dcls_context *ctx;
+    dcls_program *program;
+    const dcls_batch *batch;
+    uint64_t key;
+    int phase;
+    bool backward;
+    int broken; /* while looking for it: first layer whose result is not finite */
+    bool looking;
+} run;
+
+/* ---- phases ----------------------------------------------------------------------------------------------
+ */
+
+static bool all_finite(const float *x, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        if (!isfinite(x[i])) return false;
+    return true;
+}
+
+static void look_at(run *r, int l, const dcls_visit *visit)
+{
+    const int out = r->program->layers[l].output;
+    if (!r->looking || r->broken >= 0 || out < 0) return;
+    if (!all_finite(dcls_visit_value(visit, out), r->program->values[out].floats * visit->count))
+        r->broken = l;
+}
+
+static void visit_layers(run *r, const dcls_visit *visit)
+{
+    const dcls_program *p = r->program;
+    for (int i = 0; i < p->layer_count; i++) {
+        const int l = r->backward ? p->layer_count - 1 - i : i;
+        const dcls_layer *layer = &p->layers[l];
+        if (layer->phase != r->phase) continue;
+        if (!r->backward) {
+            layer->kind->forward(layer, visit);
+            look_at(r, l, visit);
+        } else if (layer->kind->backward != NULL &&
+                   (layer->gradient < 0 || p->values[layer->gradient].wants_gradient)) {
+            layer->kind->backward(layer, visit);
+        }
+    }
+}
+
+static void run_lane(void *arg, int64_t lane, int worker)
+{
+    run *r = arg;
+    const dcls_program *p = r->program;
+    dcls_visit visit = {.program = p, .batch = r->batch, .key = r->key, .lane = (int)lane};
+    visit.local = p->workers + (size_t)worker * p->worker_floats;
+    visit.scratch = visit.local + p->local_floats;
+    const int64_t end = p->batch * (lane + 1) / p->lanes;
+    for (visit.first = p->batch * lane / p->lanes; visit.first < end; visit.first += visit.count) {
+        visit.count = end - visit.first < p->chunk ? end - visit.first : p->chunk;
+        visit_layers(r, &visit);
+    }
+}
+
+static void run_phases(run *r)
+{
+    dcls_program *p = r->program;
+    for (int i = 0; i < p->phase_count; i++) {
+        r->phase = r->backward ? p->phase_count - 1 - i : i;
+        dcls_parallel_for(r->looking ? 1 : p->threads, p->lanes, run_lane, r);
+        for (int l = 0; l < p->layer_count; l++) {
+            dcls_layer *layer = &p->layers[l];
+            if (layer->phase != r->phase) continue;
+            if (!r->backward && layer->kind->settle != NULL) layer->kind->settle(p, layer);
+            if (r->backward && layer->kind->settle_backward != NULL) layer->kind->settle_backward(p, layer);
+        }
+    }
+}
+
+/* ---- before ----------------------------------------------------------------------------------------------
+ */
+
+static dcls_status check_batch(dcls_context *ctx, const dcls_program *p, const dcls_batch *batch)
+{
+    const dcls_shape *in = &p->values[0].shape;
+    const dcls_shape *out = &p->values[p->values[p->model->output].root].shape;
+    const int64_t pixels = p->values[p->model->output].floats / out->size[1];
+    if (batch->count == p->batch && batch->channels == in->size[1] && batch->height == in->size[2] &&
+        batch->width == in->size[3] && batch->target_pixels == pixels)
+        return DCLS_OK;
+    return dcls_fail(ctx, DCLS_ERR_ARGUMENT,
+                     "a batch of %lld x [%lld, %lld, %lld] with %lld targets each does not fit: the network "
+                     "was made for %lld x [%lld, %lld, %lld] with %lld",
+                     (long long)batch->count, (long long)batch->channels, (long long)batch->height,
+                     (long long)batch->width, (long long)batch->target_pixels, (long long)p->batch,
+                     (long long)in->size[1], (long long)in->size[2], (long long)in->size[3],
+                     (long long)pixels);
+}
+
+static dcls_status weigh_targets(dcls_context *ctx, dcls_program *p, const dcls_batch *batch)
+{
+    const int64_t classes = p->values[p->values[p->model->output].root].shape.size[1];
+    p->target_weight = 0;
+    for (int64_t i = 0; i < batch->count * batch->target_pixels; i++) {
+        const int32_t target = batch->target[i];
+        if (target == DCLS_IGNORE) continue;
+        if (target < 0 || target >= classes)
+            return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "a target is class %d, the network has %lld",
+                             (int)target, (long long)classes);
+        p->target_weight += p->options.class_weights ? (double)p->options.class_weights[target] : 1;
+    }
+    return DCLS_OK;
+}
+
+/* Layers make ready what depends on the weights; memory grows with what they ask for. */
+static dcls_status prepare(dcls_context *ctx, dcls_program *p)
+{
+    size_t scratch = 0;
+    p->lane_floats = 0;
+    for (int l = 0; l < p->layer_count; l++) {
+        dcls_layer *layer = &p->layers[l];
+        if (layer->kind->prepare != NULL) {
+            const dcls_status status = layer->kind->prepare(ctx, p, layer);
+            if (status != DCLS_OK) return dcls_fail_within(ctx, status, "node '%s': ", layer->node->name);
+        }
+        layer->lane_offset = p->lane_floats;
+        p->lane_floats += (layer->lane_floats + 15) / 16 * 16;
+        if (layer->scratch_floats > scratch) scratch = layer->scratch_floats;
+    }
+    scratch = (scratch + 15) / 16 * 16;
+    if (p->workers == NULL || scratch > p->scratch_floats) {
+        free(p->workers);
+        p->scratch_floats = scratch;
+        p->worker_floats = (p->local_floats + scratch + 31) / 16 * 16;
+        p->workers = dcls_alloc(ctx, (size_t)p->threads * p->worker_floats, sizeof *p->workers);
+        if (p->workers == NULL) return DCLS_ERR_MEMORY;
+    }
+    if (p->sums == NULL || p->lane_floats > p->lane_capacity) {
+        free(p->sums);
+        p->lane_capacity = p->lane_floats + p->lane_floats / 8 + 16;
+        p->sums = dcls_alloc(ctx, (size_t)p->lanes * p->lane_capacity, sizeof *p->sums);
+        if (p->sums == NULL) return DCLS_ERR_MEMORY;
+    }
+    return DCLS_OK;
+}
+
+static void clear_lane(void *arg, int64_t lane, int worker)
+{
+    (void)worker;
+    const dcls_program *p = arg;
+    memset(p->sums + (size_t)lane * p->lane_floats, 0, p->lane_floats * sizeof *p->sums);
+}
+
+/* ---- after -----------------------------------------------------------------------------------------------
+ */
+
+static void sum_piece(void *arg, int64_t piece, int worker)
+{
+    (void)worker;
+    const dcls_program *p = arg;
+    const int64_t all = (int64_t)p->lane_floats, first = piece * PIECE;
+    const int64_t count = all - first < PIECE ? all - first : PIECE;
+    for (int lane = 1; lane < p->lanes; lane++)
+        p->simd->add(p->sums + first, p->sums + lane * all + first, p->sums + first, count);
+}
+
+static dcls_status finish_layers(dcls_context *ctx, dcls_program *p)
+{
+    dcls_parallel_for(p->threads, ((int64_t)p->lane_floats + PIECE - 1) / PIECE, sum_piece, p);
+    memset(p->parameters->gradients, 0, p->parameters->floats * sizeof(float));
+    for (int l = 0; l < p->layer_count; l++) {
+        const dcls_layer *layer = &p->layers[l];
+        if (layer->kind->finish != NULL && layer->trains)
+            DCLS_TRY(layer->kind->finish(ctx, p, layer, p->sums + layer->lane_offset));
+    }
+    return DCLS_OK;
+}
+
+/* Runs forward once more and looks at every result. */
+static dcls_status name_broken(run *r)
+{
+    r->backward = false;
+    r->looking = true;
+    r->broken = -1;
+    run_phases(r);
+    const char *name = r->broken >= 0 ? r->program->layers[r->broken].node->name : NULL;
+    if (!all_finite(r->batch->input, r->program->batch * r->program->values[0].floats)) name = "input";
+    return dcls_fail(r->ctx, DCLS_ERR_FORMAT, "the loss is not finite; first in '%s'", name ? name : "loss");
+}
+
+static dcls_status check_gradients(dcls_context *ctx, const dcls_program *p)
+{
+    for (size_t i = 0; i < p->parameters->count; i++) {
+        const dcls_parameter *parameter = &p->parameters->items[i];
+        if (parameter->gradient != NULL && !all_finite(parameter->gradient, (int64_t)parameter->count))
+            return dcls_fail(ctx, DCLS_ERR_FORMAT, "the gradient of '%s' is not finite", parameter->name);
+    }
+    return DCLS_OK;
+}
+
+dcls_status dcls_program_run(dcls_context *ctx, dcls_program *program, const dcls_batch *batch, uint64_t key,
+                             dcls_step_result *result)
+{
+    run r = {.ctx = ctx, .program = program, .batch = batch, .key = key};
+    *result = (dcls_step_result){0};
+    DCLS_TRY(check_batch(ctx, program, batch));
+    DCLS_TRY(weigh_targets(ctx, program, batch));
+    DCLS_TRY(prepare(ctx, program));
+    dcls_parallel_for(program->threads, program->lanes, clear_lane, program);
+    run_phases(&r);
+    for (int64_t n = 0; n < program->batch; n++) {
+        result->loss += program->losses[n];
+        result->correct += program->correct[n];
+    }
+    for (int64_t i = 0; i < batch->count * batch->target_pixels; i++)
+        result->targets += batch->target[i] != DCLS_IGNORE;
+    if (!isfinite(result->loss)) return name_broken(&r);
+    r.backward = true;
+    run_phases(&r);
+    DCLS_TRY(finish_layers(ctx, program));
+    return check_gradients(ctx, program);
+}
+
+void dcls_program_commit(dcls_program *program)
+{
+    for (int l = 0; l < program->layer_count; l++)
+        if (program->layers[l].kind->commit != NULL)
+            program->layers[l].kind->commit(program, &program->layers[l]);
+}

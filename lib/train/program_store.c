@@ -1,0 +1,183 @@
+/* Memory of values and gradients. What begins and ends within one phase lives in a worker's own memory, small
+ * enough for its cache. Other values are kept from forward to backward, or until the phase that reads them
+ * last; other gradients share memory where their phases do not meet. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "train/program.h"
+
+#define ALIGNMENT ((int64_t)16) /* floats */
+
+/* The phases in which something is touched. */
+typedef struct span {
+    int first, last; /* last < first: never */
+} span;
+
+typedef struct store {
+    dcls_program *program;
+    span *value, *gradient; /* per root */
+    bool *kept;             /* per root: backward needs the value */
+    int64_t local;          /* floats so far, per image */
+    uint64_t bytes;
+} store;
+
+static void touch(span *s, int phase)
+{
+    if (s->last < s->first) *s = (span){phase, phase};
+    if (phase < s->first) s->first = phase;
+    if (phase > s->last) s->last = phase;
+}
+
+static void find_spans(store *s)
+{
+    dcls_program *p = s->program;
+    for (int v = 0; v < p->value_count; v++)
+        s->value[v] = s->gradient[v] = (span){0, -1};
+    for (int l = 0; l < p->layer_count; l++) {
+        const dcls_layer *layer = &p->layers[l];
+        bool backward = layer->trains;
+        for (int k = 0; k < layer->input_count; k++) {
+            const int in = layer->inputs[k];
+            backward = backward || p->values[in].wants_gradient;
+            touch(&s->value[in], layer->phase);
+            if (layer->wanted[k]) touch(&s->gradient[p->values[in].gradient_root], layer->phase);
+        }
+        for (int k = 0; k < layer->input_count && backward; k++)
+            if (layer->kind->keeps_input) s->kept[layer->inputs[k]] = true;
+        if (layer->output >= 0) touch(&s->value[layer->output], layer->phase);
+        if (layer->output >= 0 && backward && layer->kind->keeps_output) s->kept[layer->output] = true;
+        if (layer->gradient >= 0 && p->values[layer->gradient].wants_gradient)
+            touch(&s->gradient[p->values[layer->gradient].gradient_root], layer->phase);
+    }
+}
+
+static int64_t take_local(store *s, int64_t floats)
+{
+    const int64_t at = s->local;
+    s->local += (floats + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    return at;
+}
+
+/* Memory for the whole batch, owned by the program. */
+static dcls_status take_block(dcls_context *ctx, store *s, int64_t floats, float **out)
+{
+    dcls_program *p = s->program;
+    size_t count, bytes;
+    if (!dcls_mul_size((size_t)floats, (size_t)p->batch, &count) ||
+        !dcls_mul_size(count, sizeof(float), &bytes) ||
+        (s->bytes += bytes) > dcls_context_limit(ctx, DCLS_LIMIT_MEMORY_BYTES))
+        return dcls_fail(
+            ctx, DCLS_ERR_LIMIT, "a batch of %lld takes more memory than the limit of %llu bytes",
+            (long long)p->batch, (unsigned long long)dcls_context_limit(ctx, DCLS_LIMIT_MEMORY_BYTES));
+    DCLS_TRY(dcls_grow(ctx, &p->blocks, &p->block_capacity, p->block_count + 1, sizeof *p->blocks));
+    *out = dcls_alloc(ctx, count, sizeof **out);
+    if (*out == NULL) return DCLS_ERR_MEMORY;
+    p->blocks[p->block_count++] = *out;
+    return DCLS_OK;
+}
+
+static dcls_status store_values(dcls_context *ctx, store *s)
+{
+    dcls_program *p = s->program;
+    for (int v = 1; v < p->value_count; v++) {
+        dcls_train_value *value = &p->values[v];
+        if (value->root != v || s->value[v].last < s->value[v].first) continue;
+        value->local = !s->kept[v] && s->value[v].first == s->value[v].last;
+        if (value->local)
+            value->offset = take_local(s, value->floats);
+        else
+            DCLS_TRY(take_block(ctx, s, value->floats, &value->memory));
+    }
+    for (int l = 0; l < p->layer_count; l++) {
+        dcls_layer *layer = &p->layers[l];
+        if (layer->saved_floats > 0)
+            DCLS_TRY(take_block(ctx, s, (int64_t)layer->saved_floats, &layer->saved));
+    }
+    return DCLS_OK;
+}
+
+/* Memory whose gradient is done with. */
+typedef struct spare {
+    float *memory;
+    int64_t floats;
+    int until; /* phase it is used down to */
+} spare;
+
+/* Backward, phases fall: a piece is free again below the first phase of its gradient. */
+static dcls_status store_gradient(dcls_context *ctx, store *s, int v, spare *spares, int *spare_count)
+{
+    dcls_train_value *value = &s->program->values[v];
+    spare *best = NULL;
+    for (int i = 0; i < *spare_count; i++) {
+        spare *x = &spares[i];
+        if (x->until <= s->gradient[v].last || x->floats < value->floats || x->floats > 2 * value->floats)
+            continue;
+        if (best == NULL || x->floats < best->floats) best = x;
+    }
+    if (best == NULL) {
+        best = &spares[(*spare_count)++];
+        best->floats = value->floats;
+        DCLS_TRY(take_block(ctx, s, value->floats, &best->memory));
+    }
+    best->until = s->gradient[v].first;
+    value->gradient = best->memory;
+    return DCLS_OK;
+}
+
+static dcls_status store_gradients(dcls_context *ctx, store *s)
+{
+    dcls_program *p = s->program;
+    int spare_count = 0;
+    spare *spares = dcls_alloc(ctx, (size_t)p->value_count, sizeof *spares);
+    if (spares == NULL) return DCLS_ERR_MEMORY;
+    dcls_status status = DCLS_OK;
+    for (int phase = p->phase_count - 1; phase >= 0; phase--)
+        for (int v = 1; v < p->value_count && status == DCLS_OK; v++) {
+            dcls_train_value *value = &p->values[v];
+            if (s->gradient[v].last != phase) continue;
+            value->gradient_local = s->gradient[v].first == phase;
+            if (value->gradient_local)
+                value->gradient_offset = take_local(s, value->floats);
+            else
+                status = store_gradient(ctx, s, v, spares, &spare_count);
+        }
+    free(spares);
+    return status;
+}
+
+dcls_status dcls_program_store(dcls_context *ctx, dcls_program *program)
+{
+    const size_t count = (size_t)program->value_count;
+    store s = {.program = program};
+    s.value = dcls_alloc(ctx, count, sizeof *s.value);
+    s.gradient = dcls_alloc(ctx, count, sizeof *s.gradient);
+    s.kept = dcls_alloc_zero(ctx, count, sizeof *s.kept);
+    dcls_status status = s.value && s.gradient && s.kept ? DCLS_OK : DCLS_ERR_MEMORY;
+    if (status == DCLS_OK) {
+        find_spans(&s);
+        status = store_values(ctx, &s);
+    }
+    if (status == DCLS_OK) status = store_gradients(ctx, &s);
+    program->local_floats = (size_t)(s.local * program->chunk);
+    free(s.value);
+    free(s.gradient);
+    free(s.kept);
+    return status;
+}
+
+float *dcls_visit_value(const dcls_visit *visit, int value)
+{
+    const dcls_program *p = visit->program;
+    const dcls_train_value *v = &p->values[p->values[value].root];
+    if (value == 0 || p->values[value].root == 0)
+        return (float *)(uintptr_t)visit->batch->input + visit->first * v->floats; /* never written */
+    return v->local ? visit->local + v->offset * p->chunk : v->memory + visit->first * v->floats;
+}
+
+float *dcls_visit_gradient(const dcls_visit *visit, int value)
+{
+    const dcls_program *p = visit->program;
+    const dcls_train_value *v = &p->values[p->values[p->values[value].root].gradient_root];
+    return v->gradient_local ? visit->local + v->gradient_offset * p->chunk
+                             : v->gradient + visit->first * v->floats;
+}
