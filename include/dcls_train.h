@@ -248,6 +248,10 @@ typedef struct dcls_trainer_options {
     size_t freeze_count;
 } dcls_trainer_options;
 
+/* AdamW as in PyTorch with a decay of 0.05 and no clipping; positions learn 5 times as fast; no average,
+ * repulsion or smoothing; sizes are left to be set. */
+DCLS_API dcls_trainer_options dcls_trainer_options_default(void);
+
 typedef struct dcls_trainer dcls_trainer;
 
 typedef struct dcls_step_result {
@@ -255,6 +259,33 @@ typedef struct dcls_step_result {
     double gradient_norm;     /* before clipping */
     int64_t correct, targets; /* answers that equal `target`, and how many count */
 } dcls_step_result;
+
+/* Copies the model; class_weights and freeze must outlive the trainer. Threads are those of ctx now; results
+ * are the same bits for any number. DCLS_ERR_LIMIT when a batch would take more memory than the limit. */
+DCLS_API dcls_status dcls_trainer_create(dcls_context *ctx, const dcls_model *model,
+                                         const dcls_trainer_options *options, dcls_trainer **out);
+DCLS_API void dcls_trainer_destroy(dcls_trainer *trainer);
+/* Forward, backward and one step of the optimiser with learning rate `rate`: a batch of options.batch items.
+ * A loss or gradient that is not finite is DCLS_ERR_FORMAT, the layer where it arose named, and nothing is
+ * changed. */
+DCLS_API dcls_status dcls_trainer_step(dcls_context *ctx, dcls_trainer *trainer, const dcls_batch *batch,
+                                       double rate, dcls_step_result *result);
+/* Loss and gradients alone, for those who have a use of their own for them; nothing is changed. */
+DCLS_API dcls_status dcls_trainer_gradients(dcls_context *ctx, dcls_trainer *trainer, const dcls_batch *batch,
+                                            dcls_step_result *result);
+/* The gradient of the last step or dcls_trainer_gradients by a tensor of the model, in its shape; NULL for
+ * one that has none. Belongs to the trainer, until the next step. */
+DCLS_API const float *dcls_trainer_gradient(const dcls_trainer *trainer, const char *tensor);
+/* The network with its present weights, or the averaged ones: belongs to trainer, changes with every step.
+ * averaged without an average gives the present ones. */
+DCLS_API const dcls_model *dcls_trainer_model(dcls_trainer *trainer, bool averaged);
+DCLS_API int64_t dcls_trainer_steps(const dcls_trainer *trainer);
+/* Everything the next step depends on (weights, moments, averages, number of steps) as tensors to be saved;
+ * and back into a trainer made of the same model and options. The set is the caller's. A set that does not
+ * fit is DCLS_ERR_FORMAT and nothing is changed. */
+DCLS_API dcls_status dcls_trainer_store(dcls_context *ctx, const dcls_trainer *trainer, dcls_tensors **out);
+DCLS_API dcls_status dcls_trainer_restore(dcls_context *ctx, dcls_trainer *trainer,
+                                          const dcls_tensors *state);
 
 /* ---- learning rates
  * ------------------------------------------------------------------------------------------------ */

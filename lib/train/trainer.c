@@ -1,0 +1,168 @@
+/* A network being trained: its weights, the program that computes their gradients, the optimiser that steps.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/tensor.h"
+#include "model/rewrite.h"
+#include "train/optimizer.h"
+#include "train/positions.h"
+#include "train/program.h"
+
+struct dcls_trainer {
+    dcls_trainer_options options;
+    dcls_model *model, *average; /* average: made when first asked for */
+    dcls_parameters parameters;
+    dcls_parameters averaged; /* those of average */
+    dcls_program *program;
+    dcls_optimizer_state *optimizer;
+};
+
+dcls_trainer_options dcls_trainer_options_default(void)
+{
+    return (dcls_trainer_options){.optimizer = DCLS_ADAMW,
+                                  .momentum = 0.9,
+                                  .beta1 = 0.9,
+                                  .beta2 = 0.999,
+                                  .eps = 1e-8,
+                                  .weight_decay = 0.05,
+                                  .position_rate = 5,
+                                  .spread_rate = 1};
+}
+
+static dcls_status create(dcls_context *ctx, dcls_trainer *t, const dcls_model *model)
+{
+    const dcls_trainer_options *o = &t->options;
+    if (o->share_positions) {
+        dcls_model *shared;
+        DCLS_TRY(dcls_positions_share(ctx, model, &shared, NULL));
+        const dcls_status status = dcls_model_writable_copy(ctx, shared, &t->model);
+        dcls_model_destroy(shared);
+        DCLS_TRY(status);
+    } else {
+        DCLS_TRY(dcls_model_writable_copy(ctx, model, &t->model));
+    }
+    DCLS_TRY(dcls_parameters_create(ctx, t->model, o->freeze, o->freeze_count, &t->parameters));
+    DCLS_TRY(dcls_program_create(ctx, t->model, &t->parameters, o, &t->program));
+    DCLS_TRY(dcls_optimizer_create(ctx, o, &t->parameters, &t->optimizer));
+    if (o->average <= 0) return DCLS_OK;
+    DCLS_TRY(dcls_model_writable_copy(ctx, t->model, &t->average));
+    return dcls_parameters_create(ctx, t->average, NULL, 0, &t->averaged);
+}
+
+dcls_status dcls_trainer_create(dcls_context *ctx, const dcls_model *model,
+                                const dcls_trainer_options *options, dcls_trainer **out)
+{
+    *out = NULL;
+    if (model->task == DCLS_TASK_FEATURES)
+        return dcls_fail(
+            ctx, DCLS_ERR_UNSUPPORTED,
+            "a network for features has no loss: training takes classification and segmentation");
+    dcls_trainer *t = dcls_alloc_zero(ctx, 1, sizeof *t);
+    if (t == NULL) return DCLS_ERR_MEMORY;
+    t->options = *options;
+    const dcls_status status = create(ctx, t, model);
+    if (status == DCLS_OK)
+        *out = t;
+    else
+        dcls_trainer_destroy(t);
+    return status;
+}
+
+void dcls_trainer_destroy(dcls_trainer *trainer)
+{
+    if (trainer == NULL) return;
+    dcls_optimizer_destroy(trainer->optimizer);
+    dcls_program_destroy(trainer->program);
+    dcls_parameters_free(&trainer->parameters);
+    dcls_parameters_free(&trainer->averaged);
+    dcls_model_destroy(trainer->model);
+    dcls_model_destroy(trainer->average);
+    free(trainer);
+}
+
+/* What randomness of the next step comes from. */
+static uint64_t step_key(const dcls_trainer *t)
+{
+    dcls_rng rng = dcls_rng_stream(t->options.seed, (uint64_t)dcls_optimizer_steps(t->optimizer));
+    return dcls_rng_next(&rng);
+}
+
+dcls_status dcls_trainer_gradients(dcls_context *ctx, dcls_trainer *trainer, const dcls_batch *batch,
+                                   dcls_step_result *result)
+{
+    DCLS_TRY(dcls_program_run(ctx, trainer->program, batch, step_key(trainer), result));
+    if (trainer->options.repulsion <= 0) return DCLS_OK;
+    double loss;
+    DCLS_TRY(dcls_positions_repel(ctx, &trainer->parameters, trainer->options.repulsion,
+                                  dcls_context_threads(ctx), &loss));
+    result->loss += loss;
+    return DCLS_OK;
+}
+
+dcls_status dcls_trainer_step(dcls_context *ctx, dcls_trainer *trainer, const dcls_batch *batch, double rate,
+                              dcls_step_result *result)
+{
+    DCLS_TRY(dcls_trainer_gradients(ctx, trainer, batch, result));
+    /* Running statistics before averages are taken of them. */
+    dcls_program_commit(trainer->program);
+    return dcls_optimizer_step(ctx, trainer->optimizer, rate, dcls_context_threads(ctx),
+                               &result->gradient_norm);
+}
+
+const float *dcls_trainer_gradient(const dcls_trainer *trainer, const char *tensor)
+{
+    const int64_t at = dcls_map_find(&trainer->parameters.index, tensor);
+    return at < 0 ? NULL : trainer->parameters.items[at].gradient;
+}
+
+const dcls_model *dcls_trainer_model(dcls_trainer *trainer, bool averaged)
+{
+    if (!averaged || trainer->average == NULL) return trainer->model;
+    for (size_t i = 0; i < trainer->averaged.count; i++) {
+        dcls_parameter *to = &trainer->averaged.items[i];
+        const dcls_parameter *from = &trainer->parameters.items[i];
+        memcpy(to->value, dcls_optimizer_average(trainer->optimizer, from), to->count * sizeof *to->value);
+    }
+    return trainer->average;
+}
+
+int64_t dcls_trainer_steps(const dcls_trainer *trainer)
+{
+    return dcls_optimizer_steps(trainer->optimizer);
+}
+
+dcls_status dcls_trainer_store(dcls_context *ctx, const dcls_trainer *trainer, dcls_tensors **out)
+{
+    dcls_tensors *set;
+    *out = NULL;
+    DCLS_TRY(dcls_tensors_create(ctx, "", &set));
+    dcls_status status = DCLS_OK;
+    for (size_t i = 0; i < trainer->parameters.count && status == DCLS_OK; i++)
+        status = dcls_copy_tensor(ctx, set, trainer->parameters.items[i].tensor);
+    if (status == DCLS_OK) status = dcls_optimizer_store(ctx, trainer->optimizer, set);
+    if (status == DCLS_OK)
+        *out = set;
+    else
+        dcls_tensors_destroy(set);
+    return status;
+}
+
+dcls_status dcls_trainer_restore(dcls_context *ctx, dcls_trainer *trainer, const dcls_tensors *state)
+{
+    const dcls_parameters *parameters = &trainer->parameters;
+    for (size_t i = 0; i < parameters->count; i++) {
+        const dcls_tensor *want = parameters->items[i].tensor;
+        const dcls_tensor *got = dcls_tensors_find(state, want->name);
+        if (got == NULL) return dcls_fail(ctx, DCLS_ERR_FORMAT, "tensor '%s' is missing", want->name);
+        if (got->dtype != DCLS_F32 || !dcls_shape_equal(got->ndim, got->shape, want->ndim, want->shape))
+            return dcls_fail(ctx, DCLS_ERR_FORMAT, "tensor '%s' has another type or shape than the network's",
+                             want->name);
+    }
+    DCLS_TRY(dcls_optimizer_restore(ctx, trainer->optimizer, state));
+    for (size_t i = 0; i < parameters->count; i++)
+        memcpy(parameters->items[i].value, dcls_tensors_find(state, parameters->items[i].name)->data,
+               parameters->items[i].count * sizeof(float));
+    return DCLS_OK;
+}
