@@ -37,20 +37,24 @@ static void look_at(run *r, int l, const dcls_visit *visit)
         r->broken = l;
 }
 
-static void visit_layers(run *r, const dcls_visit *visit)
+static void visit_forward(run *r, const dcls_visit *visit)
+{
+    for (int l = 0; l < r->program->layer_count; l++) {
+        const dcls_layer *layer = &r->program->layers[l];
+        if (layer->phase != r->phase) continue;
+        layer->kind->forward(layer, visit);
+        look_at(r, l, visit);
+    }
+}
+
+static void visit_backward(const run *r, const dcls_visit *visit)
 {
     const dcls_program *p = r->program;
-    for (int i = 0; i < p->layer_count; i++) {
-        const int l = r->backward ? p->layer_count - 1 - i : i;
+    for (int l = p->layer_count - 1; l >= 0; l--) {
         const dcls_layer *layer = &p->layers[l];
-        if (layer->phase != r->phase) continue;
-        if (!r->backward) {
-            layer->kind->forward(layer, visit);
-            look_at(r, l, visit);
-        } else if (layer->kind->backward != NULL &&
-                   (layer->gradient < 0 || p->values[layer->gradient].wants_gradient)) {
+        if (layer->phase == r->phase && layer->kind->backward != NULL && layer->gradient >= 0 &&
+            p->values[layer->gradient].wants_gradient)
             layer->kind->backward(layer, visit);
-        }
     }
 }
 
@@ -64,16 +68,19 @@ static void run_lane(void *arg, int64_t lane, int worker)
     const int64_t end = p->batch * (lane + 1) / p->lanes;
     for (visit.first = p->batch * lane / p->lanes; visit.first < end; visit.first += visit.count) {
         visit.count = end - visit.first < p->chunk ? end - visit.first : p->chunk;
-        visit_layers(r, &visit);
+        if (!r->backward) visit_forward(r, &visit);
+        if (r->backward || (r->phase == p->phase_count - 1 && !r->looking)) visit_backward(r, &visit);
     }
 }
 
+/* The last phase goes back at once: the loss of an image is all its gradient needs. */
 static void run_phases(run *r)
 {
     dcls_program *p = r->program;
     for (int i = 0; i < p->phase_count; i++) {
         r->phase = r->backward ? p->phase_count - 1 - i : i;
-        dcls_parallel_for(r->looking ? 1 : p->threads, p->lanes, run_lane, r);
+        if (!r->backward || r->phase < p->phase_count - 1)
+            dcls_parallel_for(r->looking ? 1 : p->threads, p->lanes, run_lane, r);
         for (int l = 0; l < p->layer_count; l++) {
             dcls_layer *layer = &p->layers[l];
             if (layer->phase != r->phase) continue;
