@@ -282,8 +282,10 @@ static way choose(const dcls_program *p, const dcls_layer *layer, const conv_lay
                    ? WAY_SPARSE
                    : WAY_DENSE;
     dcls_algo algo = p->options.algo;
-    if (algo == DCLS_ALGO_AUTO)
-        algo = dcls_choose_algorithm(node, &c->k, dcls_element_support(&c->k, dcls_mean_spread(&c->k)));
+    if (algo == DCLS_ALGO_AUTO) {
+        const double support = dcls_element_support(&c->k, dcls_mean_spread(&c->k));
+        algo = dcls_choose_algorithm(node, &c->k, support, dcls_expected_taps(node, &c->k, support));
+    }
     if (algo == DCLS_ALGO_IM2COL && dcls_can_interpolate(node) &&
         (node->groups == 1 || !node->shared_positions || node->in_channels == node->groups))
         return WAY_INTERPOLATED;
