@@ -17,13 +17,21 @@ static int64_t value_count(const dcls_tensors *tensors)
     return (int64_t)count;
 }
 
+/* ", 12.3 KiB"; pipes and devices have no size. */
+static char *size_text(const struct stat *st)
+{
+    return S_ISREG(st->st_mode) ? cli_format(", %s", cli_bytes((uint64_t)st->st_size).text) : cli_copy("");
+}
+
 static void note_written(const struct convert *convert, const char *what, const dcls_tensors *tensors)
 {
     struct stat st;
     if (stat(convert->out, &st) != 0) return;
-    cli_note(convert->run, "%s: %s, %s, %s, %s", convert->out, what,
+    char *size = size_text(&st);
+    cli_note(convert->run, "%s: %s, %s, %s%s", convert->out, what,
              cli_counted((int64_t)dcls_tensors_count(tensors), "tensor").text,
-             cli_counted(value_count(tensors), "value").text, cli_bytes((uint64_t)st.st_size).text);
+             cli_counted(value_count(tensors), "value").text, size);
+    free(size);
 }
 
 bool convert_to_onnx(const struct convert *convert)
@@ -39,9 +47,11 @@ static int save_onnx(const struct convert *convert, const dcls_model *model)
     struct stat st;
     dcls_status status = dcls_onnx_save(ctx, model, &onnx, convert->out);
     if (status != DCLS_OK) return cli_fail(convert->out, status, ctx);
-    if (stat(convert->out, &st) == 0)
-        cli_note(convert->run, "%s: %s network as ONNX, %s", convert->out,
-                 dcls_task_name(dcls_model_task(model)), cli_bytes((uint64_t)st.st_size).text);
+    if (stat(convert->out, &st) != 0) return CLI_OK;
+    char *size = size_text(&st);
+    cli_note(convert->run, "%s: %s network as ONNX%s", convert->out, dcls_task_name(dcls_model_task(model)),
+             size);
+    free(size);
     return CLI_OK;
 }
 

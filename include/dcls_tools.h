@@ -52,7 +52,7 @@ typedef struct dcls_onnx_options {
 DCLS_API dcls_status dcls_onnx_save(dcls_context *ctx, const dcls_model *model,
                                     const dcls_onnx_options *options, const char *path);
 
-/* A .npy file of floats, written whole or not at all. */
+/* A .npy file of floats, written whole or not at all. A shape that cannot be is DCLS_ERR_ARGUMENT. */
 DCLS_API dcls_status dcls_npy_save(dcls_context *ctx, const char *path, int ndim, const int64_t *shape,
                                    const float *data);
 

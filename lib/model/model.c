@@ -166,6 +166,9 @@ dcls_status dcls_npy_save(dcls_context *ctx, const char *path, int ndim, const i
 {
     if (ndim < 0 || ndim > DCLS_MAX_DIMS)
         return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "an array of %d dimensions", ndim);
+    size_t bytes;
+    if (!dcls_shape_bytes(DCLS_F32, ndim, shape, &bytes))
+        return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "an array with a negative size, or too large");
     dcls_tensor tensor = {.name = "array", .dtype = DCLS_F32, .ndim = ndim, .data = data};
     memcpy(tensor.shape, shape, (size_t)ndim * sizeof *shape);
     dcls_tensors *set;

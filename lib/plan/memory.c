@@ -72,33 +72,92 @@ static void join_in_place(dcls_plan *plan, int *owner)
     }
 }
 
-static bool overlap_in_time(const dcls_storage *a, const dcls_storage *b)
+/* ---- which placed slots live at the same time ---- */
+
+/* Every step bears one value at most, so slots are told apart by their birth. A tree over births knows the
+ * latest death below each of its nodes: the slots that live with another one are found without looking at the
+ * rest. */
+typedef struct taken {
+    size_t low, high; /* bytes */
+} taken;
+
+typedef struct lives {
+    int leaves;
+    int *
+        last; /* [2 * leaves]: of node i the latest death below, -1: none; its children are 2 i and 2 i + 1 */
+    int *born; /* [leaves]: the value */
+    int *found;
+    taken *spans;
+    int found_count;
+    int64_t work; /* slots found in all */
+} lives;
+
+/* Where very many values live very long, the search for gaps between them would take for ever and find
+ * little. */
+#define MOST_WORK ((int64_t)1 << 25)
+
+static bool lives_create(dcls_context *ctx, dcls_plan *plan, lives *out)
 {
-    return a->first <= b->last && b->first <= a->last;
+    out->leaves = 1;
+    while (out->leaves < plan->step_count)
+        out->leaves *= 2;
+    const size_t leaves = (size_t)out->leaves;
+    out->last = dcls_arena_alloc(ctx, &plan->arena, 2 * leaves, sizeof *out->last);
+    out->born = dcls_arena_alloc(ctx, &plan->arena, leaves, sizeof *out->born);
+    out->found = dcls_arena_alloc(ctx, &plan->arena, leaves, sizeof *out->found);
+    out->spans = dcls_arena_alloc(ctx, &plan->arena, leaves, sizeof *out->spans);
+    if (!out->last || !out->born || !out->found || !out->spans) return false;
+    for (size_t i = 0; i < 2 * leaves; i++)
+        out->last[i] = -1;
+    return true;
 }
 
-/* The lowest offset at which slot meets none of the placed ones it lives together with; placed is in order of
- * offsets. */
-static size_t lowest_free(const dcls_plan *plan, const int *placed, int placed_count,
-                          const dcls_storage *slot)
+static void lives_add(lives *all, const dcls_storage *slot, int value)
+{
+    all->born[slot->first] = value;
+    for (int node = all->leaves + slot->first; node > 0; node /= 2)
+        if (slot->last > all->last[node]) all->last[node] = slot->last;
+}
+
+/* Adds those born in the node's steps low .. high - 1 that overlap in time with slot. */
+static void lives_find(lives *all, const dcls_storage *slot, int node, int low, int high)
+{
+    if (low > slot->last || all->last[node] < slot->first) return;
+    if (high - low == 1) {
+        all->found[all->found_count++] = all->born[low];
+        return;
+    }
+    const int middle = low + (high - low) / 2;
+    lives_find(all, slot, 2 * node, low, middle);
+    lives_find(all, slot, 2 * node + 1, middle, high);
+}
+
+static int by_offset(const void *a, const void *b)
+{
+    const taken *x = a, *y = b;
+    return (x->low > y->low) - (x->low < y->low);
+}
+
+/* The lowest offset at which slot meets none of the placed ones it lives together with. */
+static size_t lowest_free(const dcls_plan *plan, lives *all, const dcls_storage *slot)
 {
     size_t offset = 0;
-    for (int i = 0; i < placed_count; i++) {
-        const dcls_storage *other = &plan->slots[placed[i]];
-        if (!overlap_in_time(slot, other)) continue;
-        if (other->offset >= offset + slot->bytes) break;
-        if (other->offset + other->bytes > offset) offset = other->offset + other->bytes;
+    taken *spans = all->spans;
+    all->found_count = 0;
+    if (all->work > MOST_WORK) return plan->arena_bytes;
+    lives_find(all, slot, 1, 0, all->leaves);
+    all->work += all->found_count;
+    for (int i = 0; i < all->found_count; i++) {
+        const dcls_storage *other = &plan->slots[all->found[i]];
+        spans[i] = (taken){other->offset, other->offset + other->bytes};
     }
+    qsort(spans, (size_t)all->found_count, sizeof *spans, by_offset);
+    for (int i = 0; i < all->found_count && spans[i].low < offset + slot->bytes; i++)
+        if (spans[i].high > offset) offset = spans[i].high;
     return offset;
 }
 
-static void insert_by_offset(const dcls_plan *plan, int *placed, int placed_count, int value)
-{
-    int at = placed_count;
-    for (; at > 0 && plan->slots[placed[at - 1]].offset > plan->slots[value].offset; at--)
-        placed[at] = placed[at - 1];
-    placed[at] = value;
-}
+/* ---- placing ---- */
 
 static int by_size(const void *a, const void *b)
 {
@@ -107,15 +166,15 @@ static int by_size(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static bool place_slots(dcls_plan *plan, const int *owner, dcls_storage **order, int *placed)
+static bool place_slots(dcls_plan *plan, const int *owner, dcls_storage **order, lives *all)
 {
     int count = 0;
     for (int v = 0; v < plan->value_count; v++)
         if (plan->slots[v].place == DCLS_IN_ARENA && owner[v] == v) order[count++] = &plan->slots[v];
     qsort(order, (size_t)count, sizeof(dcls_storage *), by_size);
     for (int i = 0; i < count; i++) {
-        order[i]->offset = lowest_free(plan, placed, i, order[i]);
-        insert_by_offset(plan, placed, i, (int)(order[i] - plan->slots));
+        order[i]->offset = lowest_free(plan, all, order[i]);
+        lives_add(all, order[i], (int)(order[i] - plan->slots));
         size_t end;
         if (!dcls_add_size(order[i]->offset, order[i]->bytes, &end) || end > SIZE_MAX / 2) return false;
         if (end > plan->arena_bytes) plan->arena_bytes = end;
@@ -149,14 +208,14 @@ dcls_status dcls_plan_place(dcls_context *ctx, dcls_plan *plan)
     size_t n = (size_t)plan->value_count;
     plan->slots = dcls_arena_alloc(ctx, &plan->arena, n, sizeof *plan->slots);
     int *owner = dcls_arena_alloc(ctx, &plan->arena, n, sizeof *owner);
-    int *placed = dcls_arena_alloc(ctx, &plan->arena, n, sizeof *placed);
+    lives all = {0};
     dcls_storage **order = dcls_arena_alloc(ctx, &plan->arena, n, sizeof(dcls_storage *));
-    if (!plan->slots || !owner || !placed || !order) return DCLS_ERR_MEMORY;
+    if (!plan->slots || !owner || !order || !lives_create(ctx, plan, &all)) return DCLS_ERR_MEMORY;
     find_lifetimes(plan);
     bool fits = size_slots(plan);
     if (fits) {
         join_in_place(plan, owner);
-        fits = place_slots(plan, owner, order, placed);
+        fits = place_slots(plan, owner, order, &all);
     }
     if (!fits)
         return dcls_fail(ctx, DCLS_ERR_LIMIT, "the network's activations are too large for this machine");

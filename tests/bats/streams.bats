@@ -91,3 +91,27 @@ sh_() { run --separate-stderr bash -c "$1" "$DCLS"; }
   sh_ '"$0" infer -m m.json red.ppm red.ppm >/dev/null'
   is stderr "$stderr" ""
 }
+
+@test "a pipe as OUT has no size to tell" {
+  classifier >m.json
+  mkfifo pipe.json
+  cat pipe.json >got.json &
+  try 0 convert m.json pipe.json
+  wait
+  is stderr "$stderr" "dcls: pipe.json: classification model, 2 tensors, 12 values"
+  try 0 inspect got.json
+}
+
+@test "a long network is planned at once" {
+  local last=29999
+  {
+    printf '{"format": "dcls-model", "version": 1, "model": {"task": "features",
+      "input": {"channels": 1, "height": 4, "width": 4}, "output": "p%d", "nodes": [' $last
+    seq 0 $last | sed 's/.*/{"op": "max_pool", "name": "p&", "kernel_size": 1},/; $s/,$//'
+    echo ']}, "tensors": {}}'
+  } >long.json
+  SECONDS=0
+  try 0 inspect long.json
+  has memory "$output" "128 B of activations at the peak; the plan takes 128 B"
+  ((SECONDS < 10))
+}

@@ -537,6 +537,9 @@ static void saves_an_array(void **state)
     dcls_tensors_destroy(set);
     unlink(path);
     assert_int_equal(dcls_npy_save(ctx, path, 9, (const int64_t[]){1}, numbers), DCLS_ERR_ARGUMENT);
+    assert_int_equal(dcls_npy_save(ctx, path, 2, (const int64_t[]){2, -3}, numbers), DCLS_ERR_ARGUMENT);
+    assert_int_equal(dcls_npy_save(ctx, path, 2, (const int64_t[]){INT64_MAX, 3}, numbers),
+                     DCLS_ERR_ARGUMENT);
 }
 
 int main(void)

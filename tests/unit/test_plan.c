@@ -307,6 +307,44 @@ static void shares_memory(void **state)
     dcls_model_destroy(model);
 }
 
+/* Values that live long beside others that die at once: none may lie on another one that is still needed. */
+static void keeps_what_lives_apart(void **state)
+{
+    (void)state;
+    enum { NODES = 400 };
+    static char bodies[NODES][96];
+    const char *list[NODES];
+    uint32_t random = 1;
+    for (int i = 0; i < NODES; i++) {
+        random = random * 1664525 + 1013904223;
+        const int before = i > 0 ? (int)(random >> 8) % i : 0;
+        if (i % 3 == 2)
+            snprintf(bodies[i], sizeof bodies[i], "\"op\":\"add\",\"inputs\":[\"n%d\",\"n%d\"]", i - 1,
+                     before);
+        else
+            snprintf(bodies[i], sizeof bodies[i],
+                     "\"op\":\"max_pool\",\"kernel_size\":3,\"stride\":1,\"padding\":1%s",
+                     i % 7 == 3 ? ",\"inputs\":[\"input\"]" : "");
+        list[i] = bodies[i];
+    }
+    dcls_model *model = make_model(list, NODES, "n399");
+    dcls_plan *plan = NULL;
+    assert_int_equal(dcls_plan_create(ctx, model, NULL, 4, input_shape, &plan), DCLS_OK);
+    int met = 0;
+    for (int v = 0; v < plan->value_count; v++)
+        for (int w = 0; w < v; w++) {
+            const dcls_storage *a = &plan->slots[v], *b = &plan->slots[w];
+            if (a->place != DCLS_IN_ARENA || b->place != DCLS_IN_ARENA) continue;
+            if (a->first >= b->last || b->first >= a->last) continue; /* one may hand its memory on */
+            met++;
+            assert_true(a->offset + a->bytes <= b->offset || b->offset + b->bytes <= a->offset);
+        }
+    assert_true(met > NODES);
+    assert_true(plan->arena_bytes >= plan->live_peak && plan->arena_bytes <= 2 * plan->live_peak);
+    dcls_plan_destroy(plan);
+    dcls_model_destroy(model);
+}
+
 static void respects_the_memory_limit(void **state)
 {
     (void)state;
@@ -339,7 +377,7 @@ static void refuses_options_out_of_range(void **state)
 int main(void)
 {
     enum { NETWORKS = sizeof networks / sizeof *networks };
-    struct CMUnitTest tests[NETWORKS + 6];
+    struct CMUnitTest tests[NETWORKS + 7];
     char titles[NETWORKS][32];
     if (dcls_context_create(&ctx)) return 1;
     for (int i = 0; i < NETWORKS; i++) {
@@ -352,6 +390,7 @@ int main(void)
     tests[NETWORKS + 3] = (struct CMUnitTest)cmocka_unit_test(fuses_pairs);
     tests[NETWORKS + 4] = (struct CMUnitTest)cmocka_unit_test(every_tail);
     tests[NETWORKS + 5] = (struct CMUnitTest)cmocka_unit_test(refuses_options_out_of_range);
+    tests[NETWORKS + 6] = (struct CMUnitTest)cmocka_unit_test(keeps_what_lives_apart);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     dcls_context_destroy(ctx);
     return failed;
