@@ -398,7 +398,7 @@ DCLS_API const dcls_compare_change *dcls_comparison_change(const dcls_comparison
 typedef struct dcls_step_facts {
     const char *name, *last; /* first and last node it computes */
     const char *op;          /* of the first one */
-    const char *algorithm;   /* of a convolution: "dense", "sparse", "interpolated"; else "" */
+    const char *algorithm;   /* of a convolution: "dense", "winograd", "sparse", "interpolated", "fused"; else "" */
     double macs;             /* multiply-accumulates of one run as this algorithm does them; 0 for
                                 operations other than convolutions and linear */
     int ndim;

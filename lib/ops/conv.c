@@ -203,6 +203,10 @@ void dcls_conv_run(const dcls_conv *conv, const dcls_simd *simd, const float *in
                            .shared = workspace};
     pass.scratch = pass.shared + conv->shared_floats;
     pass.in_place = pass.residual == out;
+    if (conv->method.run != NULL) {
+        conv->method.run(&pass, (int)dcls_min_i64(threads, task_count(conv)));
+        return;
+    }
     if (conv->method.prepare != NULL) conv->method.prepare(&pass, threads);
     dcls_parallel_for(threads, task_count(conv), run_task, &pass);
 }

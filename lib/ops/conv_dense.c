@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "ops/conv_matrix.h"
+#include "ops/winograd.h"
 
 /* One tap of coefficient 1 for each cell that can touch the input, a column each. */
 static dcls_status list_cells(dcls_context *ctx, const dcls_geometry *g, dcls_taps *out)
@@ -84,6 +85,7 @@ dcls_status dcls_conv_create_dense(dcls_context *ctx, const dcls_geometry *g, co
     DCLS_TRY(dcls_conv_check(ctx, g));
     if (is_better_sparse(g)) return create_as_sparse(ctx, g, weight, epilogue, out);
     if (dcls_conv_prefers_pixels(g)) return dcls_conv_create_pixels(ctx, g, weight, epilogue, out);
+    if (dcls_winograd_pays(g)) return dcls_conv_create_winograd(ctx, g, weight, epilogue, out);
     dcls_conv_matrix *x = dcls_conv_matrix_allocate(ctx, "dense", g, epilogue);
     if (x == NULL) return DCLS_ERR_MEMORY;
     return dcls_conv_finish(&x->base, pack(ctx, x, weight), out);

@@ -22,6 +22,9 @@ typedef struct dcls_conv_method {
     void (*prepare)(const dcls_conv_pass *pass, int threads);
     /* Computes one unit of work; scratch holds conv->scratch_floats floats, 64-byte aligned. */
     void (*run_unit)(const dcls_conv_pass *pass, int64_t unit, float *scratch);
+    /* Does everything itself, on up to `threads` threads, in place of prepare and units; these then say alone
+     * how many workers may need scratch. May be NULL. */
+    void (*run)(const dcls_conv_pass *pass, int threads);
     /* Frees what the algorithm's own struct owns. */
     void (*release)(dcls_conv *conv);
 } dcls_conv_method;
@@ -50,6 +53,10 @@ dcls_status dcls_conv_create_pixels(dcls_context *ctx, const dcls_geometry *g, c
 bool dcls_conv_prefers_plane(const dcls_geometry *g, const dcls_taps *taps);
 dcls_status dcls_conv_create_plane(dcls_context *ctx, const dcls_geometry *g, const dcls_taps *taps,
                                    const dcls_epilogue *epilogue, dcls_conv **out);
+
+/* A convolution of 3x3 taps for which dcls_winograd_pays. */
+dcls_status dcls_conv_create_winograd(dcls_context *ctx, const dcls_geometry *g, const float *weight,
+                                      const dcls_epilogue *epilogue, dcls_conv **out);
 
 /* DCLS_ERR_ARGUMENT unless sizes are positive and channels divide by groups; DCLS_ERR_LIMIT unless every
  * offset and coordinate computed from g fits. The first step of create. */

@@ -60,6 +60,10 @@ typedef struct dcls_plane {
     int64_t rows, width;
 } dcls_plane;
 
+/* Winograd's filtering of three taps: most outputs and points of one tile along one axis. */
+#define DCLS_WINOGRAD_OUTPUTS 4
+#define DCLS_WINOGRAD_POINTS  (DCLS_WINOGRAD_OUTPUTS + 2)
+
 #define DCLS_SIMD_CHAINS 12
 
 typedef struct dcls_simd {
@@ -99,6 +103,16 @@ typedef struct dcls_simd {
     void (*gemm)(const dcls_gemm *gemm);
     void (*gemm_transposed)(const dcls_gemm *gemm);
     void (*gemm_pixels)(const dcls_gemm_pixels *gemm);
+    /* n tiles of `outputs` (1 to 4) outputs along one axis: outputs + 2 lines of inputs to as many of points,
+     * and lines of points to outputs. Lines of in and out do not overlap. */
+    void (*winograd_forward)(int outputs, const float *const in[DCLS_WINOGRAD_POINTS],
+                             float *const out[DCLS_WINOGRAD_POINTS], int64_t n);
+    void (*winograd_inverse)(int outputs, const float *const in[DCLS_WINOGRAD_POINTS],
+                             float *const out[DCLS_WINOGRAD_POINTS], int64_t n);
+    /* n floats into rows of DCLS_GEMM_PANEL, the last one filled up with zeros, `stride` floats apart, and
+     * back. By vectors: where rows lie far apart, a store of each float would wait for a line of memory. */
+    void (*to_panels)(const float *x, int64_t n, float *rows, int64_t stride);
+    void (*from_panels)(const float *rows, int64_t stride, float *x, int64_t n);
     /* A = U^T U in place: a [n, n], of which the upper triangle is read and overwritten by U. Zeros beside
      * the diagonal are made use of. False if A is not positive definite; a then holds nothing of use. */
     bool (*cholesky)(double *a, int64_t n);

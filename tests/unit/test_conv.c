@@ -10,10 +10,11 @@
 #include <cmocka.h>
 
 #include "ops/conv.h"
+#include "ops/conv_internal.h"
 
-typedef enum algorithm { DENSE, SPARSE, INTERPOLATED, ALGORITHM_COUNT } algorithm;
+typedef enum algorithm { DENSE, SPARSE, INTERPOLATED, ALGORITHM_COUNT, WINOGRAD = ALGORITHM_COUNT } algorithm;
 
-static const char *const algorithm_names[] = {"dense", "sparse", "interpolated"};
+static const char *const algorithm_names[] = {"dense", "sparse", "interpolated", "winograd"};
 
 /* ---- random numbers ------------------------------------------------------------------------------------ */
 
@@ -218,6 +219,7 @@ static dcls_conv *create(dcls_context *ctx, const problem *p)
     switch (p->algorithm) {
     case DENSE: status = dcls_conv_create_dense(ctx, &p->g, p->dense, &p->epilogue, &conv); break;
     case SPARSE: status = dcls_conv_create_sparse(ctx, &p->g, &p->taps, &p->epilogue, &conv); break;
+    case WINOGRAD: status = dcls_conv_create_winograd(ctx, &p->g, p->dense, &p->epilogue, &conv); break;
     default:
         status =
             dcls_conv_create_interpolated(ctx, &p->g, &p->taps, p->count, p->weight, &p->epilogue, &conv);
@@ -258,11 +260,21 @@ static float *run(const problem *p, const dcls_conv *conv, const dcls_simd *simd
     return out;
 }
 
+/* Outputs of one of Winograd's tiles share their errors. */
+static double largest_magnitude(const problem *p)
+{
+    double largest = 0;
+    for (int64_t i = 0; i < out_floats(&p->g) && p->algorithm == WINOGRAD; i++)
+        largest = fmax(largest, p->magnitude[i]);
+    return largest;
+}
+
 static void compare(const problem *p, const float *out, const char *simd)
 {
+    double largest = largest_magnitude(p);
     for (int64_t i = 0; i < out_floats(&p->g); i++) {
         double difference = fabs((double)out[i] - p->expected[i]);
-        if (difference <= 3e-6 * (p->magnitude[i] + fabs(p->expected[i]) + 1)) continue;
+        if (difference <= 3e-6 * (fmax(largest, p->magnitude[i]) + fabs(p->expected[i]) + 1)) continue;
         describe(p, simd, 1);
         fail_msg("output %lld is %.9g, should be %.9g", (long long)i, (double)out[i], p->expected[i]);
     }
@@ -396,6 +408,35 @@ static void test_random(void **state)
         dcls_geometry g = random_geometry(1 + i % 3);
         check_all_algorithms(*state, &g);
     }
+}
+
+/* Tiles of all sizes, cut by dilations up to more than the plane, and planes of several bands. */
+static void test_winograd(void **state)
+{
+    for (int i = 0; i < 150; i++) {
+        dcls_geometry g = {.batch = random_int(1, 2), .groups = 1, .in = {1, 1, 1}};
+        g.in_channels = random_int(1, 5);
+        g.out_channels = i % 10 ? random_int(1, 30) : random_int(190, 200);
+        for (int d = 0; d < 3; d++)
+            g.kernel[d] = g.out[d] = g.stride[d] = g.dilation[d] = 1;
+        for (int d = 1; d < 3; d++) {
+            g.in[d] = random_int(1, 40);
+            g.kernel[d] = 3;
+            g.dilation[d] = random_int(0, 2) ? random_int(1, 4) : random_int(1, 50);
+            g.pad[d] = random_int(0, 2) ? g.dilation[d] : random_int(0, 3);
+            g.out[d] = random_int(0, 3) ? g.in[d] : random_int(1, 45);
+        }
+        problem p = {.g = g, .algorithm = WINOGRAD};
+        make_epilogue(&p);
+        check_problem(*state, &p);
+    }
+    const int64_t blocks[] = {255, 257, 385, 600};
+    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) {
+        problem p = {.g = plain(blocks[i], 5, 1, 9, 11, 3), .algorithm = WINOGRAD};
+        check_problem(*state, &p);
+    }
+    problem large = {.g = plain(2, 230, 1, 130, 126, 3), .algorithm = WINOGRAD};
+    check_problem(*state, &large);
 }
 
 /* A negative padding crops the input. */
@@ -544,10 +585,11 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_widths),          cmocka_unit_test(test_random),
-        cmocka_unit_test(test_negative_pad),    cmocka_unit_test(test_padding_only),
-        cmocka_unit_test(test_tiles),           cmocka_unit_test(test_choice),
-        cmocka_unit_test(test_wrong_arguments), cmocka_unit_test(test_too_large),
+        cmocka_unit_test(test_widths),       cmocka_unit_test(test_random),
+        cmocka_unit_test(test_negative_pad), cmocka_unit_test(test_padding_only),
+        cmocka_unit_test(test_winograd),     cmocka_unit_test(test_tiles),
+        cmocka_unit_test(test_choice),       cmocka_unit_test(test_wrong_arguments),
+        cmocka_unit_test(test_too_large),
     };
     return cmocka_run_group_tests_name("conv", tests, set_up, tear_down);
 }

@@ -1,0 +1,396 @@
+/*
+ * Convolution of 3x3 taps by Winograd's method: input planes are taken to the points tile by tile, at each
+ * point the channels are multiplied with the weights at that point (a matrix product over all tiles), and the
+ * results are taken back. Tiles of 4x4 outputs cost 36 products instead of 144.
+ *
+ * Everything goes band of tile rows by band, and input channels block by block, so that what lies at the
+ * points stays of moderate size. It is kept in panels of PANEL tiles: one product reads and writes memory
+ * that hangs together.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ops/conv_internal.h"
+#include "ops/gemm.h"
+#include "ops/winograd.h"
+
+#define POINTS  DCLS_WINOGRAD_POINTS
+#define OUTPUTS DCLS_WINOGRAD_OUTPUTS
+#define PANEL   DCLS_GEMM_PANEL
+
+/* Floats copied at a time. */
+#define COPY 16
+/* Panels lie this much further apart than they are long: powers of two would make them share the sets of the
+ * caches. */
+#define PANEL_GAP ((int64_t)48)
+
+/* Channels of one block: dcls_gemm_run cuts longer sums at this length itself. */
+#define BLOCK_K ((int64_t)256)
+/* Rows of one product: their weights stay in a second-level cache of 1 MiB while all tiles pass. */
+#define BLOCK_M ((int64_t)192)
+/* Floats at the points of all output channels and a block of input channels in a band, about. */
+#define BAND_FLOATS ((double)(8 << 20))
+
+typedef struct conv_winograd {
+    dcls_conv base;
+    dcls_winograd_axis rows, columns;
+    int64_t m, k, block_k, points; /* points: of rows times columns */
+    int64_t parts_m;
+    int64_t bands, band_panels; /* of PANEL tiles, at most, in a band */
+    int64_t band_rows;          /* input rows a band reads, at most */
+    int64_t band_place;         /* floats of the points of one channel, at most */
+    float *weight;              /* [points][blocks of k] packed [m, block] */
+} conv_winograd;
+
+/* One band of one image, and a block of channels. */
+typedef struct band {
+    const dcls_conv_pass *pass;
+    int64_t image, from, to;            /* rows of tiles */
+    int64_t lowest, highest;            /* input rows that they read, counted from 1 */
+    int64_t first_k, k;                 /* channels */
+    int64_t tiles[POINTS * POINTS];     /* at each point */
+    int64_t panel[POINTS * POINTS + 1]; /* first panel of each point */
+    int64_t place[POINTS * POINTS + 1]; /* where each point's tiles of one channel are, with room behind */
+    float *in, *out;                    /* panels [k][PANEL] and [m][PANEL], panel_size apart */
+} band;
+
+static const conv_winograd *winograd_of(const dcls_conv_pass *pass)
+{
+    return (const conv_winograd *)pass->conv;
+}
+
+static int64_t panel_size(int64_t rows)
+{
+    return rows * PANEL + PANEL_GAP;
+}
+
+/* ---- bands --------------------------------------------------------------------------------------------- */
+
+/* from and to of band i of the plan, and what follows from them. */
+static void place_band(const conv_winograd *x, int64_t i, band *b)
+{
+    b->from = x->rows.tiles * i / x->bands;
+    b->to = x->rows.tiles * (i + 1) / x->bands;
+    b->lowest = x->base.g.in[1], b->highest = 0;
+    for (int64_t t = b->from; t < b->to; t++)
+        for (int e = 0; e < dcls_winograd_outputs(&x->rows, t) + 2; e++) {
+            int64_t row = x->rows.in[e * x->rows.tiles + t];
+            if (row > 0) b->lowest = dcls_min_i64(b->lowest, row);
+            b->highest = dcls_max_i64(b->highest, row);
+        }
+    b->panel[0] = b->place[0] = 0;
+    for (int64_t p = 0; p < x->rows.points; p++)
+        for (int64_t q = 0; q < x->columns.points; q++) {
+            int64_t rows = dcls_min_i64(b->to, x->rows.uses[p]) - b->from, at = p * x->columns.points + q;
+            b->tiles[at] = dcls_max_i64(rows, 0) * x->columns.uses[q];
+            b->panel[at + 1] = b->panel[at] + dcls_ceil_div(b->tiles[at], PANEL);
+            b->place[at + 1] = b->place[at] + dcls_ceil_div(b->tiles[at] + COPY, COPY) * COPY;
+        }
+}
+
+/* Enough bands, and what the largest needs. */
+static void choose_bands(conv_winograd *x)
+{
+    band b;
+    x->bands = 1;
+    place_band(x, 0, &b);
+    double floats = (double)b.place[x->points] * (double)(x->m + x->block_k);
+    x->bands = (int64_t)fmin((double)x->rows.tiles, floats / BAND_FLOATS + 1);
+    for (int64_t i = 0; i < x->bands; i++) {
+        place_band(x, i, &b);
+        x->band_panels = dcls_max_i64(x->band_panels, b.panel[x->points]);
+        x->band_rows = dcls_max_i64(x->band_rows, b.highest - b.lowest + 1);
+        x->band_place = dcls_max_i64(x->band_place, b.place[x->points]);
+    }
+}
+
+/* ---- inputs to points ---------------------------------------------------------------------------------- */
+
+/* Copies n floats, and up to COPY - 1 behind them that whoever comes next overwrites. */
+static inline void copy_beyond(const float *x, int64_t n, float *y)
+{
+    for (int64_t i = 0; i < n; i += COPY)
+        memcpy(y + i, x + i, COPY * sizeof *y);
+}
+
+/* One input row to the points of its tiles: line, point by point. scratch: the row behind a zero, then what
+ * the tiles read, [POINTS][tiles]. */
+static void row_to_points(const dcls_conv_pass *pass, const float *row, float *line, float *scratch)
+{
+    const conv_winograd *x = winograd_of(pass);
+    const dcls_winograd_axis *c = &x->columns;
+    const int64_t width = x->base.g.in[2];
+    float *read = scratch + width + 1;
+    scratch[0] = 0;
+    memcpy(scratch + 1, row, (size_t)width * sizeof *row);
+    for (int64_t e = 0; e < c->points; e++)
+        for (int64_t t = 0; t < c->uses[e]; t++)
+            read[e * c->tiles + t] = scratch[c->in[e * c->tiles + t]];
+    for (int outputs = OUTPUTS; outputs >= 1; outputs--) {
+        int64_t first = c->first[outputs], n = c->first[outputs - 1] - first, start = first;
+        const float *in[POINTS];
+        float *out[POINTS];
+        for (int e = 0; e < outputs + 2; e++) {
+            in[e] = read + e * c->tiles + first;
+            out[e] = line + start;
+            start += c->uses[e];
+        }
+        if (n > 0) pass->simd->winograd_forward(outputs, in, out, n);
+    }
+}
+
+/* A row of tiles whose input rows are at their points along the columns, into all tiles at each point. */
+static void tiles_to_points(const band *b, int64_t t, const float *lines, float *tiles, float *scratch)
+{
+    const conv_winograd *x = winograd_of(b->pass);
+    const int64_t line = x->columns.line;
+    const int outputs = dcls_winograd_outputs(&x->rows, t);
+    const float *in[POINTS];
+    float *out[POINTS];
+    for (int e = 0; e < outputs + 2; e++) {
+        int64_t row = x->rows.in[e * x->rows.tiles + t];
+        in[e] = row > 0 ? lines + (row - b->lowest + 1) * line : lines;
+        out[e] = scratch + e * line;
+    }
+    b->pass->simd->winograd_forward(outputs, in, out, line);
+    for (int64_t p = 0; p < outputs + 2; p++) {
+        const float *from = scratch + p * line;
+        for (int64_t q = 0; q < x->columns.points; q++) {
+            int64_t at = p * x->columns.points + q, n = x->columns.uses[q];
+            copy_beyond(from, n, tiles + b->place[at] + (t - b->from) * n);
+            from += n;
+        }
+    }
+}
+
+static void channel_to_points(void *arg, int64_t channel, int worker)
+{
+    const band *b = arg;
+    const conv_winograd *x = winograd_of(b->pass);
+    const dcls_geometry *g = &x->base.g;
+    const float *plane = b->pass->in + (b->image * g->in_channels + b->first_k + channel) * x->base.in_volume;
+    float *tiles = b->pass->scratch + (size_t)worker * x->base.scratch_floats;
+    float *lines = tiles + x->band_place, *rest = lines + (x->band_rows + 1) * x->columns.line;
+    memset(lines, 0, (size_t)x->columns.line * sizeof *lines); /* for rows of padding */
+    for (int64_t row = b->lowest; row <= b->highest; row++)
+        row_to_points(b->pass, plane + (row - 1) * g->in[2], lines + (row - b->lowest + 1) * x->columns.line,
+                      rest);
+    for (int64_t t = b->from; t < b->to; t++)
+        tiles_to_points(b, t, lines, tiles, rest);
+    for (int64_t at = 0; at < x->points; at++)
+        b->pass->simd->to_panels(tiles + b->place[at], b->tiles[at],
+                                 b->in + b->panel[at] * panel_size(b->k) + channel * PANEL, panel_size(b->k));
+}
+
+/* ---- products ------------------------------------------------------------------------------------------ */
+
+static void multiply(void *arg, int64_t item, int worker)
+{
+    const band *b = arg;
+    const conv_winograd *x = winograd_of(b->pass);
+    (void)worker;
+    const int64_t point = item / x->parts_m, part = item % x->parts_m;
+    const int64_t groups = dcls_ceil_div(x->m, DCLS_GEMM_ROWS);
+    const int64_t row = groups * part / x->parts_m * DCLS_GEMM_ROWS;
+    const int64_t end = dcls_min_i64(x->m, groups * (part + 1) / x->parts_m * DCLS_GEMM_ROWS);
+    dcls_gemm gemm = {.m = end - row,
+                      .k = b->k,
+                      .a = x->weight + (point * x->k + b->first_k) * x->m + row * b->k,
+                      .ldb = PANEL,
+                      .ldc = PANEL,
+                      .accumulate = b->first_k > 0};
+    for (int64_t tile = 0; tile < b->tiles[point]; tile += PANEL) {
+        int64_t panel = b->panel[point] + tile / PANEL;
+        gemm.n = dcls_min_i64(PANEL, b->tiles[point] - tile);
+        gemm.b = b->in + panel * panel_size(b->k);
+        gemm.c = b->out + panel * panel_size(x->m) + row * PANEL;
+        dcls_gemm_run(b->pass->simd, &gemm);
+    }
+}
+
+/* ---- points to outputs --------------------------------------------------------------------------------- */
+
+/* One row of outputs from the points of its tiles. scratch: [OUTPUTS][tiles]. */
+static void points_to_row(const dcls_conv_pass *pass, const float *line, float *row, float *scratch)
+{
+    const dcls_winograd_axis *c = &winograd_of(pass)->columns;
+    for (int outputs = OUTPUTS; outputs >= 1; outputs--) {
+        int64_t first = c->first[outputs], n = c->first[outputs - 1] - first, start = first;
+        const float *in[POINTS];
+        float *out[POINTS];
+        for (int e = 0; e < outputs + 2; e++) {
+            in[e] = line + start;
+            start += c->uses[e];
+        }
+        for (int e = 0; e < outputs; e++)
+            out[e] = scratch + e * c->tiles + first;
+        if (n > 0) pass->simd->winograd_inverse(outputs, in, out, n);
+    }
+    for (int64_t e = 0; e < c->points - 2; e++)
+        for (int64_t t = 0; t < c->uses[e + 2]; t++)
+            row[c->out[e * c->tiles + t]] = scratch[e * c->tiles + t];
+}
+
+/* A row of tiles, taken from all of them at each point, back to rows of outputs at their points along the
+ * columns. */
+static void tiles_to_rows(const band *b, int64_t t, const float *tiles, float *const rows[OUTPUTS],
+                          float *scratch)
+{
+    const conv_winograd *x = winograd_of(b->pass);
+    const int outputs = dcls_winograd_outputs(&x->rows, t);
+    const float *in[POINTS];
+    for (int64_t p = 0; p < outputs + 2; p++) {
+        float *to = scratch + p * (x->columns.line + COPY);
+        in[p] = to;
+        for (int64_t q = 0; q < x->columns.points; q++) {
+            int64_t at = p * x->columns.points + q, n = x->columns.uses[q];
+            copy_beyond(tiles + b->place[at] + (t - b->from) * n, n, to);
+            to += n;
+        }
+    }
+    b->pass->simd->winograd_inverse(outputs, in, rows, x->columns.line);
+}
+
+static void points_to_channel(void *arg, int64_t channel, int worker)
+{
+    const band *b = arg;
+    const conv_winograd *x = winograd_of(b->pass);
+    const int64_t line = x->columns.line, width = x->base.g.out[2], plane = b->image * x->m + channel;
+    float *tiles = b->pass->scratch + (size_t)worker * x->base.scratch_floats;
+    float *results = tiles + x->band_place, *rest = results + OUTPUTS * line;
+    float *rows[OUTPUTS] = {results, results + line, results + 2 * line, results + 3 * line};
+    for (int64_t at = 0; at < x->points; at++)
+        b->pass->simd->from_panels(b->out + b->panel[at] * panel_size(x->m) + channel * PANEL,
+                                   panel_size(x->m), tiles + b->place[at], b->tiles[at]);
+    for (int64_t t = b->from; t < b->to; t++) {
+        tiles_to_rows(b, t, tiles, rows, rest);
+        for (int e = 0; e < dcls_winograd_outputs(&x->rows, t); e++) {
+            int64_t pixel = x->rows.out[e * x->rows.tiles + t] * width;
+            float *y = dcls_conv_target(b->pass, plane, pixel, rest + OUTPUTS * x->columns.tiles);
+            points_to_row(b->pass, rows[e], y, rest);
+            dcls_conv_complete(b->pass, plane, pixel, y, width);
+        }
+    }
+}
+
+/* ---- run ----------------------------------------------------------------------------------------------- */
+
+static void run_band(band *b, int threads)
+{
+    const conv_winograd *x = winograd_of(b->pass);
+    b->out = b->pass->shared;
+    b->in = b->out + x->band_panels * panel_size(x->m);
+    for (b->first_k = 0; b->first_k < x->k; b->first_k += x->block_k) {
+        b->k = dcls_min_i64(x->block_k, x->k - b->first_k);
+        dcls_parallel_for(threads, b->k, channel_to_points, b);
+        dcls_parallel_for(threads, x->points * x->parts_m, multiply, b);
+    }
+    dcls_parallel_for(threads, x->m, points_to_channel, b);
+}
+
+static void run(const dcls_conv_pass *pass, int threads)
+{
+    const conv_winograd *x = winograd_of(pass);
+    for (int64_t image = 0; image < x->base.g.batch; image++)
+        for (int64_t i = 0; i < x->bands; i++) {
+            band b = {.pass = pass, .image = image};
+            place_band(x, i, &b);
+            run_band(&b, threads);
+        }
+}
+
+/* ---- create -------------------------------------------------------------------------------------------- */
+
+static void release(dcls_conv *conv)
+{
+    conv_winograd *x = (conv_winograd *)conv;
+    dcls_winograd_axis_free(&x->rows);
+    dcls_winograd_axis_free(&x->columns);
+    free(x->weight);
+}
+
+typedef struct packing {
+    const conv_winograd *x;
+    const float *weight;
+    float *scratch; /* [workers][points][DCLS_GEMM_ROWS][block_k] */
+} packing;
+
+/* DCLS_GEMM_ROWS output channels of a block of k. */
+static void pack_part(void *arg, int64_t item, int worker)
+{
+    const packing *p = arg;
+    const conv_winograd *x = p->x;
+    const int64_t blocks = dcls_ceil_div(x->k, x->block_k), size = DCLS_GEMM_ROWS * x->block_k;
+    const int64_t column = item % blocks * x->block_k, k = dcls_min_i64(x->block_k, x->k - column);
+    const int64_t row = item / blocks * DCLS_GEMM_ROWS, rows = dcls_min_i64(DCLS_GEMM_ROWS, x->m - row);
+    float *u = p->scratch + worker * x->points * size;
+    for (int64_t r = 0; r < rows; r++)
+        dcls_winograd_weights(p->weight + ((row + r) * x->k + column) * 9, k, x->rows.points,
+                              x->columns.points, u + r * k, size);
+    for (int64_t point = 0; point < x->points; point++)
+        dcls_gemm_pack(rows, k, u + point * size, k, x->weight + (point * x->k + column) * x->m + row * k);
+}
+
+static dcls_status pack(dcls_context *ctx, conv_winograd *x, const float *weight)
+{
+    int64_t floats;
+    if (!dcls_mul_i64(x->points * x->m, x->k, &floats))
+        return dcls_fail(ctx, DCLS_ERR_LIMIT, "the sizes of this convolution are too large");
+    x->weight = dcls_conv_pack(ctx, &x->base, floats, sizeof *x->weight);
+    int threads = dcls_context_threads(ctx);
+    int64_t items = dcls_ceil_div(x->m, DCLS_GEMM_ROWS) * dcls_ceil_div(x->k, x->block_k);
+    threads = (int)dcls_min_i64(threads, items);
+    packing p = {.x = x, .weight = weight};
+    p.scratch =
+        dcls_alloc(ctx, (size_t)(threads * x->points), (size_t)(DCLS_GEMM_ROWS * x->block_k) * sizeof(float));
+    bool ready = x->weight != NULL && p.scratch != NULL;
+    if (ready) dcls_parallel_for(threads, items, pack_part, &p);
+    free(p.scratch);
+    return ready ? DCLS_OK : DCLS_ERR_MEMORY;
+}
+
+static dcls_status set_work(dcls_context *ctx, conv_winograd *x)
+{
+    const int64_t line = x->columns.line;
+    double tiles = 0;
+    for (int64_t p = 0; p < x->rows.points; p++)
+        for (int64_t q = 0; q < x->columns.points; q++)
+            tiles += (double)(x->rows.uses[p] * x->columns.uses[q]);
+    dcls_conv_work work = {.units = x->m, /* never more workers than these */
+                           .total_macs = tiles * (double)x->m * (double)x->k * (double)x->base.g.batch};
+    work.macs = work.total_macs / (double)work.units;
+    int64_t read = x->base.g.in[2] + 1 + POINTS * x->columns.tiles;
+    int64_t forward = (x->band_rows + 1) * line + dcls_max_i64(POINTS * line + COPY, read);
+    int64_t inverse =
+        OUTPUTS * (line + x->columns.tiles) + dcls_max_i64(POINTS * (line + COPY), x->base.g.out[2]);
+    work.scratch_floats = (size_t)(x->band_place + dcls_max_i64(forward, inverse));
+    int64_t shared;
+    if (!dcls_mul_i64(x->band_panels, panel_size(x->m) + panel_size(x->block_k), &shared))
+        return dcls_fail(ctx, DCLS_ERR_LIMIT, "the sizes of this convolution are too large");
+    work.shared_floats = (size_t)shared;
+    return dcls_conv_set_work(ctx, &x->base, work);
+}
+
+static dcls_status fill(dcls_context *ctx, conv_winograd *x, const float *weight)
+{
+    DCLS_TRY(dcls_winograd_axis_create(ctx, &x->base.g, 1, &x->rows));
+    DCLS_TRY(dcls_winograd_axis_create(ctx, &x->base.g, 2, &x->columns));
+    x->points = x->rows.points * x->columns.points;
+    x->block_k = x->k <= BLOCK_K * 3 / 2 ? x->k : dcls_ceil_div(x->k, dcls_ceil_div(x->k, BLOCK_K));
+    x->parts_m = dcls_ceil_div(x->m, BLOCK_M);
+    choose_bands(x);
+    DCLS_TRY(pack(ctx, x, weight));
+    return set_work(ctx, x);
+}
+
+dcls_status dcls_conv_create_winograd(dcls_context *ctx, const dcls_geometry *g, const float *weight,
+                                      const dcls_epilogue *epilogue, dcls_conv **out)
+{
+    const dcls_conv_method method = {.name = "winograd", .run = run, .release = release};
+    conv_winograd *x = dcls_conv_allocate(ctx, sizeof *x, &method, g, epilogue);
+    if (x == NULL) return DCLS_ERR_MEMORY;
+    x->m = g->out_channels;
+    x->k = g->in_channels;
+    return dcls_conv_finish(&x->base, fill(ctx, x, weight), out);
+}
