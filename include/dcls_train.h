@@ -213,12 +213,25 @@ typedef struct dcls_replace_options {
     const char *layers; /* glob; NULL: all that fit */
     bool dilated; /* convolutions with dilation > 1 become DCLS layers of the same reach: elements start at
                      the dense cells, with their weights, so that the network computes the same */
-    int64_t depthwise;   /* dense depthwise convolutions become DCLS ones with so many elements; 0: not */
-    const char *version; /* "v1" unless said */
+    int64_t depthwise;   /* dense depthwise convolutions with a side of more than 3 become DCLS ones with so
+                            many   elements; 0: not */
+    const char *version; /* "v0", "v1", "max", "gauss"; NULL: "v1" */
     int64_t dilated_kernel_size; /* window; 0: the reach of the layer that is replaced */
-    double sigma;                /* spread of random first positions of `depthwise`, cells */
+    double sigma;                /* standard deviation of random first positions of `depthwise`, cells */
     uint64_t seed;
 } dcls_replace_options;
+
+/* A network with convolutions replaced; model stays as it is, *out is the caller's. *layers (may be NULL) is
+ * how many were; none is DCLS_ERR_ARGUMENT.
+ *
+ * In place of a dilated kernel the outputs stay within float tolerance, but for gauss, whose elements are at
+ * least 0.27 wide: some 0.4 % of a weight are then on its neighbours. In place of a depthwise kernel the new
+ * one has random elements, and of every channel the sum of squares of its kernel stays. A window wider than
+ * the reach (also where version and unequal sides want equal ones) comes with that much more padding; it has
+ * to be wider by an even number, else DCLS_ERR_UNSUPPORTED, as for layers that share their weight. */
+DCLS_API dcls_status dcls_model_replace(dcls_context *ctx, const dcls_model *model,
+                                        const dcls_replace_options *options, dcls_model **out,
+                                        int64_t *layers);
 
 /* ---- training
  * ------------------------------------------------------------------------------------------------- */
