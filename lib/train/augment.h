@@ -49,8 +49,8 @@ float dcls_mixup_share(dcls_rng *rng, double alpha);
 /* ---- colours (augment_color.c) ---- */
 
 typedef struct dcls_jitter {
-    float brightness, contrast, saturation; /* factors; 1: none */
-    float hue;                              /* turn, -1/2 to 1/2; 0: none */
+    double brightness, contrast, saturation; /* factors; 1: none */
+    double hue;                              /* turn, -1/2 to 1/2; 0: none */
 } dcls_jitter;
 
 dcls_jitter dcls_jitter_draw(const dcls_augment *augment, dcls_rng *rng);

@@ -7,11 +7,11 @@
 
 #include "train/augment.h"
 
-static float factor(double strength, dcls_rng *rng)
+static double factor(double strength, dcls_rng *rng)
 {
     if (strength <= 0) return 1;
     double low = strength < 1 ? 1 - strength : 0;
-    return (float)(low + dcls_rng_uniform(rng) * (1 + strength - low));
+    return low + dcls_rng_uniform(rng) * (1 + strength - low);
 }
 
 dcls_jitter dcls_jitter_draw(const dcls_augment *augment, dcls_rng *rng)
@@ -20,14 +20,14 @@ dcls_jitter dcls_jitter_draw(const dcls_augment *augment, dcls_rng *rng)
     jitter.brightness = factor(augment->brightness, rng);
     jitter.contrast = factor(augment->contrast, rng);
     jitter.saturation = factor(augment->saturation, rng);
-    if (augment->hue > 0) jitter.hue = (float)((2 * dcls_rng_uniform(rng) - 1) * augment->hue);
+    if (augment->hue > 0) jitter.hue = (2 * dcls_rng_uniform(rng) - 1) * augment->hue;
     return jitter;
 }
 
 /* ratio * a + (1 - ratio) * b, cut to 0..255, fraction dropped. */
-static uint8_t blend(float ratio, float a, float b)
+static uint8_t blend(double ratio, float a, float b)
 {
-    float value = ratio * a + (1 - ratio) * b;
+    float value = (float)ratio * a + (float)(1 - ratio) * b;
     return (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value);
 }
 
@@ -37,7 +37,7 @@ static uint8_t gray_of(const uint8_t *rgb)
 }
 
 /* All bytes towards one value. */
-static void blend_all(float ratio, float towards, int64_t bytes, uint8_t *pixels)
+static void blend_all(double ratio, float towards, int64_t bytes, uint8_t *pixels)
 {
     uint8_t to[256];
     for (int i = 0; i < 256; i++)
@@ -54,7 +54,7 @@ static float mean_gray(int channels, int64_t count, const uint8_t *pixels)
     return (float)((double)sum / (double)count);
 }
 
-static void saturate(float ratio, int64_t count, uint8_t *pixels)
+static void saturate(double ratio, int64_t count, uint8_t *pixels)
 {
     for (uint8_t *p = pixels, *end = pixels + count * 3; p < end; p += 3) {
         float gray = gray_of(p);
@@ -112,5 +112,5 @@ void dcls_jitter_run(const dcls_jitter *jitter, int channels, int64_t count, uin
         blend_all(jitter->contrast, mean_gray(channels, count, pixels), count * channels, pixels);
     if (channels != 3) return;
     if (jitter->saturation != 1) saturate(jitter->saturation, count, pixels);
-    if (jitter->hue != 0) turn_hue(jitter->hue, count, pixels);
+    if (jitter->hue != 0) turn_hue((float)jitter->hue, count, pixels);
 }

@@ -127,6 +127,97 @@ static void bad_masks_leave_no_file(void **state)
     assert_int_equal(rmdir(dir.path), 0); /* empty */
 }
 
+/* ---- masks from files ---- */
+
+static uint8_t *load_mask(dcls_context *ctx, const char *path, int64_t *width, int64_t *height)
+{
+    uint8_t *mask = NULL;
+    assert_ok(ctx, dcls_mask_load(ctx, path, &mask, width, height));
+    assert_non_null(mask);
+    return mask;
+}
+
+static void masks_come_back(void **state)
+{
+    const uint8_t mask[6] = {0, 255, 2, 3, 254, 1}, palette[256 * 3] = {0};
+    temp_dir dir = make_temp_dir();
+    const char *path = temp_file(&dir, "mask.png");
+    assert_ok(*state, dcls_mask_save(*state, path, mask, 3, 2, palette, 256));
+    int64_t width = 0, height = 0;
+    uint8_t *read = load_mask(*state, path, &width, &height);
+    assert_int_equal(width, 3);
+    assert_int_equal(height, 2);
+    assert_memory_equal(read, mask, sizeof mask);
+    free(read);
+    unlink(path);
+    rmdir(dir.path);
+}
+
+/* Samples as they are stored are what makes the picture: gray levels in steps of 255 / (2^depth - 1), colours
+ * out of the palette. */
+static void check_samples(dcls_context *ctx, const char *path, int depth, const uint8_t *palette)
+{
+    int64_t width = 0, height = 0;
+    uint8_t *mask = load_mask(ctx, path, &width, &height);
+    dcls_image *image = load_picture(ctx, path);
+    assert_int_equal(width, dcls_image_width(image));
+    assert_int_equal(height, dcls_image_height(image));
+    for (int64_t i = 0; i < width * height; i++) {
+        const uint8_t *rgb = dcls_image_pixels(image) + i * 3;
+        assert_true(mask[i] < 1 << depth);
+        if (palette) {
+            assert_memory_equal(rgb, palette + mask[i] * 3, 3);
+        } else {
+            assert_int_equal(rgb[0], mask[i] * 255 / ((1 << depth) - 1));
+        }
+    }
+    dcls_image_destroy(image);
+    free(mask);
+}
+
+static void masks_of_every_depth(void **state)
+{
+    for (int i = 0; i < 8; i++) {
+        char path[128], name[32];
+        int depth = 1 << i / 2;
+        snprintf(path, sizeof path, IMAGES "good/c0d%d%s.png", depth, i % 2 ? "i" : "");
+        check_samples(*state, path, depth, NULL);
+        snprintf(name, sizeof name, "good/c3d%d%s.png", depth, i % 2 ? "i" : "");
+        snprintf(path, sizeof path, IMAGES "%s", name);
+        dcls_bytes bytes = read_fixture(*state, name);
+        const uint8_t *palette = memmem(bytes.data, bytes.size, "PLTE", 4);
+        assert_non_null(palette);
+        check_samples(*state, path, depth, palette + 4);
+        free(bytes.data);
+    }
+}
+
+static void refuse_mask(dcls_context *ctx, const char *path, dcls_status expected, const char *part)
+{
+    int64_t width, height;
+    uint8_t *mask = (uint8_t *)ctx;
+    check_outcome(ctx, path, dcls_mask_load(ctx, path, &mask, &width, &height), expected, part);
+    assert_null(mask);
+}
+
+static void other_masks_are_refused(void **state)
+{
+    refuse_mask(*state, IMAGES "good/c0d16.png", DCLS_ERR_UNSUPPORTED, "not 16");
+    refuse_mask(*state, IMAGES "good/c2d8.png", DCLS_ERR_UNSUPPORTED, "colours");
+    refuse_mask(*state, IMAGES "good/c4d8.png", DCLS_ERR_UNSUPPORTED, "alpha");
+    refuse_mask(*state, IMAGES "good/c6d8.png", DCLS_ERR_UNSUPPORTED, "colours");
+    refuse_mask(*state, IMAGES "good/rgb.jpg", DCLS_ERR_FORMAT, "must be a PNG");
+    refuse_mask(*state, "/nonexistent.png", DCLS_ERR_IO, "cannot open");
+    dcls_bytes bytes = read_fixture(*state, "good/c3d8.png");
+    temp_dir dir = make_temp_dir();
+    const char *path = temp_file(&dir, "mask.png");
+    write_bytes(path, bytes.data, bytes.size / 2);
+    refuse_mask(*state, path, DCLS_ERR_FORMAT, "truncated PNG");
+    free(bytes.data);
+    unlink(path);
+    rmdir(dir.path);
+}
+
 /* ---- overlay ---- */
 
 /* False, after saying so, where nothing can be drawn. */
@@ -233,6 +324,9 @@ int main(void)
         CONTEXT_TEST(voc_colours),
         CONTEXT_TEST(masks_are_palette_pngs),
         CONTEXT_TEST(bad_masks_leave_no_file),
+        CONTEXT_TEST(masks_come_back),
+        CONTEXT_TEST(masks_of_every_depth),
+        CONTEXT_TEST(other_masks_are_refused),
         CONTEXT_TEST(overlay_blends_and_explains),
         CONTEXT_TEST(overlay_keeps_pixels),
         CONTEXT_TEST(bad_overlays_are_refused),
