@@ -131,6 +131,8 @@ $(B)/lib/draw/cairo.o: INCLUDES += $(CAIRO_CFLAGS)
 $(B)/lib/export/%.o: INCLUDES += -I$(B)/schema
 $(filter $(B)/lib/simd/% $(B)/lib/kernel/% $(B)/lib/ops/% $(B)/lib/image/%,$(LIB_OBJ)): HOT = $(HOT_CFLAGS)
 $(filter $(B)/lib/train/%,$(TOOLS_OBJ)): HOT = $(HOT_CFLAGS)
+# Nobody reads floating-point exceptions either, which keep gcc from vectorising choices between values.
+$(B)/lib/train/augment_color.o: HOT = $(HOT_CFLAGS) -fno-trapping-math
 # clang takes minutes to instrument the unrolled kernels; gcc, which takes seconds, is the compiler for checking those.
 ifneq ($(and $(SAN),$(findstring clang,$(CC))),)
 $(filter $(B)/lib/simd/%,$(LIB_OBJ)): SANITIZE =
