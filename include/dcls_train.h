@@ -176,6 +176,73 @@ DCLS_API double dcls_metrics_iou(const dcls_metrics *metrics, int64_t index);
 DCLS_API double dcls_metrics_recall(const dcls_metrics *metrics, int64_t index);
 DCLS_API double dcls_metrics_precision(const dcls_metrics *metrics, int64_t index);
 
+/* ---- evaluation
+ * ----------------------------------------------------------------------------------------------- */
+
+/* How one item was answered. */
+typedef struct dcls_evaluated {
+    int64_t index; /* of the data set */
+    dcls_item_score score;
+    int64_t answer;    /* classification: the class of largest probability; else -1 */
+    double confidence; /* classification: its probability */
+    const uint8_t
+        *answers; /* segmentation, where asked for: class per pixel, [height, width] of the picture */
+} dcls_evaluated;
+
+typedef struct dcls_evaluate_options {
+    dcls_algo algo;
+    int64_t batch;                     /* items run together at most; 0: 64 */
+    const dcls_preprocess *preprocess; /* NULL: the model's */
+    bool flip;            /* the mean of the probabilities for a picture and its mirror image .. */
+    const double *scales; /* .. and for the picture with its sides times these; NULL: 1 */
+    size_t scale_count;
+    const int64_t *items; /* of the data set, instead of all */
+    size_t item_count;
+    bool answers; /* maps of answers are made */
+    /* Called for every item in order, or NULL; false stops before further ones are read. */
+    bool (*visit)(void *arg, const dcls_evaluated *item);
+    void *arg;
+} dcls_evaluate_options;
+
+/* Number of classes a network answers with: channels of its output. DCLS_ERR_ARGUMENT where they depend on
+ * the input's size. */
+DCLS_API dcls_status dcls_model_classes(dcls_context *ctx, const dcls_model *model, int64_t *out);
+
+/* Everything once, as the model says. */
+DCLS_API dcls_evaluate_options dcls_evaluate_options_default(void);
+
+/* Runs a network on a data set of its task and adds to metrics, which have as many classes as the network.
+ * Maps are compared at the size of the pictures: the network's are resized bilinearly (align_corners false),
+ * and a crop of the preprocessing is left out. Networks that end in a softmax count as any other. A picture
+ * that cannot be read is an error that names it. Numbers depend on options.batch, not on threads. */
+DCLS_API dcls_status dcls_evaluate(dcls_context *ctx, const dcls_model *model, const dcls_dataset *set,
+                                   const dcls_evaluate_options *options, dcls_metrics *metrics);
+
+/* ---- pictures of results
+ * ------------------------------------------------------------------------------------------------- */
+
+/* Which class is taken for which: confusion [classes, classes], row target, column answer, shown as shares of
+ * its row. labels [classes] or NULL. Of options, format (not HTML), title and scale count. "-" is standard
+ * output. */
+DCLS_API dcls_status dcls_confusion_save(dcls_context *ctx, int64_t classes, const int64_t *confusion,
+                                         const char *const *labels, const dcls_plot_options *options,
+                                         const char *path);
+
+/* One item of a data set and how it was answered. */
+typedef struct dcls_case {
+    const char *name;
+    const dcls_image *image;
+    dcls_item_score score;
+    int64_t target, answer; /* classification: classes .. */
+    double confidence;      /* .. and the probability of the answer */
+    const uint8_t *mask;    /* segmentation: targets per pixel, 255 ignored; else NULL */
+    const uint8_t *answers; /* answers per pixel */
+} dcls_case;
+
+/* A PNG with the picture and what was right and wrong. palette [classes, 3], labels [classes] or NULL. */
+DCLS_API dcls_status dcls_case_save(dcls_context *ctx, const dcls_case *item, int64_t classes,
+                                    const uint8_t *palette, const char *const *labels, const char *path);
+
 /* ---- new networks
  * --------------------------------------------------------------------------------------------- */
 

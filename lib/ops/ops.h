@@ -59,6 +59,9 @@ typedef struct dcls_resize_shape {
     bool linear, align_corners; /* else nearest */
 } dcls_resize_shape;
 void dcls_resize_forward(const dcls_resize_shape *s, const float *x, float *y, int threads);
+/* Rows first .. first + rows - 1 alone of every plane's result, where out[0] is 1: y [planes, rows, out[2]].
+ */
+void dcls_resize_rows(const dcls_resize_shape *s, const float *x, int64_t first, int64_t rows, float *y);
 
 /* Copies planes into larger ones, filling the border: zeros, or as PyTorch's padding modes. x != y. */
 typedef enum dcls_border {

@@ -133,3 +133,20 @@ void dcls_resize_forward(const dcls_resize_shape *s, const float *x, float *y, i
     dcls_parallel_for(dcls_threads_for(threads, s->planes * dcls_volume(s->out)),
                       s->planes * job.row_blocks * job.column_blocks, resize_block, &job);
 }
+
+void dcls_resize_rows(const dcls_resize_shape *s, const float *x, int64_t first, int64_t rows, float *y)
+{
+    resize_job job = {.s = s};
+    source columns[BLOCK_COLUMNS];
+    for (int axis = 0; axis < 3; axis++)
+        job.step[axis] = axis_step(s, axis);
+    for (int64_t column = 0; column < s->out[2]; column += BLOCK_COLUMNS) {
+        const int64_t n = dcls_min_i64(BLOCK_COLUMNS, s->out[2] - column);
+        for (int64_t i = 0; i < n; i++)
+            columns[i] = axis_source(s, 2, job.step[2], column + i);
+        for (int64_t plane = 0; plane < s->planes; plane++)
+            for (int64_t row = 0; row < rows; row++)
+                resize_row(&job, x + plane * dcls_volume(s->in), first + row, columns,
+                           y + (plane * rows + row) * s->out[2] + column, n);
+    }
+}

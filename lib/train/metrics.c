@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "dcls_train.h"
 #include "simd/simd.h"
+#include "train/metrics.h"
 
 #define BINS  15
 #define CHUNK 128 /* pixels looked at together */
@@ -199,6 +199,31 @@ void dcls_metrics_add(dcls_metrics *metrics, int64_t items, int64_t pixels, cons
                       const int32_t *target)
 {
     dcls_metrics_add_items(metrics, items, pixels, logits, target, NULL);
+}
+
+int64_t dcls_metrics_classes(const dcls_metrics *metrics)
+{
+    return metrics->classes;
+}
+
+void dcls_metrics_take(dcls_metrics *to, dcls_metrics *from)
+{
+    to->count += from->count;
+    to->correct += from->correct;
+    to->in_top += from->in_top;
+    to->loss += from->loss;
+    for (int i = 0; i < BINS; i++) {
+        to->bins[i].count += from->bins[i].count;
+        to->bins[i].correct += from->bins[i].correct;
+        to->bins[i].confidence += from->bins[i].confidence;
+        from->bins[i] = (bin){0};
+    }
+    for (int64_t i = 0; i < to->classes * to->classes; i++) {
+        to->confusion[i] += from->confusion[i];
+        from->confusion[i] = 0;
+    }
+    from->count = from->correct = from->in_top = 0;
+    from->loss = 0;
 }
 
 /* ---- results ------------------------------------------------------------------------------------------ */
