@@ -89,14 +89,7 @@ static int check_logits(const infer_shared *infer, cli_operands operands)
     if (model != NULL && cli_is_input(path, model)) return CLI_USAGE;
     for (int i = 0; i < operands.count; i++)
         if (cli_is_input(path, operands.items[i])) return CLI_USAGE;
-    char *folder = cli_copy(path), *slash = strrchr(folder, '/');
-    if (slash != NULL) slash[slash == folder] = '\0';
-    bool writable = access(slash != NULL ? folder : ".", W_OK | X_OK) == 0;
-    int error = errno;
-    free(folder);
-    if (writable || access(path, W_OK) == 0) return CLI_OK; /* a pipe or device may lie anywhere */
-    cli_error(path, "cannot write: %s", strerror(error));
-    return CLI_IO;
+    return cli_can_write(path) ? CLI_OK : CLI_IO;
 }
 
 static int prepare_output(infer_shared *infer)

@@ -178,6 +178,18 @@ int cli_fail(const char *subject, dcls_status status, const dcls_context *ctx)
     return cli_exit_of(status);
 }
 
+bool cli_can_write(const char *path)
+{
+    char *folder = cli_copy(path), *slash = strrchr(folder, '/');
+    if (slash != NULL) slash[slash == folder] = '\0';
+    bool writable = access(slash != NULL ? folder : ".", W_OK | X_OK) == 0;
+    int error = errno;
+    free(folder);
+    if (writable || access(path, W_OK) == 0) return true; /* a pipe or device may lie anywhere */
+    cli_error(path, "cannot write: %s", strerror(error));
+    return false;
+}
+
 bool cli_is_input(const char *out, const char *in)
 {
     struct stat a, b;

@@ -27,6 +27,9 @@ int cli_exit_of(dcls_status status);
 /* Whether writing `out` would destroy `in`: the same regular file by whatever name. Reported; true: refuse. */
 bool cli_is_input(const char *out, const char *in);
 
+/* Whether a file of that name could be written, for it to be told before long work; reported if not. */
+bool cli_can_write(const char *path);
+
 /* Sends buffered results on their way; false once stdout cannot take them. */
 bool cli_flush(void);
 /* At the end: reports results that could not be written. Returns status, or CLI_IO when something was lost.

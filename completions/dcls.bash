@@ -19,15 +19,16 @@ _dcls_models() {
 # Words that may follow the option in $prev; returns 1 if it takes none.
 _dcls_value() {
   case $command:$prev in
-    infer:-m | infer:--model | bench:-m | bench:--model) _dcls_models ;;
+    infer:-m | infer:--model | bench:-m | bench:--model | eval:-m | eval:--model) _dcls_models ;;
     infer:--format) mapfile -t COMPREPLY < <(compgen -W 'text json csv' -- "$cur") ;;
-    infer:--algo) mapfile -t COMPREPLY < <(compgen -W 'auto construct im2col sparse' -- "$cur") ;;
+    infer:--algo | eval:--algo) mapfile -t COMPREPLY < <(compgen -W 'auto construct im2col sparse' -- "$cur") ;;
     bench:--algo) mapfile -t COMPREPLY < <(compgen -W 'auto construct im2col sparse all' -- "$cur") ;;
-    infer:-o | infer:--output | convert:--verify)
+    eval:--kind) mapfile -t COMPREPLY < <(compgen -W 'auto folders pairs cifar10' -- "$cur") ;;
+    infer:-o | infer:--output | convert:--verify | eval:-d | eval:--data | eval:--worst)
       compopt -o filenames 2>/dev/null
       mapfile -t COMPREPLY < <(compgen -d -- "$cur")
       ;;
-    infer:--logits | infer:--files0-from | convert:--labels | plot:-o | plot:--output)
+    infer:--logits | infer:--files0-from | convert:--labels | eval:--classes | eval:--confusion | plot:-o | plot:--output)
       compopt -o filenames 2>/dev/null
       mapfile -t COMPREPLY < <(compgen -f -- "$cur")
       ;;
@@ -56,6 +57,7 @@ _dcls_value() {
       convert:--threshold | convert:--merge | convert:--prune | infer:-k | infer:--top | infer:--jobs | infer:--alpha | infer:--max-pixels | infer:--max-memory | \
       convert:--key | inspect:--key | inspect:-t | inspect:--tensor | inspect:-n | inspect:--values | inspect:--input | \
       bench:--input | bench:-b | bench:--batch | bench:-r | bench:--repeat | bench:-s | bench:--seconds | \
+      eval:--ignore | eval:-n | eval:--limit | eval:-b | eval:--batch | eval:--resize | eval:--scales | eval:--worst-count | \
       plot:--layers | plot:--channels | plot:--width | plot:--scale | \
       plot:--input | plot:--seed) ;;
     *) return 1 ;;
@@ -68,7 +70,7 @@ _dcls() {
   COMPREPLY=()
 
   if ((COMP_CWORD == 1)); then
-    mapfile -t COMPREPLY < <(compgen -W 'infer inspect convert plot diff explain bench help --version --help' -- "$cur")
+    mapfile -t COMPREPLY < <(compgen -W 'infer inspect convert plot diff explain eval bench help --version --help' -- "$cur")
     return
   fi
   # builtin:NAME arrives as three words.
@@ -99,11 +101,15 @@ _dcls() {
         ;;
       diff) options='--atol --rtol --equal-nan --strict --kernels --all -a --order --key-a --key-b --set --json' ;;
       inspect) options='--key --tensor -t --values -n --input --json' ;;
+      eval)
+        options='--model -m --data -d --kind --classes --ignore --limit -n --batch -b --resize --algo --flip --scales --json
+          --confusion --worst --worst-count'
+        ;;
       bench) options='--model -m --input --batch -b --algo --tune --repeat -r --seconds -s --json' ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$options $common" -- "$cur")
   elif [[ $command == help ]]; then
-    mapfile -t COMPREPLY < <(compgen -W 'infer inspect convert plot diff explain bench help' -- "$cur")
+    mapfile -t COMPREPLY < <(compgen -W 'infer inspect convert plot diff explain eval bench help' -- "$cur")
   else
     compopt -o filenames 2>/dev/null
     mapfile -t COMPREPLY < <(compgen -f -- "$cur")

@@ -4,13 +4,14 @@ function __dcls_builtins
     dcls --version 2>/dev/null | sed -n 's/^built-in models: //p' | tr -d ' ' | tr ',' '\n' | sed 's/^/builtin:/'
 end
 
-set -l commands infer inspect convert plot diff explain bench help
+set -l commands infer inspect convert plot diff explain eval bench help
 set -l none "not __fish_seen_subcommand_from $commands"
 
 complete -c dcls -f -n $none -l version -d 'Print the version'
 complete -c dcls -f -n $none -a infer -d 'Classify or segment pictures, or run a network on tensors'
 complete -c dcls -f -n $none -a inspect -d 'What is in a model and what it costs'
 complete -c dcls -f -n $none -a convert -d 'Convert weights and models'
+complete -c dcls -f -n $none -a eval -d 'How well a network answers on a data set'
 complete -c dcls -f -n $none -a bench -d 'Where the time goes; algorithms side by side'
 complete -c dcls -f -n $none -a plot -d 'Pictures of positions, densities, kernels and receptive fields'
 complete -c dcls -f -n $none -a diff -d 'Compare two models, weights files or arrays'
@@ -65,6 +66,23 @@ complete -c dcls -n $inspect -s n -l values -x -d 'How many first values'
 complete -c dcls -n $inspect -l input -x -d 'Input size to analyse, HxW'
 complete -c dcls -n $inspect -l json -d 'Everything, as one JSON object'
 
+set -l eval '__fish_seen_subcommand_from eval'
+complete -c dcls -f -n $eval -s m -l model -r -a '(__dcls_builtins)' -d 'Model file or builtin:NAME'
+complete -c dcls -n $eval -s d -l data -x -a '(__fish_complete_directories)' -d 'The data set'
+complete -c dcls -n $eval -l kind -x -a 'auto folders pairs cifar10' -d 'What the data set is'
+complete -c dcls -n $eval -l classes -r -d 'Names of classes, or a file of them'
+complete -c dcls -n $eval -l ignore -x -d 'Value of masks that does not count'
+complete -c dcls -n $eval -s n -l limit -x -d 'Only so many pictures'
+complete -c dcls -n $eval -s b -l batch -x -d 'Pictures run together'
+complete -c dcls -n $eval -l resize -x -d 'Size of every picture, HxW'
+complete -c dcls -n $eval -l algo -x -a 'auto construct im2col sparse' -d 'How DCLS layers are run'
+complete -c dcls -n $eval -l flip -d 'Average in the mirror image'
+complete -c dcls -n $eval -l scales -x -d 'Average over sizes'
+complete -c dcls -n $eval -l json -d 'Everything, as one JSON object'
+complete -c dcls -n $eval -l confusion -r -d 'Draw the confusion matrix'
+complete -c dcls -n $eval -l worst -x -a '(__fish_complete_directories)' -d 'Pictures of the worst items'
+complete -c dcls -n $eval -l worst-count -x -d 'How many of them'
+
 set -l bench '__fish_seen_subcommand_from bench'
 complete -c dcls -f -n $bench -s m -l model -r -a '(__dcls_builtins)' -d 'Model file or builtin:NAME'
 complete -c dcls -n $bench -l input -x -d 'Input size, HxW'
@@ -118,4 +136,4 @@ complete -c dcls -n $explain -l dim -x -a '1 2 3' -d 'Dimensions'
 complete -c dcls -n $explain -l shared-positions -d 'One P for all output channels'
 complete -c dcls -n $explain -l json -d 'Everything, as one JSON object'
 
-complete -c dcls -f -n '__fish_seen_subcommand_from help' -a 'infer inspect convert plot diff explain bench help'
+complete -c dcls -f -n '__fish_seen_subcommand_from help' -a 'infer inspect convert plot diff explain eval bench help'

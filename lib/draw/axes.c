@@ -27,15 +27,30 @@ static size_t fitting(dcls_canvas *canvas, char *copy, double size, double width
     return length;
 }
 
-void dcls_plot_text(dcls_plot *plot, double x, double y, double width, const char *text, double size,
-                    dcls_color color, dcls_align align)
+enum { MOST_TEXT = 512 };
+
+static void fit_text(dcls_plot *plot, const char *text, double size, double width, char copy[MOST_TEXT])
 {
-    char copy[512];
-    size_t length = strnlen(text, sizeof copy - 4);
+    size_t length = strnlen(text, MOST_TEXT - 4);
     memcpy(copy, text, length);
     copy[length] = 0;
     fitting(plot->canvas, copy, size, width);
+}
+
+void dcls_plot_text(dcls_plot *plot, double x, double y, double width, const char *text, double size,
+                    dcls_color color, dcls_align align)
+{
+    char copy[MOST_TEXT];
+    fit_text(plot, text, size, width, copy);
     dcls_canvas_text(plot->canvas, x, y, copy, &(dcls_text_style){size, color, align});
+}
+
+void dcls_plot_text_upwards(dcls_plot *plot, double x, double y, double width, const char *text, double size,
+                            dcls_color color)
+{
+    char copy[MOST_TEXT];
+    fit_text(plot, text, size, width, copy);
+    dcls_canvas_text_upwards(plot->canvas, x, y, copy, &(dcls_text_style){size, color, DCLS_ALIGN_LEFT});
 }
 
 const char *dcls_plot_number(char buffer[DCLS_NUMBER_TEXT], double value)

@@ -113,7 +113,6 @@ static dcls_status prepare(dcls_plot *plot, const dcls_plot_kind_functions *kind
     plot->width = plot->options->width;
     dcls_colormap_sequential(&plot->sequential);
     dcls_colormap_diverging(&plot->diverging);
-    if (plot->options->kind != DCLS_PLOT_FIELD) DCLS_TRY(dcls_plot_find_layers(plot));
     DCLS_TRY(dcls_canvas_create(plot->ctx, 1, 1, dcls_plot_paper, &plot->canvas));
     dcls_status status = kind->prepare(plot);
     if (status == DCLS_OK) status = dcls_canvas_finish(plot->ctx, plot->canvas);
@@ -122,18 +121,30 @@ static dcls_status prepare(dcls_plot *plot, const dcls_plot_kind_functions *kind
     return status;
 }
 
+dcls_status dcls_plot_render(dcls_plot *plot, const dcls_plot_kind_functions *kind, const char *path)
+{
+    DCLS_TRY(check_options(plot->ctx, plot->options));
+    dcls_status status = prepare(plot, kind);
+    if (status == DCLS_OK)
+        status = plot->options->format == DCLS_PLOT_PNG ? save_raster(plot, kind, path)
+                                                        : save_vector(plot, kind, path);
+    dcls_canvas_destroy(plot->canvas);
+    plot->canvas = NULL;
+    return status;
+}
+
 dcls_status dcls_plot_save(dcls_context *ctx, const dcls_plot_source *source,
                            const dcls_plot_options *options, const char *path)
 {
-    const dcls_plot_kind_functions *kind = kind_functions(options->kind);
     dcls_plot plot = {.ctx = ctx, .source = source, .options = options};
     DCLS_TRY(check_options(ctx, options));
-    bool page = options->format == DCLS_PLOT_HTML;
-    dcls_status status = page ? dcls_html_save(&plot, path) : prepare(&plot, kind);
-    if (status == DCLS_OK && !page)
-        status = options->format == DCLS_PLOT_PNG ? save_raster(&plot, kind, path)
-                                                  : save_vector(&plot, kind, path);
-    dcls_canvas_destroy(plot.canvas);
+    dcls_status status = DCLS_OK;
+    if (options->format == DCLS_PLOT_HTML) {
+        status = dcls_html_save(&plot, path);
+    } else {
+        if (options->kind != DCLS_PLOT_FIELD) status = dcls_plot_find_layers(&plot);
+        if (status == DCLS_OK) status = dcls_plot_render(&plot, kind_functions(options->kind), path);
+    }
     dcls_arena_free(&plot.arena);
     return status;
 }

@@ -10,6 +10,8 @@
  *   plot_density.c      where a layer's elements lie
  *   plot_field.c        receptive fields
  *   plot_histogram.c    positions, spreads, weights and distances in figures
+ *   plot_confusion.c    which class is taken for which
+ *   plot_case.c         one item of a data set beside its answer
  *   plot_terminal.c     densities as text
  *   html.c              the report, a page for a browser: page.html, page.css and page_*.js with data, of
  * which html_layers.c       writes what is known about layers
@@ -100,6 +102,9 @@ void dcls_plot_density_of(const dcls_plot_layer *layer, double *density, int64_t
 /* ---- plot.c ---- */
 
 void *dcls_plot_alloc(dcls_plot *plot, size_t count, size_t size);
+/* Prepares and draws a page of any kind into path. plot has its context and options; what it holds in its
+ * arena stays the caller's to free. */
+dcls_status dcls_plot_render(dcls_plot *plot, const dcls_plot_kind_functions *kind, const char *path);
 
 /* ---- axes.c: all lengths in units of the page ---- */
 
@@ -117,6 +122,10 @@ void dcls_plot_draw_head(dcls_plot *plot);
 /* One line of text, with dots in place of what does not fit into `width`. */
 void dcls_plot_text(dcls_plot *plot, double x, double y, double width, const char *text, double size,
                     dcls_color color, dcls_align align);
+
+/* The same running upwards, in at most `width` units of height. */
+void dcls_plot_text_upwards(dcls_plot *plot, double x, double y, double width, const char *text, double size,
+                            dcls_color color);
 
 #define DCLS_NUMBER_TEXT 32
 /* Three significant digits. */

@@ -19,6 +19,19 @@ prepare() {
   dcls convert -q builtin:convmixer-dcls-cifar10 model.bin
   cp "$root"/tests/fixtures/images/good/c2d8.png photo.png
   cp "$shared"/models/convmixer-dcls-cifar10/{checkpoint.pth,labels.txt} .
+  data_sets
+}
+
+# cifar10/CLASS/*.png and camvid/{images,masks}
+data_sets() {
+  local name class
+  for name in "$shared"/models/convmixer-dcls-cifar10/images/*; do
+    class=${name##*/}
+    mkdir -p "cifar10/${class%%-*}"
+    ln -s "$name" "cifar10/${class%%-*}/"
+  done
+  mkdir camvid
+  ln -s "$shared"/models/dclsseg-camvid/{images,masks} camvid/
 }
 
 run_examples() { # PAGE
@@ -38,6 +51,7 @@ run_examples() { # PAGE
 @test "examples of dcls-convert(1)" { run_examples dcls-convert.1; }
 @test "examples of dcls-inspect(1)" { run_examples dcls-inspect.1; }
 @test "examples of dcls-bench(1)" { run_examples dcls-bench.1; }
+@test "examples of dcls-eval(1)" { run_examples dcls-eval.1; }
 @test "examples of dcls-plot(1)" { run_examples dcls-plot.1; }
 @test "examples of dcls-diff(1)" { run_examples dcls-diff.1; }
 @test "examples of dcls-explain(1)" { run_examples dcls-explain.1; }

@@ -24,7 +24,7 @@ load helper
 
 @test "help COMMAND and COMMAND --help print the same, in lines of at most 79 columns" {
   local command
-  for command in infer convert inspect plot bench help; do
+  for command in infer convert inspect plot eval bench help; do
     try 0 help "$command"
     has help "$output" "Usage: dcls $command "
     has help "$output" "--threads N"

@@ -1,0 +1,272 @@
+/* dcls eval: how well a network answers. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "alloc.h"
+#include "eval.h"
+#include "models.h"
+#include "numbers.h"
+#include "options.h"
+#include "output.h"
+#include "shapes.h"
+
+#define AT(field) offsetof(eval_options, field)
+
+static const cli_option options[] = {
+    {"model", 'm', CLI_TEXT, "MODEL", AT(model),
+     "the same as MODEL: a file or builtin:NAME (default: the built-in classifier)", 0, 0},
+    {"data", 'd', CLI_TEXT, "DIR", AT(data),
+     "the data set: a folder for each class, images/ beside masks/, or CIFAR-10's binary files", 0, 0},
+    {"kind", 0, CLI_CHOICE, "auto|folders|pairs|cifar10", AT(kind),
+     "what the data set is (default: auto, told from what DIR holds)", 0, 0},
+    {"classes", 0, CLI_TEXT, "A,B,..|FILE", AT(classes),
+     "names of the classes in order, or a file with one a line (default: folders go by the network's labels, "
+     "or sorted by name)",
+     0, 0},
+    {"ignore", 0, CLI_INT, "N", AT(ignore),
+     "pixels of this value in masks do not count; nor do 255 and values the network has no class for", 0,
+     255},
+    {"limit", 'n', CLI_INT, "N", AT(limit), "only N pictures, spread evenly over the set", 1, 1e15},
+    {"batch", 'b', CLI_INT, "N", AT(batch), "pictures of one size run together, at most (default: 64)", 1,
+     4096},
+    {"resize", 0, CLI_TEXT, "HxW", AT(resize),
+     "resize every picture to exactly this before the network, instead of what the model says", 0, 0},
+    {"algo", 0, CLI_CHOICE, "auto|construct|im2col|sparse", AT(algo),
+     "how DCLS layers are run (default: auto, the fastest for each)", 0, 0},
+    {"flip", 0, CLI_FLAG, NULL, AT(flip), "average the probabilities for each picture and its mirror image",
+     0, 0},
+    {"scales", 0, CLI_TEXT, "S,S,..", AT(scales),
+     "average the probabilities for each picture at these sizes, such as 0.75,1,1.25", 0, 0},
+    {"json", 0, CLI_FLAG, NULL, AT(json), "everything, as one JSON object", 0, 0},
+    {"confusion", 0, CLI_TEXT, "OUT", AT(confusion), "draw the confusion matrix into OUT.png, .svg or .pdf",
+     0, 0},
+    {"worst", 0, CLI_TEXT, "DIR", AT(worst),
+     "write pictures of the items answered worst into DIR: the largest loss, for masks the most wrong pixels",
+     0, 0},
+    {"worst-count", 0, CLI_INT, "N", AT(worst_count), "how many of them (default: 20)", 1, 999},
+    {0}};
+
+static const eval_options defaults = {.ignore = -1, .batch = 64, .worst_count = 20};
+
+/* ---- options ---- */
+
+static int read_scales(eval *e)
+{
+    const char *text = e->options->scales;
+    if (text == NULL) return CLI_OK;
+    char *copy = cli_copy(text), *rest = copy;
+    int status = CLI_OK;
+    while (rest != NULL && status == CLI_OK) {
+        const char *word = strsep(&rest, ",");
+        double *scale = &e->scales[e->evaluate.scale_count];
+        if (e->evaluate.scale_count < EVAL_MAX_SCALES && cli_parse_real(word, scale) && *scale >= 0.01 &&
+            *scale <= 100) {
+            e->evaluate.scale_count++;
+            continue;
+        }
+        cli_error("eval", "--scales: '%s' is not a list of 1 to %d numbers from 0.01 to 100", text,
+                  EVAL_MAX_SCALES);
+        status = CLI_USAGE;
+    }
+    free(copy);
+    e->evaluate.scales = e->scales;
+    return status;
+}
+
+static int read_resize(eval *e)
+{
+    const char *text = e->options->resize;
+    int64_t size[2];
+    if (text == NULL) return CLI_OK;
+    if (shape_parse(text, size, 2) != 2) {
+        cli_error("eval", "--resize: '%s' is not a size such as 180x240, rows first", text);
+        return CLI_USAGE;
+    }
+    e->preprocess = *dcls_model_preprocess(e->model);
+    if (e->preprocess.resize == DCLS_RESIZE_NONE) e->preprocess.filter = DCLS_FILTER_BILINEAR;
+    e->preprocess.resize = DCLS_RESIZE_EXACT;
+    e->preprocess.resize_height = size[0];
+    e->preprocess.resize_width = size[1];
+    e->preprocess.crop_height = e->preprocess.crop_width = 0;
+    e->evaluate.preprocess = &e->preprocess;
+    return CLI_OK;
+}
+
+static int check_plot(const eval *e)
+{
+    dcls_plot_format format;
+    const char *path = e->options->confusion;
+    if (path == NULL) return CLI_OK;
+    dcls_status status = dcls_plot_format_for_path(e->run->ctx, path, &format);
+    if (status == DCLS_OK && format != DCLS_PLOT_HTML) return cli_can_write(path) ? CLI_OK : CLI_IO;
+    cli_error("eval", "--confusion: '%s' does not end in .png, .svg or .pdf", path);
+    return CLI_USAGE;
+}
+
+static int make_directory(const char *path)
+{
+    struct stat st;
+    if (path == NULL) return CLI_OK;
+    if (mkdir(path, 0777) != 0 && errno != EEXIST)
+        cli_error(path, "cannot make the directory: %s", strerror(errno));
+    else if (stat(path, &st) == 0 && !S_ISDIR(st.st_mode))
+        cli_error(path, "is not a directory");
+    else if (access(path, W_OK | X_OK) != 0)
+        cli_error(path, "cannot write: %s", strerror(errno));
+    else
+        return CLI_OK;
+    return CLI_IO;
+}
+
+/* What can be wrong is told before the work begins. */
+static int check_options(eval *e)
+{
+    if (e->options->data == NULL) {
+        cli_error("eval", "--data is missing: the data set to evaluate on; see 'dcls eval --help'");
+        return CLI_USAGE;
+    }
+    e->evaluate = dcls_evaluate_options_default();
+    e->evaluate.algo = (dcls_algo)e->options->algo;
+    e->evaluate.batch = e->options->batch;
+    e->evaluate.flip = e->options->flip;
+    int status = read_scales(e);
+    if (status == CLI_OK) status = check_plot(e);
+    return status;
+}
+
+char *eval_model_name(const eval *e)
+{
+    return e->options->model != NULL ? cli_copy(e->options->model)
+                                     : cli_format("builtin:%s", dcls_builtin_name(0));
+}
+
+/* ---- the run ---- */
+
+static void show_progress(eval *e)
+{
+    if (!cli_progress_due(&e->progress)) return;
+    const double seconds = cli_progress_seconds(&e->progress), speed = (double)e->done / seconds;
+    const double right = e->targets > 0 ? (double)e->correct / (double)e->targets : 0;
+    char *line = cli_format("%s of %s, %s right, %.3g a second, %s left", cli_grouped(e->done).text,
+                            cli_counted(e->total, "picture").text, cli_percent(right).text, speed,
+                            cli_duration_of((double)(e->total - e->done) / speed).text);
+    cli_progress_show(&e->progress, line);
+    free(line);
+}
+
+static bool visit(void *arg, const dcls_evaluated *item)
+{
+    eval *e = arg;
+    e->done++;
+    e->correct += item->score.correct;
+    e->targets += item->score.targets;
+    eval_rank_item(e, item);
+    show_progress(e);
+    return true;
+}
+
+static int evaluate(eval *e)
+{
+    dcls_status status = dcls_metrics_create(e->run->ctx, e->classes, &e->metrics);
+    if (status != DCLS_OK) return cli_fail("eval", status, e->run->ctx);
+    e->total = dcls_dataset_count(e->set);
+    e->evaluate.visit = visit;
+    e->evaluate.arg = e;
+    cli_progress_begin(&e->progress, e->run);
+    status = dcls_evaluate(e->run->ctx, e->model, e->set, &e->evaluate, e->metrics);
+    e->seconds = cli_progress_seconds(&e->progress);
+    cli_progress_end(&e->progress);
+    if (status != DCLS_OK) return cli_fail(e->options->data, status, e->run->ctx);
+    cli_verbose(e->run, "%s in %.2f s, %.4g a second", cli_counted(e->done, "picture").text, e->seconds,
+                (double)e->done / e->seconds);
+    return CLI_OK;
+}
+
+static int save_confusion(const eval *e)
+{
+    const char *path = e->options->confusion;
+    dcls_plot_options plot = dcls_plot_options_default();
+    if (path == NULL) return CLI_OK;
+    char *model = eval_model_name(e), *title = cli_format("%s on %s", model, e->options->data);
+    free(model);
+    plot.title = title;
+    dcls_status status = dcls_plot_format_for_path(e->run->ctx, path, &plot.format);
+    if (status == DCLS_OK)
+        status = dcls_confusion_save(e->run->ctx, e->classes, dcls_metrics_confusion(e->metrics), e->labels,
+                                     &plot, path);
+    free(title);
+    return status == DCLS_OK ? CLI_OK : cli_fail(path, status, e->run->ctx);
+}
+
+static int report(eval *e)
+{
+    int status = CLI_OK;
+    if (e->options->json)
+        status = eval_print_json(e);
+    else
+        eval_print_text(e);
+    cli_flush();
+    if (status == CLI_OK) status = save_confusion(e);
+    if (status == CLI_OK) status = eval_save_worst(e);
+    return status;
+}
+
+static int run_model(eval *e)
+{
+    e->task = dcls_model_task(e->model);
+    int status = read_resize(e);
+    if (status == CLI_OK) status = make_directory(e->options->worst);
+    if (status == CLI_OK) status = eval_open_data(e);
+    if (status == CLI_OK) status = evaluate(e);
+    if (status == CLI_OK) status = report(e);
+    dcls_metrics_destroy(e->metrics);
+    dcls_dataset_destroy(e->set);
+    cli_labels_free(&e->given);
+    free(e->labels);
+    free(e->worst);
+    return status;
+}
+
+static int run_eval(cli *run, const void *values, cli_operands operands)
+{
+    eval_options o = *(const eval_options *)values;
+    eval e = {.run = run, .options = &o};
+    dcls_model *model;
+    if (operands.count > 0 && o.model != NULL) {
+        cli_error("eval", "'%s' and -m %s: give one model", operands.items[0], o.model);
+        return CLI_USAGE;
+    }
+    if (operands.count > 0) o.model = operands.items[0];
+    int status = check_options(&e);
+    if (status == CLI_OK) status = cli_model_load(run, e.options->model, &model);
+    if (status != CLI_OK) return status;
+    e.model = model;
+    status = run_model(&e);
+    dcls_model_destroy(model);
+    return status;
+}
+
+const cli_command cli_cmd_eval = {
+    .name = "eval",
+    .summary = "measure how well a network answers on a data set",
+    .operands = "--data DIR [MODEL]",
+    .about = "Runs a network on every picture of a data set and compares its answers with what the set says: "
+             "accuracy, cross entropy, calibration, which class is taken for which, and for segmentation "
+             "intersection over union (IoU) per class and on average.\n\n"
+             "Masks are palette or gray PNG files whose value is the class. They are compared at their own "
+             "size: the "
+             "network's maps are resized to it. A picture that cannot be read ends the run.",
+    .examples = "  dcls eval --data cifar10/test                      the built-in classifier\n"
+                "  dcls eval -m model.bin -d camvid/test --flip --scales 0.75,1,1.25\n"
+                "  dcls eval -m model.bin -d val --confusion matrix.png --worst worst\n"
+                "  dcls eval -m model.bin -d val --json | jq .mean_iou\n",
+    .options = options,
+    .values_size = sizeof(eval_options),
+    .defaults = &defaults,
+    .max_operands = 1,
+    .run = run_eval,
+};

@@ -1,0 +1,113 @@
+/* All that eval knows, as one JSON object. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "eval.h"
+#include "output.h"
+
+typedef dcls_json_writer writer;
+
+static void write_share(writer *json, const char *key, double value)
+{
+    if (isnan(value))
+        dcls_json_write_string(json, key, NULL); /* null: there is nothing to divide by */
+    else
+        dcls_json_write_double(json, key, value);
+}
+
+static void write_classes(writer *json, const eval *e)
+{
+    const int64_t *confusion = dcls_metrics_confusion(e->metrics);
+    dcls_json_write_open(json, "classes", '[');
+    for (int64_t i = 0; i < e->classes; i++) {
+        int64_t targets = 0, answers = 0;
+        for (int64_t k = 0; k < e->classes; k++) {
+            targets += confusion[i * e->classes + k];
+            answers += confusion[k * e->classes + i];
+        }
+        dcls_json_write_open(json, NULL, '{');
+        dcls_json_write_int(json, "index", i);
+        dcls_json_write_string(json, "label", e->labels[i]);
+        dcls_json_write_int(json, "targets", targets);
+        dcls_json_write_int(json, "answers", answers);
+        write_share(json, "recall", dcls_metrics_recall(e->metrics, i));
+        write_share(json, "precision", dcls_metrics_precision(e->metrics, i));
+        write_share(json, "iou", dcls_metrics_iou(e->metrics, i));
+        dcls_json_write_close(json, '}');
+    }
+    dcls_json_write_close(json, ']');
+}
+
+static void write_confusion(writer *json, const eval *e)
+{
+    const int64_t *confusion = dcls_metrics_confusion(e->metrics);
+    dcls_json_write_open(json, "confusion", '[');
+    for (int64_t row = 0; row < e->classes; row++) {
+        dcls_json_write_open(json, NULL, '[');
+        for (int64_t k = 0; k < e->classes; k++)
+            dcls_json_write_int(json, NULL, confusion[row * e->classes + k]);
+        dcls_json_write_close(json, ']');
+    }
+    dcls_json_write_close(json, ']');
+}
+
+static void write_worst(writer *json, const eval *e)
+{
+    dcls_json_write_open(json, "worst", '[');
+    for (size_t i = 0; i < e->worst_count; i++) {
+        const dcls_item_score *score = &e->worst[i].score;
+        dcls_json_write_open(json, NULL, '{');
+        dcls_json_write_string(json, "input", dcls_dataset_item_name(e->set, e->worst[i].index));
+        dcls_json_write_double(json, "loss", score->loss);
+        dcls_json_write_double(json, "accuracy", (double)score->correct / (double)score->targets);
+        dcls_json_write_close(json, '}');
+    }
+    dcls_json_write_close(json, ']');
+}
+
+/* Accuracy is the share of targets (pictures, or pixels) whose class got the largest probability. */
+static void write_figures(writer *json, const eval *e)
+{
+    const dcls_scores scores = dcls_metrics_scores(e->metrics);
+    dcls_json_write_int(json, "pictures", e->done);
+    dcls_json_write_int(json, "targets", scores.count);
+    dcls_json_write_double(json, "loss", scores.loss);
+    dcls_json_write_double(json, "top1", scores.top1);
+    dcls_json_write_double(json, "top5", scores.top5);
+    dcls_json_write_double(json, "mean_class", scores.mean_class);
+    dcls_json_write_double(json, "mean_iou", scores.mean_iou);
+    dcls_json_write_double(json, "calibration", scores.calibration);
+    dcls_json_write_double(json, "seconds", e->seconds);
+}
+
+static void write_ways(writer *json, const eval *e)
+{
+    dcls_json_write_bool(json, "flip", e->options->flip);
+    dcls_json_write_open(json, "scales", '[');
+    for (size_t i = 0; i < e->evaluate.scale_count; i++)
+        dcls_json_write_double(json, NULL, e->scales[i]);
+    if (e->evaluate.scale_count == 0) dcls_json_write_double(json, NULL, 1);
+    dcls_json_write_close(json, ']');
+}
+
+int eval_print_json(const eval *e)
+{
+    writer *json;
+    dcls_status status = dcls_json_writer_create(e->run->ctx, 0, &json);
+    if (status != DCLS_OK) return cli_fail(NULL, status, e->run->ctx);
+    dcls_json_write_open(json, NULL, '{');
+    char *model = eval_model_name(e);
+    dcls_json_write_string(json, "model", model);
+    free(model);
+    dcls_json_write_string(json, "data", e->options->data);
+    dcls_json_write_string(json, "task", dcls_task_name(e->task));
+    write_ways(json, e);
+    write_figures(json, e);
+    write_classes(json, e);
+    write_confusion(json, e);
+    if (e->options->worst != NULL) write_worst(json, e);
+    dcls_json_write_close(json, '}');
+    const int printed = cli_print_json(json);
+    dcls_json_writer_destroy(json);
+    return printed;
+}

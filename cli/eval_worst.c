@@ -1,0 +1,115 @@
+/* The items that were answered worst, and pictures of them. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "alloc.h"
+#include "eval.h"
+#include "output.h"
+#include "stems.h"
+
+/* Segmentation: the share of wrong pixels; classification: the loss. NaN is worst of all. */
+static double badness(const eval *e, const dcls_item_score *score)
+{
+    const double bad =
+        e->task == DCLS_TASK_SEGMENTATION ? 1 - (double)score->correct / (double)score->targets : score->loss;
+    return isnan(bad) ? (double)INFINITY : bad;
+}
+
+void eval_rank_item(eval *e, const dcls_evaluated *item)
+{
+    const size_t most = (size_t)e->options->worst_count;
+    if (e->options->worst == NULL || item->score.targets == 0) return;
+    if (e->worst == NULL) e->worst = cli_alloc(most, sizeof *e->worst);
+    const double bad = badness(e, &item->score);
+    size_t place = e->worst_count;
+    while (place > 0 && badness(e, &e->worst[place - 1].score) < bad)
+        place--;
+    if (place >= most) return;
+    const size_t kept = e->worst_count < most ? e->worst_count : most - 1;
+    memmove(e->worst + place + 1, e->worst + place, (kept - place) * sizeof *e->worst);
+    e->worst[place] = (eval_rank){item->index, item->score};
+    e->worst_count = kept + 1;
+}
+
+/* ---- pictures ---- */
+
+typedef struct worst_job {
+    eval *e;
+    uint8_t palette[256 * 3];
+    size_t saved;
+    int status;
+} worst_job;
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash != NULL ? slash + 1 : path;
+}
+
+/* "01-STEM.png": sorted by name, the worst come first. */
+static char *path_of(const worst_job *job, const char *name)
+{
+    const char *base = base_name(name), *dot = strrchr(base, '.');
+    const int digits = job->e->worst_count > 99 ? 3 : 2;
+    char *path = cli_format("%s/%0*zu-%.*s.png", job->e->options->worst, digits, job->saved + 1,
+                            (int)(dot != NULL && dot > base ? dot - base : (ptrdiff_t)strlen(base)), base);
+    return path;
+}
+
+static bool save_case(void *arg, const dcls_evaluated *item)
+{
+    worst_job *job = arg;
+    const eval *e = job->e;
+    const char *name = dcls_dataset_item_name(e->set, item->index);
+    dcls_sample sample;
+    dcls_status status = dcls_dataset_load(e->run->ctx, e->set, item->index, &sample);
+    if (status != DCLS_OK) {
+        job->status = cli_fail(name, status, e->run->ctx);
+        return false;
+    }
+    char *path = path_of(job, name);
+    const dcls_case shown = {.name = name,
+                             .image = sample.image,
+                             .score = item->score,
+                             .target = sample.label,
+                             .answer = item->answer,
+                             .confidence = item->confidence,
+                             .mask = sample.mask,
+                             .answers = item->answers};
+    status = dcls_case_save(e->run->ctx, &shown, e->classes, job->palette, e->labels, path);
+    if (status != DCLS_OK) job->status = cli_fail(path, status, e->run->ctx);
+    job->saved++;
+    free(path);
+    dcls_sample_free(&sample);
+    return status == DCLS_OK;
+}
+
+int eval_save_worst(eval *e)
+{
+    worst_job job = {.e = e};
+    dcls_metrics *metrics; /* they are counted once more, by themselves */
+    if (e->worst_count == 0) return CLI_OK;
+    for (size_t i = 0; i < 256; i++)
+        dcls_model_color(e->model, i, job.palette + 3 * i);
+    int64_t *items = cli_alloc(e->worst_count, sizeof *items);
+    for (size_t i = 0; i < e->worst_count; i++)
+        items[i] = e->worst[i].index;
+    dcls_evaluate_options options = e->evaluate;
+    options.items = items;
+    options.item_count = e->worst_count;
+    options.answers = e->task == DCLS_TASK_SEGMENTATION;
+    options.visit = save_case;
+    options.arg = &job;
+    dcls_status status = dcls_metrics_create(e->run->ctx, e->classes, &metrics);
+    if (status == DCLS_OK) {
+        status = dcls_evaluate(e->run->ctx, e->model, e->set, &options, metrics);
+        dcls_metrics_destroy(metrics);
+    }
+    free(items);
+    if (job.status != CLI_OK) return job.status;
+    if (status != DCLS_OK) return cli_fail(e->options->worst, status, e->run->ctx);
+    cli_verbose(e->run, "%zu pictures in %s", job.saved, e->options->worst);
+    return CLI_OK;
+}
