@@ -64,6 +64,6 @@ extern const cli_command *const cli_commands[];
 const cli_command *cli_find_command(const char *name, const char **nearest);
 
 extern const cli_command cli_cmd_infer, cli_cmd_inspect, cli_cmd_convert, cli_cmd_plot, cli_cmd_bench,
-    cli_cmd_eval, cli_cmd_diff, cli_cmd_explain, cli_cmd_help;
+    cli_cmd_diff, cli_cmd_explain, cli_cmd_train, cli_cmd_eval, cli_cmd_help;
 
 #endif

@@ -10,8 +10,8 @@
 #include "suggest.h"
 
 const cli_command *const cli_commands[] = {
-    &cli_cmd_infer,   &cli_cmd_inspect, &cli_cmd_convert, &cli_cmd_plot, &cli_cmd_diff,
-    &cli_cmd_explain, &cli_cmd_eval,    &cli_cmd_bench,   &cli_cmd_help, NULL};
+    &cli_cmd_infer, &cli_cmd_inspect, &cli_cmd_convert, &cli_cmd_plot, &cli_cmd_diff, &cli_cmd_explain,
+    &cli_cmd_train, &cli_cmd_eval,    &cli_cmd_bench,   &cli_cmd_help, NULL};
 
 #define COMMANDS (sizeof cli_commands / sizeof *cli_commands) /* with the NULL */
 

@@ -360,12 +360,16 @@ DCLS_API const float *dcls_trainer_gradient(const dcls_trainer *trainer, const c
  * averaged without an average gives the present ones. */
 DCLS_API const dcls_model *dcls_trainer_model(dcls_trainer *trainer, bool averaged);
 DCLS_API int64_t dcls_trainer_steps(const dcls_trainer *trainer);
-/* Everything the next step depends on (weights, moments, averages, number of steps) as tensors to be saved;
- * and back into a trainer made of the same model and options. The set is the caller's. A set that does not
- * fit is DCLS_ERR_FORMAT and nothing is changed. */
-DCLS_API dcls_status dcls_trainer_store(dcls_context *ctx, const dcls_trainer *trainer, dcls_tensors **out);
+/* Everything the next step depends on (weights, moments, averages, number of steps) as a set that is also a
+ * model file with the present weights once saved; and back into a trainer made of the same model and options.
+ * note (may be NULL): text to keep with it, see dcls_trainer_note. The set is the caller's. A set that does
+ * not fit is DCLS_ERR_FORMAT and nothing is changed. */
+DCLS_API dcls_status dcls_trainer_store(dcls_context *ctx, const dcls_trainer *trainer, const char *note,
+                                        dcls_tensors **out);
 DCLS_API dcls_status dcls_trainer_restore(dcls_context *ctx, dcls_trainer *trainer,
                                           const dcls_tensors *state);
+/* The note of a stored set; NULL if there is none. */
+DCLS_API const char *dcls_trainer_note(const dcls_tensors *state);
 
 /* ---- learning rates
  * ------------------------------------------------------------------------------------------------ */

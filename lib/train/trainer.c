@@ -133,12 +133,31 @@ int64_t dcls_trainer_steps(const dcls_trainer *trainer)
     return dcls_optimizer_steps(trainer->optimizer);
 }
 
-dcls_status dcls_trainer_store(dcls_context *ctx, const dcls_trainer *trainer, dcls_tensors **out)
+#define NOTE "dcls.training" /* key of the metadata that holds it */
+
+static dcls_status store_texts(dcls_context *ctx, const dcls_trainer *trainer, const char *note,
+                               dcls_tensors *set)
+{
+    dcls_string json = {0};
+    dcls_status status = dcls_model_to_json(ctx, trainer->model, 0, &json);
+    if (status == DCLS_OK) status = dcls_tensors_set_meta(ctx, set, DCLS_META_MODEL, json.data);
+    if (status == DCLS_OK && note != NULL) status = dcls_tensors_set_meta(ctx, set, NOTE, note);
+    dcls_string_free(&json);
+    return status;
+}
+
+const char *dcls_trainer_note(const dcls_tensors *state)
+{
+    return dcls_tensors_meta(state, NOTE);
+}
+
+dcls_status dcls_trainer_store(dcls_context *ctx, const dcls_trainer *trainer, const char *note,
+                               dcls_tensors **out)
 {
     dcls_tensors *set;
     *out = NULL;
     DCLS_TRY(dcls_tensors_create(ctx, "", &set));
-    dcls_status status = DCLS_OK;
+    dcls_status status = store_texts(ctx, trainer, note, set);
     for (size_t i = 0; i < trainer->parameters.count && status == DCLS_OK; i++)
         status = dcls_copy_tensor(ctx, set, trainer->parameters.items[i].tensor);
     if (status == DCLS_OK) status = dcls_optimizer_store(ctx, trainer->optimizer, set);

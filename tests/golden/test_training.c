@@ -266,7 +266,7 @@ static void test_resume(void **state)
         must(dcls_trainer_step(ctx, through, &batch, 0.02, &result));
         if (step == 3) {
             dcls_tensors *set;
-            must(dcls_trainer_store(ctx, through, &set));
+            must(dcls_trainer_store(ctx, through, NULL, &set));
             must(dcls_trainer_restore(ctx, second, set));
             dcls_tensors_destroy(set);
         }
