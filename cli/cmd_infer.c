@@ -34,7 +34,9 @@ static const cli_option options[] = {
      "read NUL-separated input names from FILE, or from standard input if it is -", 0, 0},
     {"algo", 0, CLI_CHOICE, "auto|construct|im2col|sparse", AT(algo),
      "how DCLS layers are run (default: auto, the fastest for each)", 0, 0},
-    {"jobs", 0, CLI_INT, "N", AT(jobs), "inputs worked on at the same time, sharing the threads (default: 1)",
+    {"jobs", 0, CLI_INT, "N", AT(jobs),
+     "inputs worked on at the same time, sharing the threads (default: as many as there are threads, at most "
+     "16 or what fits into memory; 1 with --fail-fast)",
      1, 256},
     {"no-exif", 0, CLI_FLAG, NULL, AT(no_exif),
      "leave JPEG pictures as stored, ignoring their EXIF orientation", 0, 0},
@@ -45,7 +47,7 @@ static const cli_option options[] = {
      "refuse what would take more memory, such as 500M or 2G (default: 8G)", 0, 0},
     {0}};
 
-static const infer_options defaults = {.alpha = 0.5, .jobs = 1};
+static const infer_options defaults = {.alpha = 0.5};
 
 /* ---- what is checked before any input
  * ---------------------------------------------------------------------------- */

@@ -12,6 +12,7 @@
 #ifndef DCLS_CLI_INFER_H
 #define DCLS_CLI_INFER_H
 
+#include <stdatomic.h>
 #include <stdio.h>
 
 #include "cli.h"
@@ -71,6 +72,7 @@ typedef struct infer_result {
 /* One thread's own things. */
 typedef struct infer_worker {
     const infer_shared *infer;
+    const atomic_int *in_flight; /* inputs being worked on by all workers, which share the threads */
     dcls_context *ctx;
     plan_cache plans;
     dcls_json_writer *json;
@@ -136,8 +138,8 @@ typedef struct infer_counts {
     int first_status; /* of the first failure */
 } infer_counts;
 
-/* Works through all inputs, with options->jobs of them in flight, and prints results in input order. False if
- * it had to stop: *status then is the exit status. */
+/* Works through all inputs, with options->jobs of them in flight (0: as many as is fastest), and prints
+ * results in input order. False if it had to stop: *status then is the exit status. */
 bool infer_run_jobs(const infer_shared *infer, cli_inputs *inputs, infer_logits *logits, infer_counts *counts,
                     int *status);
 

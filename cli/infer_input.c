@@ -118,10 +118,18 @@ static const cached_plan *find_plan(struct work *work, int ndim, const int64_t *
     return cached;
 }
 
+/* An input that is alone gets all threads, several an even share each. */
+static void share_threads(const infer_worker *worker, dcls_plan *plan)
+{
+    const int threads = dcls_context_threads(worker->ctx), sharing = atomic_load(worker->in_flight);
+    dcls_plan_set_threads(plan, sharing > 1 ? (2 * threads + sharing) / (2 * sharing) : threads);
+}
+
 /* Runs one item [1, C, spatial..]; item has everything but the output. */
 static bool run_item(struct work *work, const cached_plan *cached, const float *tensor, infer_item *item)
 {
     double start = now_ms();
+    share_threads(work->worker, cached->plan);
     if (!check(work, dcls_plan_run(work->worker->ctx, cached->plan, tensor, cached->output))) return false;
     item->milliseconds += now_ms() - start;
     item->input = work->name;

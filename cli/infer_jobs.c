@@ -12,8 +12,8 @@
 
 struct pool {
     const infer_shared *infer;
-    int threads; /* of each worker */
     cli_inputs *inputs;
+    atomic_int in_flight;
     pthread_mutex_t taking; /* inputs, taken */
     uint64_t taken;
     pthread_mutex_t printing; /* what follows */
@@ -42,6 +42,7 @@ static bool take_job(struct pool *pool, struct job *job)
     bool taken = !atomic_load(&pool->stop) && cli_inputs_next(pool->inputs, &job->input);
     if (taken) {
         job->number = pool->taken++;
+        atomic_fetch_add(&pool->in_flight, 1);
         if (pool->infer->stems != NULL) job->stem = stems_take(pool->infer->stems, job->input.name);
     }
     pthread_mutex_unlock(&pool->taking);
@@ -136,13 +137,13 @@ static void copy_settings(const struct pool *pool, dcls_context *ctx)
     for (int limit = 0; limit < DCLS_LIMIT_COUNT; limit++)
         dcls_context_set_limit(ctx, (dcls_limit)limit,
                                dcls_context_limit(pool->infer->run->ctx, (dcls_limit)limit));
-    (void)dcls_context_set_threads(ctx, pool->threads); /* in range: it came from a context */
+    (void)dcls_context_set_threads(ctx, dcls_context_threads(pool->infer->run->ctx));
 }
 
 static void *work(void *argument)
 {
     struct pool *pool = argument;
-    infer_worker worker = {.infer = pool->infer};
+    infer_worker worker = {.infer = pool->infer, .in_flight = &pool->in_flight};
     struct job job;
     (void)dcls_context_create(&worker.ctx);
     cli_checked(worker.ctx);
@@ -152,6 +153,7 @@ static void *work(void *argument)
     while (take_job(pool, &job)) {
         infer_result result;
         work_on(&worker, &job, &result);
+        atomic_fetch_sub(&pool->in_flight, 1);
         deliver(pool, &job, &result);
         infer_result_free(&result);
         cli_input_free(&job.input);
@@ -176,12 +178,36 @@ static void run_workers(struct pool *pool, int jobs)
     free(threads);
 }
 
+/* Every worker has weights of its own: this much for all of them together, and never more than so many. */
+#define WEIGHTS_BYTES ((size_t)1 << 30)
+#define MOST_JOBS     16
+
+static size_t weights_bytes(const dcls_model *model)
+{
+    const dcls_tensors *tensors = dcls_model_tensors(model);
+    size_t bytes = 1;
+    for (size_t i = 0; i < dcls_tensors_count(tensors); i++)
+        bytes += dcls_tensors_at(tensors, i)->nbytes;
+    return bytes;
+}
+
+/* Several inputs at once, a thread each, overlap what only one thread can do: reading, decoding, resizing and
+ * printing. Nothing behind a failure is to be begun with --fail-fast. */
+static int choose_jobs(const infer_shared *infer, const cli_inputs *inputs)
+{
+    int jobs = dcls_context_threads(infer->run->ctx);
+    if (infer->options->jobs > 0) return (int)infer->options->jobs;
+    if (infer->options->fail_fast || !cli_inputs_several(inputs)) return 1;
+    const size_t fitting = WEIGHTS_BYTES / weights_bytes(infer->model);
+    if (jobs > MOST_JOBS) jobs = MOST_JOBS;
+    if ((size_t)jobs > fitting) jobs = (int)fitting;
+    return jobs > 0 ? jobs : 1;
+}
+
 bool infer_run_jobs(const infer_shared *infer, cli_inputs *inputs, infer_logits *logits, infer_counts *counts,
                     int *status)
 {
-    int jobs = (int)infer->options->jobs, threads = dcls_context_threads(infer->run->ctx) / jobs;
     struct pool pool = {.infer = infer,
-                        .threads = threads > 0 ? threads : 1,
                         .inputs = inputs,
                         .taking = PTHREAD_MUTEX_INITIALIZER,
                         .printing = PTHREAD_MUTEX_INITIALIZER,
@@ -190,7 +216,7 @@ bool infer_run_jobs(const infer_shared *infer, cli_inputs *inputs, infer_logits 
                         .counts = counts,
                         .progress_shown = !infer->run->common.quiet && isatty(STDERR_FILENO) == 1 &&
                                           isatty(STDOUT_FILENO) != 1};
-    run_workers(&pool, jobs);
+    run_workers(&pool, choose_jobs(infer, inputs));
     clear_progress(&pool);
     *status = pool.status;
     return pool.status == CLI_OK;

@@ -23,6 +23,12 @@ struct cli_inputs {
     int entry_count, next_entry;
 };
 
+static bool is_directory(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
 /* ---- opening
  * ------------------------------------------------------------------------------------------------- */
 
@@ -84,6 +90,11 @@ void cli_inputs_close(cli_inputs *inputs)
     free(inputs);
 }
 
+bool cli_inputs_several(const cli_inputs *inputs)
+{
+    return inputs->list != NULL || inputs->operands.count != 1 || is_directory(inputs->operands.items[0]);
+}
+
 void cli_input_free(cli_input *input)
 {
     free(input->name);
@@ -107,12 +118,6 @@ static int is_picture(const struct dirent *entry)
 static int by_name(const struct dirent **a, const struct dirent **b)
 {
     return strcmp((*a)->d_name, (*b)->d_name);
-}
-
-static bool is_directory(const char *path)
-{
-    struct stat st;
-    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
 static void give(cli_input *out, const char *name)

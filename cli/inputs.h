@@ -19,6 +19,8 @@ typedef struct cli_inputs cli_inputs;
 cli_inputs *cli_inputs_open(const cli *run, cli_operands operands, const char *files0_from, int *status);
 /* The next input; false at the end. */
 bool cli_inputs_next(cli_inputs *inputs, cli_input *out);
+/* Whether there may be more than one. */
+bool cli_inputs_several(const cli_inputs *inputs);
 void cli_inputs_close(cli_inputs *inputs);
 void cli_input_free(cli_input *input);
 

@@ -223,6 +223,10 @@ DCLS_API dcls_status dcls_plan_create(dcls_context *ctx, const dcls_model *model
                                       dcls_plan **out);
 DCLS_API void dcls_plan_destroy(dcls_plan *plan);
 
+/* How many threads runs use from now on: 1 to the number the plan was made for; others are the nearest of
+ * these. Results stay the same bits. */
+DCLS_API void dcls_plan_set_threads(dcls_plan *plan, int threads);
+
 /* Shape of the output; returns its rank. Classification: [N, classes]; segmentation: [N, classes, H, W]. */
 DCLS_API int dcls_plan_output_shape(const dcls_plan *plan, int64_t shape[DCLS_MAX_DIMS]);
 /* Number of floats of the output. */

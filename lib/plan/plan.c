@@ -59,7 +59,7 @@ static dcls_status create_plan(dcls_context *ctx, const dcls_model *model, const
     if (!plan) return DCLS_ERR_MEMORY;
     plan->model = model;
     plan->simd = dcls_simd_get(dcls_cpu_detect());
-    plan->threads = dcls_context_threads(ctx);
+    plan->threads = plan->most_threads = dcls_context_threads(ctx);
     plan->keep_values = keep_values;
     plan->options = options ? *options : dcls_plan_options_default();
     dcls_status status = make_plan(ctx, plan, ndim, shape);
@@ -91,6 +91,11 @@ void dcls_plan_destroy(dcls_plan *plan)
     free(plan->memory);
     dcls_arena_free(&plan->arena);
     free(plan);
+}
+
+void dcls_plan_set_threads(dcls_plan *plan, int threads)
+{
+    plan->threads = threads < 1 ? 1 : threads > plan->most_threads ? plan->most_threads : threads;
 }
 
 int dcls_plan_output_shape(const dcls_plan *plan, int64_t shape[DCLS_MAX_DIMS])

@@ -80,8 +80,8 @@ typedef struct dcls_storage {
 struct dcls_plan {
     const dcls_model *model;
     const dcls_simd *simd;
-    int threads;
-    bool keep_values; /* every node is a step of its own and every value stays until the next run */
+    int threads, most_threads; /* of the next run; what memory was laid out for */
+    bool keep_values;          /* every node is a step of its own and every value stays until the next run */
     dcls_plan_options options;
     int value_count;
     dcls_shape *shapes; /* [value_count] */

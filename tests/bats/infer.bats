@@ -202,7 +202,7 @@ disguised.png[0]: red 96.5%\ndisguised.png[1]: blue 96.5%'
 
 @test "--verbose tells about plans on stderr, results stay the same" {
   pictures
-  try 0 infer -v -m m.json -k 1 red.ppm red.ppm
+  try 0 infer -v -m m.json -k 1 --jobs 1 red.ppm red.ppm
   is stdout "$output" $'red.ppm: red 96.5%\nred.ppm: red 96.5%'
   is "plans made" "$(grep -c '^dcls: planned \[1, 3, 2, 4\] in ' <<<"$stderr")" 1
 }
@@ -232,11 +232,14 @@ disguised.png[0]: red 96.5%\ndisguised.png[1]: blue 96.5%'
   echo nonsense >bad.png
   local files=() i
   for i in {1..20}; do files+=(red.ppm bad.png green.ppm); done
-  try 1 infer -m m.json -k 1 "${files[@]}"
+  try 1 infer -m m.json -k 1 --jobs 1 "${files[@]}"
   local expected=$output errors=$stderr
-  try 1 infer -m m.json -k 1 --jobs 5 "${files[@]}"
-  is stdout "$output" "$expected"
-  is stderr "$stderr" "$errors"
+  for i in '--jobs 5' '--threads 3' '--threads 1' ''; do
+    # shellcheck disable=SC2086 # words
+    try 1 infer -m m.json -k 1 $i "${files[@]}"
+    is "stdout with '$i'" "$output" "$expected"
+    is "stderr with '$i'" "$stderr" "$errors"
+  done
 }
 
 @test "limits: --max-pixels and --max-memory" {
