@@ -19,8 +19,9 @@ dcls_dataset_options dcls_dataset_options_default(void)
 
 static dcls_dataset_kind kind_of(const dcls_folder *folder)
 {
-    if (dcls_names_have(&folder->folders, "images") && dcls_names_have(&folder->folders, "masks"))
-        return DCLS_DATASET_PAIRS;
+    bool images = dcls_names_have(&folder->folders, "images");
+    if (images && (folder->folders.count == 1 || dcls_names_have(&folder->folders, "masks")))
+        return DCLS_DATASET_PAIRS; /* without masks/ it will be said that they are missing */
     for (size_t i = 0; i < folder->others.count; i++)
         if (dcls_is_cifar10_name(folder->others.at[i])) return DCLS_DATASET_CIFAR10;
     return folder->folders.count > 0 ? DCLS_DATASET_FOLDERS : DCLS_DATASET_AUTO;

@@ -11,9 +11,13 @@
 
 enum { MAX_DEPTH = 16 };
 
+/* Pictures this library cannot read are listed too: using one says so, where passing over them would train on
+ * a part of the set without a word. */
 static bool is_picture(const char *name)
 {
-    static const char *const suffixes[] = {".png", ".jpg", ".jpeg", ".ppm", ".pgm", ".pbm", ".pnm"};
+    static const char *const suffixes[] = {".png",  ".jpg",  ".jpeg", ".ppm", ".pgm", ".pbm",
+                                           ".pnm",  ".webp", ".gif",  ".bmp", ".tif", ".tiff",
+                                           ".avif", ".heic", ".jp2",  ".jxl"};
     const char *suffix = strrchr(name, '.');
     for (size_t i = 0; suffix && i < sizeof suffixes / sizeof *suffixes; i++)
         if (strcasecmp(suffix, suffixes[i]) == 0) return true;

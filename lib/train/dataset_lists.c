@@ -38,7 +38,11 @@ static dcls_status check_top(dcls_context *ctx, const dcls_folder *top, const dc
                          top->pictures.at[0]);
     }
     if (options->classes) return DCLS_OK;
-    if (found > 1) DCLS_TRY(refuse_splits(ctx, top));
+    if (found == 1) {
+        return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "holds one folder, %s, where each class should have its own",
+                         top->folders.at[0]);
+    }
+    DCLS_TRY(refuse_splits(ctx, top));
     if (options->class_count > 0 && found != options->class_count) {
         return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "holds %zu folders of classes, not %zu", found,
                          options->class_count);

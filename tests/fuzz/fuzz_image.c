@@ -1,8 +1,9 @@
-/* Pictures of every format from memory, then the way to a tensor for those that decode. */
+/* Pictures of every format from memory, then the way to a tensor for those that decode; PNGs as masks too. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "dcls.h"
+#include "image/image.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed);
@@ -62,6 +63,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             }
         }
         dcls_image_destroy(image);
+    }
+    uint8_t *mask;
+    int64_t width, height;
+    if (dcls_png_decode_indices(ctx, data, size, &mask, &width, &height) == DCLS_OK) {
+        if (width * height > 1 << 16) abort();
+        free(mask);
     }
     dcls_context_destroy(ctx);
     return 0;

@@ -107,13 +107,17 @@ static void bad_folders(void **state)
     write_picture(&dir, "x.ppm", 1, 1, 0, 0);
     refuse_set(*state, dir.path, NULL, DCLS_ERR_FORMAT, "no folders of classes");
     write_picture(&dir, "a/x.ppm", 1, 1, 0, 0);
+    write_picture(&dir, "b/x.ppm", 1, 1, 0, 0);
     refuse_set(*state, dir.path, NULL, DCLS_ERR_FORMAT, "x.ppm lies beside");
     unlink(temp_file(&dir, "x.ppm"));
-    write_text(&dir, "b/notes.txt", "no picture");
-    refuse_set(*state, dir.path, NULL, DCLS_ERR_FORMAT, "folder b holds no pictures");
+    write_text(&dir, "c/notes.txt", "no picture");
+    refuse_set(*state, dir.path, NULL, DCLS_ERR_FORMAT, "folder c holds no pictures");
+    write_picture(&dir, "single/cat/x.ppm", 1, 1, 0, 0);
+    refuse_set(*state, temp_file(&dir, "single"), NULL, DCLS_ERR_ARGUMENT, "holds one folder, cat");
     write_picture(&dir, "data/test/cat/x.ppm", 1, 1, 0, 0);
     write_picture(&dir, "data/train/cat/x.ppm", 1, 1, 0, 0);
     refuse_set(*state, temp_file(&dir, "data"), NULL, DCLS_ERR_ARGUMENT, "several data sets (test, train)");
+    write_picture(&dir, "loop/dog/x.ppm", 1, 1, 0, 0);
     assert_int_equal(symlink("..", place(&dir, "loop/cat/up")), 0);
     refuse_set(*state, temp_file(&dir, "loop"), NULL, DCLS_ERR_LIMIT, "deep");
     remove_dir(&dir);
@@ -124,14 +128,14 @@ static void unreadable_pictures(void **state)
     temp_dir dir = make_temp_dir();
     write_text(&dir, "a/x.png", "no picture");
     assert_int_equal(symlink("/nonexistent", place(&dir, "a/y.png")), 0);
-    dcls_dataset_options options = dcls_dataset_options_default();
-    options.kind = DCLS_DATASET_FOLDERS;
-    dcls_dataset *set = open_set(*state, dir.path, &options);
-    assert_int_equal(dcls_dataset_count(set), 2);
+    write_text(&dir, "b/z.webp", "RIFF....WEBPVP8 ");
+    dcls_dataset *set = open_set(*state, dir.path, NULL);
+    assert_int_equal(dcls_dataset_count(set), 3);
     dcls_sample sample;
     check_outcome(*state, "text", dcls_dataset_load(*state, set, 0, &sample), DCLS_ERR_FORMAT,
                   "this is text");
     check_outcome(*state, "link", dcls_dataset_load(*state, set, 1, &sample), DCLS_ERR_IO, "cannot open");
+    check_outcome(*state, "kind", dcls_dataset_load(*state, set, 2, &sample), DCLS_ERR_UNSUPPORTED, "WebP");
     dcls_dataset_destroy(set);
     remove_dir(&dir);
 }
@@ -178,6 +182,7 @@ static void bad_masks(void **state)
 {
     temp_dir dir = make_temp_dir();
     write_picture(&dir, "images/a.jpg", 3, 2, 7, 0);
+    refuse_set(*state, dir.path, NULL, DCLS_ERR_FORMAT, "masks/a.png, the mask of images/a.jpg, is missing");
     write_mask(*state, &dir, "masks/b.png", 3, 2, 1);
     refuse_set(*state, dir.path, NULL, DCLS_ERR_FORMAT, "masks/a.png, the mask of images/a.jpg, is missing");
     write_mask(*state, &dir, "masks/a.png", 2, 3, 1);

@@ -322,6 +322,43 @@ static void sizes_that_differ(void **state)
     remove_dir(&dir);
 }
 
+/* ---- cache ---- */
+
+/* Once the files are gone, what still comes out was kept. */
+static int kept(dcls_context *ctx, int64_t cache_bytes)
+{
+    temp_dir dir = small_set(10);
+    dcls_dataset *set = open_set(ctx, dir.path, NULL);
+    dcls_loader_options options = small_options();
+    options.batch = 1;
+    options.ahead = 0; /* or a picture of the next epoch would be read before */
+    options.cache_bytes = cache_bytes;
+    dcls_loader *loader = open_loader(ctx, set, &options);
+    for (int i = 0; i < 10; i++)
+        next(ctx, loader);
+    remove_dir(&dir);
+    assert_null(next(ctx, loader));
+    int count = 0;
+    for (int i = 0; i < 10; i++) {
+        const dcls_batch *batch;
+        dcls_status status = dcls_loader_next(ctx, loader, &batch);
+        count += status == DCLS_OK;
+        if (status != DCLS_OK) check_outcome(ctx, "gone", status, DCLS_ERR_IO, "cannot open");
+    }
+    dcls_loader_destroy(loader);
+    dcls_dataset_destroy(set);
+    return count;
+}
+
+/* Pictures of 90 bytes with some hundred around them. */
+static void caches_have_their_size(void **state)
+{
+    assert_ok(*state, dcls_context_set_threads(*state, 1));
+    assert_int_equal(kept(*state, 0), 0);
+    assert_int_equal(kept(*state, 3 * (90 + 256) + 20), 3);
+    assert_int_equal(kept(*state, 1 << 20), 10);
+}
+
 /* ---- errors ---- */
 
 /* The first bad picture of a batch is named, whoever comes to it first; batches after it are whole. */
@@ -429,6 +466,7 @@ int main(void)
         CONTEXT_TEST(bad_pictures),
         CONTEXT_TEST(bad_options),
         CONTEXT_TEST(destroyed_anywhere),
+        CONTEXT_TEST(caches_have_their_size),
     };
     return cmocka_run_group_tests_name("loader", tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
-/* Reading and writing weights when memory runs out: every single allocation fails once. Each time the answer
- * must be DCLS_ERR_MEMORY, and everything that was taken must have been given back. */
-#include "format_util.h"
+/* Reading and writing weights, drawing, listing data sets when memory runs out: every single allocation fails
+ * once. Each time the answer must be DCLS_ERR_MEMORY, and everything that was taken must have been given
+ * back. */
+#include "data_util.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -350,10 +351,43 @@ static void test_comparisons(void **state)
     free(text);
 }
 
+static dcls_status open_and_load(dcls_context *ctx, void *path)
+{
+    dcls_dataset *set;
+    dcls_sample sample;
+    DCLS_TRY(dcls_dataset_open(ctx, path, NULL, &set));
+    dcls_status status = dcls_dataset_load(ctx, set, 1, &sample);
+    if (status != DCLS_OK && (sample.image || sample.mask)) fail_msg("a sample in spite of failure");
+    dcls_sample_free(&sample);
+    dcls_dataset_destroy(set);
+    return status;
+}
+
+static void test_data_sets(void **state)
+{
+    require_interposition();
+    temp_dir dir = make_temp_dir();
+    write_picture(&dir, "folders/a/0.ppm", 3, 2, 0, 0);
+    write_picture(&dir, "folders/b/c/1.ppm", 3, 2, 0, 0);
+    write_picture(&dir, "pairs/images/0.ppm", 3, 2, 0, 0);
+    write_picture(&dir, "pairs/images/1.ppm", 3, 2, 0, 0);
+    write_mask(*state, &dir, "pairs/masks/0.png", 3, 2, 0);
+    write_mask(*state, &dir, "pairs/masks/1.png", 3, 2, 0);
+    write_cifar(&dir, "cifar/data_batch_1.bin", 2, 0);
+    write_text(&dir, "cifar/batches.meta.txt", "a\nb\nc\nd\ne\nf\ng\nh\ni\nj\n");
+    static const char *const names[] = {"folders", "pairs", "cifar"};
+    for (size_t i = 0; i < 3; i++) {
+        char *path = strdup(temp_file(&dir, names[i]));
+        torture(*state, names[i], open_and_load, path);
+        free(path);
+    }
+    remove_dir(&dir);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {CONTEXT_TEST(test_load), CONTEXT_TEST(test_write),
-                                       CONTEXT_TEST(test_onnx), CONTEXT_TEST(test_plots),
-                                       CONTEXT_TEST(test_comparisons)};
+    const struct CMUnitTest tests[] = {CONTEXT_TEST(test_load),        CONTEXT_TEST(test_write),
+                                       CONTEXT_TEST(test_onnx),        CONTEXT_TEST(test_plots),
+                                       CONTEXT_TEST(test_comparisons), CONTEXT_TEST(test_data_sets)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
