@@ -29,6 +29,16 @@ static void defaults(void **state)
     assert_int_equal(recipe->schedule.kind, DCLS_SCHEDULE_COSINE);
     assert_true(recipe->schedule.end_divisor == 1e4);
     assert_string_equal(recipe->replace.version, "v1");
+    /* a recipe that says nothing and options that say nothing mean the same */
+    const dcls_trainer_options trainer = dcls_trainer_options_default();
+    assert_true(recipe->trainer.momentum == trainer.momentum && recipe->trainer.beta1 == trainer.beta1);
+    assert_true(recipe->trainer.eps == trainer.eps && recipe->trainer.weight_decay == trainer.weight_decay);
+    assert_true(recipe->trainer.position_rate == trainer.position_rate);
+    assert_true(recipe->trainer.spread_rate == trainer.spread_rate);
+    assert_true(recipe->trainer.clip_norm == trainer.clip_norm && recipe->trainer.average == trainer.average);
+    const dcls_schedule schedule = dcls_schedule_default();
+    assert_true(recipe->schedule.power == schedule.power && recipe->schedule.rise == schedule.rise);
+    assert_true(recipe->schedule.start_divisor == schedule.start_divisor);
     dcls_recipe_destroy(recipe);
     /* the table's own texts set what they are for */
     assert_ok(ctx, dcls_recipe_create(ctx, &recipe));
