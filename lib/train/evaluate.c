@@ -11,6 +11,7 @@
 
 #define BATCH         64
 #define WINDOW_PIXELS (1 << 20) /* of the tensors of a window, about: what is in memory at a time */
+#define BATCH_PIXELS  65536 /* of those that run together: larger maps are faster one by one, in the cache */
 #define PLANS         8
 
 /* A network made ready for `count` pictures of one size. */
@@ -330,11 +331,12 @@ static dcls_status run_batch(dcls_context *ctx, runner *r, int v, const int64_t 
     return take_outputs(ctx, r, plan, v, which, count);
 }
 
-/* Few sizes of batches, so that plans are used again: all there may be, else powers of four. */
-static int64_t batch_of(const runner *r, int64_t left)
+/* Few sizes of batches, so that plans are used again: as many as may be, else powers of four. */
+static int64_t batch_of(const runner *r, const struct dcls_eval_view *view, int64_t left)
 {
+    const int64_t fit = BATCH_PIXELS / (view->height * view->width), most = fit < r->window ? fit : r->window;
     int64_t size = 1;
-    if (left >= r->window) return r->window;
+    if (left >= most) return most > 1 ? most : 1;
     while (4 * size <= left)
         size *= 4;
     return size;
@@ -353,7 +355,7 @@ static dcls_status run_view(dcls_context *ctx, runner *r, int v, int64_t *which)
                 which[alike++] = k;
         }
         for (int64_t done = 0; done < alike;) {
-            const int64_t count = batch_of(r, alike - done);
+            const int64_t count = batch_of(r, view, alike - done);
             DCLS_TRY(run_batch(ctx, r, v, which + done, count));
             done += count;
         }
