@@ -13,7 +13,7 @@
 #define COUNTS     64.0  /* width of the column of numbers */
 #define BAR_HEIGHT 34.0  /* of the colour bar with its ticks */
 #define LEAST_CELL 17.0  /* that holds a number */
-#define LEAST_LINE 10.0  /* between two labels */
+#define LEAST_LINE 13.0  /* between two labels */
 
 struct confusion {
     int64_t classes;
