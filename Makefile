@@ -226,7 +226,7 @@ submake = +$(MAKE) $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
 deps: ## install the Debian packages that building and testing need
 	@sh tools/deps.sh build test
 
-demo: ## build, then show what dcls does
+demo: ## build, then show what dcls does (fetches two photographs, once)
 	@sh tools/deps.sh build
 	@$(submake) all
 	@sh tests/demo.sh

@@ -29,8 +29,8 @@ static const cli_option options[] = {
      "whose name "
      "matches; may be repeated",
      0, 0},
-    {"preprocess", 0, CLI_TEXT, "NAME", AT(preprocess),
-     "how pictures become tensors: imagenet, imagenet-bicubic, cifar10 or none", 0, 0},
+    {"preprocess", 0, CLI_CHOICE, "imagenet|imagenet-bicubic|cifar10|none", AT(preprocess),
+     "how pictures become tensors", 0, 0},
     {"labels", 0, CLI_TEXT, "FILE", AT(labels), "class names, one a line", 0, 0},
     {"to", 0, CLI_CHOICE, "dense|sparse|taps", AT(to),
      "dense: replace every DCLS layer by the plain convolution with the same kernel; sparse: fit elements "
@@ -70,8 +70,13 @@ static const cli_option options[] = {
      0},
     {0}};
 
-static const convert_options defaults = {
-    .to = TO_SAME, .seed = -1, .effort = -1, .threshold = -1, .merge = -1, .prune = -1};
+static const convert_options defaults = {.to = TO_SAME,
+                                         .preprocess = PREPROCESS_NOT_SAID,
+                                         .seed = -1,
+                                         .effort = -1,
+                                         .threshold = -1,
+                                         .merge = -1,
+                                         .prune = -1};
 
 /* ---- converting
  * ---------------------------------------------------------------------------------------------------- */
@@ -143,8 +148,24 @@ static void note_preprocess(const struct convert *convert, const dcls_model *mod
 {
     const dcls_preprocess *p = dcls_model_preprocess(model);
     bool none = p->resize == DCLS_RESIZE_NONE && p->crop_height == 0 && p->mean[0] == 0 && p->std[0] == 1;
-    if (convert->options->arch == NULL || convert->options->preprocess != NULL || !none) return;
+    if (convert->options->arch == NULL || convert->options->preprocess != PREPROCESS_NOT_SAID || !none)
+        return;
     cli_note(convert->run, "%s: without --preprocess, pictures are only divided by 255", convert->in);
+}
+
+static const char *preprocess_name(const convert_options *o)
+{
+    static const char *const names[] = {"imagenet", "imagenet-bicubic", "cifar10", "none"};
+    return o->preprocess == PREPROCESS_NOT_SAID ? NULL : names[o->preprocess];
+}
+
+/* The file whose fault it is: labels are of another number, or tensors of another network. */
+static const char *blamed(const struct convert *convert)
+{
+    const char *labels = convert->options->labels;
+    return labels != NULL && strstr(dcls_context_message(convert->run->ctx), " labels, but ") != NULL
+               ? labels
+               : convert->in;
 }
 
 static int build_and_convert(struct convert *convert, dcls_tensors *tensors)
@@ -155,7 +176,7 @@ static int build_and_convert(struct convert *convert, dcls_tensors *tensors)
                                 .arch_json = convert->arch_json,
                                 .settings = o->settings.items,
                                 .setting_count = o->settings.count,
-                                .preprocess = o->preprocess,
+                                .preprocess = preprocess_name(o),
                                 .labels = (const char *const *)convert->labels,
                                 .label_count = convert->label_count};
     /* Of a network that is complete, --set can only mean the layers to be fitted. */
@@ -163,7 +184,7 @@ static int build_and_convert(struct convert *convert, dcls_tensors *tensors)
     convert->settings_used = build.setting_count > 0;
     dcls_model *model;
     dcls_status status = dcls_model_build(ctx, tensors, &build, &model);
-    if (status != DCLS_OK) return cli_fail(convert->in, status, ctx);
+    if (status != DCLS_OK) return cli_fail(blamed(convert), status, ctx);
     note_preprocess(convert, model);
     int result = convert_model(convert, model);
     dcls_model_destroy(model);
@@ -183,7 +204,7 @@ static int refuse(const char *option, const char *why)
 static const char *network_option(const convert_options *o)
 {
     if (o->arch != NULL) return "--arch";
-    if (o->preprocess != NULL) return "--preprocess";
+    if (o->preprocess != PREPROCESS_NOT_SAID) return "--preprocess";
     if (o->labels != NULL) return "--labels";
     return NULL;
 }
@@ -258,6 +279,7 @@ static int convert_file(struct convert *convert)
     dcls_status status = key != NULL ? dcls_tensors_load_key(ctx, convert->in, key, &tensors)
                                      : dcls_tensors_load_file(ctx, convert->in, &tensors);
     if (status != DCLS_OK) return cli_fail(convert->in, status, ctx);
+    cli_note_choice(convert->run, convert->in, tensors, "--key takes another");
     cli_verbose(convert->run, "%s: %s, %s", convert->in, dcls_tensors_format(tensors),
                 cli_counted((int64_t)dcls_tensors_count(tensors), "tensor").text);
     if (convert->options->arch == NULL && !dcls_tensors_hold_model(tensors))

@@ -86,6 +86,7 @@ static int load_side(const cli *run, diff_side *side)
         return cli_model_load(run, side->name, &side->model);
     dcls_status status = side->key != NULL ? dcls_tensors_load_key(run->ctx, side->name, side->key, &tensors)
                                            : dcls_tensors_load_file(run->ctx, side->name, &tensors);
+    if (status == DCLS_OK) cli_note_choice(run, side->name, tensors, "--key-a and --key-b take others");
     if (status == DCLS_OK && !dcls_tensors_hold_model(tensors))
         side->loaded = tensors;
     else if (status == DCLS_OK)

@@ -69,9 +69,22 @@ static int check_options(const cli *run, const infer_options *o)
     return CLI_OK;
 }
 
+/* Those above it, as mkdir -p makes them; what cannot be made shows at the end. */
+static void make_parents(const char *path)
+{
+    char *part = cli_copy(path);
+    for (char *slash = strchr(part + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        (void)mkdir(part, 0777);
+        *slash = '/';
+    }
+    free(part);
+}
+
 static int make_directory(const char *path)
 {
     struct stat st;
+    if (path[0] != '\0') make_parents(path);
     if (mkdir(path, 0777) != 0 && errno != EEXIST)
         cli_error(path, "cannot make the directory: %s", strerror(errno));
     else if (stat(path, &st) == 0 && !S_ISDIR(st.st_mode))

@@ -129,6 +129,7 @@ static int inspect_file(inspection *it, const inspect_options *o)
     dcls_status status = o->key != NULL ? dcls_tensors_load_key(ctx, it->name, o->key, &tensors)
                                         : dcls_tensors_load_file(ctx, it->name, &tensors);
     if (status != DCLS_OK) return cli_fail(it->name, status, ctx);
+    cli_note_choice(it->run, it->name, tensors, "--key takes another");
     if (stat(it->name, &st) == 0 && S_ISREG(st.st_mode)) it->file_bytes = st.st_size;
     if (!dcls_tensors_hold_model(tensors)) return inspect_tensors(it, tensors, o);
     status = dcls_model_build(ctx, tensors, &as_it_is, &model);

@@ -290,8 +290,10 @@ static int plot_file(struct plot *plot)
     if (status != DCLS_OK) {
         result = cli_fail(plot->name, status, ctx);
     } else if (plot->options->arch != NULL || dcls_tensors_hold_model(tensors)) {
+        cli_note_choice(plot->run, plot->name, tensors, NULL);
         result = build_and_draw(plot, tensors, arch_json);
     } else {
+        cli_note_choice(plot->run, plot->name, tensors, NULL);
         result = draw_tensors(plot, tensors);
         dcls_tensors_destroy(tensors);
     }

@@ -13,12 +13,14 @@
 
 #include "options.h"
 
+enum { PREPROCESS_NOT_SAID = -1 };
 enum { TO_SAME = -1, TO_DENSE, TO_SPARSE, TO_TAPS };
 
 typedef struct convert_options {
-    const char *key, *arch, *preprocess, *labels, *layers, *verify;
+    const char *key, *arch, *labels, *layers, *verify;
     cli_list settings;
-    int to; /* kernels as they are, or TO_DENSE .. */
+    int preprocess; /* index of its word, or PREPROCESS_NOT_SAID */
+    int to;         /* kernels as they are, or TO_DENSE .. */
     int64_t kernel_count, seed;
     double error, effort, merge, prune, threshold;
     bool round_positions, fix_unequal, onnx_preprocess, json;

@@ -7,11 +7,14 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "alloc.h"
+#include "numbers.h"
 #include "output.h"
 
 struct cli_inputs {
+    const cli *run;
     cli_operands operands;
     int next_operand;
     FILE *list; /* NUL-separated names, or NULL */
@@ -65,6 +68,7 @@ cli_inputs *cli_inputs_open(const cli *run, cli_operands operands, const char *f
     *status = CLI_USAGE;
     if (!operands_fit(run, operands, files0_from)) return NULL;
     cli_inputs *inputs = cli_alloc(1, sizeof *inputs);
+    inputs->run = run;
     inputs->operands = operands;
     if (files0_from == NULL || open_list(inputs, files0_from)) return inputs;
     *status = CLI_IO;
@@ -115,6 +119,11 @@ static int is_picture(const struct dirent *entry)
     return 0;
 }
 
+static int is_other_file(const struct dirent *entry)
+{
+    return entry->d_name[0] != '.' && entry->d_type != DT_DIR && !is_picture(entry);
+}
+
 static int by_name(const struct dirent **a, const struct dirent **b)
 {
     return strcmp((*a)->d_name, (*b)->d_name);
@@ -143,11 +152,34 @@ static bool next_entry(cli_inputs *inputs, cli_input *out)
     return true;
 }
 
+/* Files that may have been meant: what is left out by its suffix is told. */
+static void note_skipped(const cli_inputs *inputs, const char *path)
+{
+    struct dirent **entries;
+    int64_t skipped = 0;
+    if (inputs->run->common.quiet) return;
+    const int count = scandir(path, &entries, is_other_file, by_name);
+    for (int i = 0; i < count; i++) {
+        char *name = cli_format("%s/%s", path, entries[i]->d_name);
+        if (!is_directory(name)) {
+            skipped++;
+            cli_verbose(inputs->run, "%s: left out, not a picture by its suffix", name);
+        }
+        free(name);
+        free(entries[i]);
+    }
+    if (count >= 0) free(entries);
+    if (skipped > 0)
+        cli_note(inputs->run, "%s: %s left out, not pictures by their suffix%s", path,
+                 cli_counted(skipped, "file").text, inputs->run->common.verbose ? "" : " (-v lists them)");
+}
+
 /* True if *out was given a reason why nothing in the directory can be worked on. */
 static bool open_directory(cli_inputs *inputs, const char *path, cli_input *out)
 {
     inputs->directory = path;
     inputs->entry_count = scandir(path, &inputs->entries, is_picture, by_name);
+    if (inputs->entry_count >= 0) note_skipped(inputs, path);
     if (inputs->entry_count > 0) return false;
     if (inputs->entry_count < 0) {
         inputs->entry_count = 0;
@@ -179,12 +211,23 @@ static bool next_from_list(cli_inputs *inputs, cli_input *out, const char **name
     return true;
 }
 
+/* A list of lines is one long name. */
+static void give_lines_error(cli_input *out, const char *name)
+{
+    char *first = cli_format("%.*s..", (int)strcspn(name, "\n"), name);
+    give_error(out, first, CLI_IO,
+               cli_copy("names must be separated by NUL bytes, as find -print0 does it, not by newlines"));
+    free(first);
+}
+
 /* Checks a name; out gets it, or what is wrong with it. */
 static void take_name(const cli_inputs *inputs, const char *name, cli_input *out)
 {
     bool is_stdin = strcmp(name, "-") == 0;
     if (name[0] == '\0')
         give_error(out, name, CLI_IO, cli_copy("a file name is empty"));
+    else if (inputs->list != NULL && strchr(name, '\n') != NULL && access(name, F_OK) != 0)
+        give_lines_error(out, name);
     else if (is_stdin && inputs->list == stdin)
         give_error(out, name, CLI_USAGE, cli_copy("standard input is the list of names already"));
     else if (is_stdin && cli_stdin_is_closed())

@@ -83,8 +83,20 @@ static int dispatch(int argc, char **argv)
     return run_command(command, argc - 1, argv + 1);
 }
 
+/* A word the library does not know would run with all instructions, against what was asked for. */
+static bool check_environment(void)
+{
+    static const char *const words[] = {"scalar", "avx2", "avx512"};
+    const char *said = getenv("DCLS_CPU");
+    if (said == NULL || said[0] == '\0') return true;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcmp(said, words[i]) == 0) return true;
+    cli_error("DCLS_CPU", "'%s' is not one of scalar, avx2, avx512", said);
+    return false;
+}
+
 int main(int argc, char **argv)
 {
     cli_streams_init();
-    return cli_finish(dispatch(argc, argv));
+    return cli_finish(check_environment() ? dispatch(argc, argv) : CLI_USAGE);
 }

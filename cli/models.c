@@ -40,3 +40,10 @@ int cli_arch_load(const cli *run, const char *arch, char **json)
     *json = data;
     return CLI_OK;
 }
+
+void cli_note_choice(const cli *run, const char *name, const dcls_tensors *tensors, const char *hint)
+{
+    const char *choice = dcls_tensors_choice(tensors);
+    if (choice != NULL)
+        cli_note(run, "%s: %s%s%s", name, choice, hint != NULL ? "; " : "", hint != NULL ? hint : "");
+}

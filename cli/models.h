@@ -13,4 +13,8 @@ int cli_model_load(const cli *run, const char *spec, dcls_model **out);
  * an architecture or is NULL. A failure is reported; returns the exit status. */
 int cli_arch_load(const cli *run, const char *arch, char **json);
 
+/* Says on stderr which of a checkpoint's state dicts was taken where nobody asked for one; hint, such as
+ * "--key takes another", may be NULL. */
+void cli_note_choice(const cli *run, const char *name, const dcls_tensors *tensors, const char *hint);
+
 #endif

@@ -149,6 +149,9 @@ DCLS_API void dcls_tensors_destroy(dcls_tensors *tensors);
 /* What the set was read from: "safetensors", "json", "pytorch zip", "pytorch legacy", "npy" or "" for a set
  * made in memory. */
 DCLS_API const char *dcls_tensors_format(const dcls_tensors *tensors);
+/* Where a checkpoint holds several state dicts and no key said which: a line for a person about the one that
+ * was taken and the others. NULL otherwise. */
+DCLS_API const char *dcls_tensors_choice(const dcls_tensors *tensors);
 DCLS_API size_t dcls_tensors_count(const dcls_tensors *tensors);
 /* index < count. */
 DCLS_API const dcls_tensor *dcls_tensors_at(const dcls_tensors *tensors, size_t index);

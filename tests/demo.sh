@@ -12,6 +12,7 @@ cat=$here/cat.png horse=$here/horse.png street=$here/temple.jpg
 fetch() { # PACKAGE FILE-IN-IT NAME
   [ -s "$3" ] && return 0
   command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || return 1
+  echo "demo: fetching Debian's package $1 into $here for the photograph ${2##*/}; it is not installed" >&2
   rm -rf "$here/package"
   mkdir -p "$here/package/root"
   # As root, apt hands downloads to a user of its own, who must be able to write here.

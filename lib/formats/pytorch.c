@@ -90,6 +90,37 @@ static dcls_status survey_children(dcls_torch_reader *r, dcls_pickle_value *cont
     return DCLS_OK;
 }
 
+static void append_name(char *text, size_t size, const dcls_pickle_value *key, size_t position)
+{
+    const size_t used = strlen(text);
+    if (key != NULL && key->kind == DCLS_PICKLE_TEXT)
+        snprintf(text + used, size - used, "%s'%.*s'", position > 0 ? ", " : "",
+                 (int)(key->text.length < 48 ? key->text.length : 48), key->text.data);
+}
+
+/* Which of several state dicts was taken is worth a line: results of averaged weights are other ones. */
+static dcls_status note_choice(dcls_torch_reader *r, dcls_pickle_value *root, const dcls_pickle_value *taken)
+{
+    dcls_torch_cursor cursor;
+    dcls_torch_child child;
+    char all[256] = "", one[64] = "";
+    size_t count = 0;
+    DCLS_TRY(dcls_torch_open(r, root, &cursor));
+    while (dcls_torch_next(&cursor, &child)) {
+        bool holds = false;
+        if (dcls_torch_is_tensor(child.value) || is_training_state(&child)) continue;
+        DCLS_TRY(dcls_torch_holds_tensor(r, child.value, &holds));
+        if (!holds) continue;
+        append_name(all, sizeof all, child.key, count++);
+        if (child.value == taken) append_name(one, sizeof one, child.key, 0);
+    }
+    if (count < 2 || one[0] == '\0') return DCLS_OK;
+    char line[400];
+    snprintf(line, sizeof line, "took %s of the state dicts %s", one, all);
+    r->set->choice = dcls_arena_strdup(r->ctx, &r->set->strings, line);
+    return r->set->choice != NULL ? DCLS_OK : DCLS_ERR_MEMORY;
+}
+
 /* Below no wrapper key: the outermost container itself if it has tensors of its own or nothing but tensors
  * below, else the one thing in it that holds tensors. */
 static dcls_status choose_unwrapped(dcls_torch_reader *r, dcls_pickle_value **at)
@@ -127,6 +158,7 @@ static dcls_status choose(dcls_torch_reader *r, dcls_pickle_value *root, const c
         DCLS_TRY(find_wrapped(r, *out, &inner));
         if (!inner && i == 0) return choose_unwrapped(r, out);
         if (!inner) return DCLS_OK;
+        if (i == 0 && !key) DCLS_TRY(note_choice(r, root, inner));
         if (i > 0) {
             DCLS_TRY(survey_children(r, *out, &s));
             if (s.has_tensor) return DCLS_OK;

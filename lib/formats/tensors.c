@@ -119,6 +119,11 @@ const char *dcls_tensors_format(const dcls_tensors *tensors)
     return tensors->format;
 }
 
+const char *dcls_tensors_choice(const dcls_tensors *tensors)
+{
+    return tensors->choice;
+}
+
 size_t dcls_tensors_count(const dcls_tensors *tensors)
 {
     return tensors->count;

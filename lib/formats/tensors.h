@@ -9,6 +9,7 @@
 
 struct dcls_tensors {
     const char *format; /* static string, see dcls_tensors_format */
+    const char *choice; /* see dcls_tensors_choice */
     dcls_tensor *items;
     size_t count, capacity;
     dcls_map index; /* tensor name -> position in items */

@@ -51,7 +51,10 @@ static dcls_status adjust(build *b)
     const dcls_build_options *o = b->options;
     dcls_model *model = b->draft->model;
     b->settings.sizes = b->maker != NULL;
-    DCLS_TRY(dcls_settings_apply(b->ctx, &b->settings, b->draft->nodes, b->draft->count));
+    const dcls_status status = dcls_settings_apply(b->ctx, &b->settings, b->draft->nodes, b->draft->count);
+    /* What a file itself should have said is its own fault. */
+    const bool own = o->arch == NULL && o->arch_json == NULL && b->settings.count == 0;
+    if (status != DCLS_OK) return own && status == DCLS_ERR_ARGUMENT ? DCLS_ERR_FORMAT : status;
     model->preprocess.channels = (int)model->input_shape[1];
     if (o->preprocess != NULL) DCLS_TRY(dcls_preset_apply(b->ctx, model, o->preprocess));
     if (o->labels != NULL) DCLS_TRY(dcls_model_set_labels(b->ctx, model, o->labels, o->label_count));

@@ -15,6 +15,11 @@ static dcls_status find_tensor(dcls_context *ctx, const dcls_tensors *tensors, d
     const char *name = draft->tensor[slot];
     const dcls_tensor *tensor = dcls_tensors_find(tensors, name);
     char hint[DCLS_HINT_TEXT];
+    if (tensor == NULL && tensors->count == 0)
+        return dcls_fail(ctx, DCLS_ERR_FORMAT,
+                         "its %s, tensor '%s', does not exist: this is a network without tensors, to be "
+                         "given to dcls convert --arch together with a state dict",
+                         dcls_slot_name(slot), name);
     if (tensor == NULL) {
         dcls_hint(hint, sizeof hint, dcls_nearest(name, tensors->count, tensor_name, tensors));
         return dcls_fail(ctx, DCLS_ERR_FORMAT, "its %s, tensor '%s', does not exist%s", dcls_slot_name(slot),

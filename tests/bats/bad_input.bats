@@ -282,7 +282,7 @@ dcls_layer() {
   graph 3 "node 'a' (dcls): attribute 'dilated_kernel_size' is 2147483648, must be" dcls_layer '"version":"v1","dilated_kernel_size":2147483648'
   graph 3 "node 'a' (dcls): version gauss needs SIG, which is missing" dcls_layer '"version":"gauss","dilated_kernel_size":3'
   graph 3 "node 'a' (dcls): tensor 'p' is [2, 2, 1, 1], must be [2, 3, 1, 1]" dcls_layer '"version":"v1","dilated_kernel_size":3' '[2,2,1,1]' '[0,0,0,0]'
-  graph 2 "layer 'a': its tensors do not tell the window: set dilated_kernel_size" dcls_layer '"version":"v1"'
+  graph 3 "layer 'a': its tensors do not tell the window: set dilated_kernel_size" dcls_layer '"version":"v1"'
 }
 
 @test "graphs: sizes that only the input shows" {

@@ -67,8 +67,8 @@ answers() {
   network >net.json
   local args=(convert s.json m.bin --arch net.json --labels l)
   printf 'a\nb\n' >l
-  try 2 "${args[@]}" || try 3 "${args[@]}"
-  has stderr "$stderr" "labels"
+  try 3 "${args[@]}"
+  is stderr "$stderr" "dcls: l: there are 2 labels, but the output 'fc' has 3 channels"
   printf 'a\n\nc\n' >l
   try 3 "${args[@]}"
   is stderr "$stderr" "dcls: l: line 2 is empty"
@@ -299,4 +299,21 @@ one_row() {
   try 2 convert out.safetensors other.safetensors --key critic
   is stderr "$stderr" "dcls: out.safetensors: only PyTorch checkpoints hold state dicts under keys"
   [ ! -e other.safetensors ]
+}
+
+@test "which of several state dicts was taken is said" {
+  /usr/bin/python3 -c 'import torch' 2>/dev/null || skip "python3-torch is not installed"
+  /usr/bin/python3 -c "
+import torch
+w = {'w': torch.zeros(2)}
+torch.save({'model': w, 'model_ema': {'w': torch.ones(2)}, 'optimizer': {'state': {0: torch.zeros(2)}}, 'epoch': 3}, 'two.pth')
+torch.save({'model': w, 'optimizer': {'state': {0: torch.zeros(2)}}}, 'one.pth')"
+  try 0 convert two.pth out.json
+  has stderr "$stderr" "dcls: two.pth: took 'model' of the state dicts 'model', 'model_ema'; --key takes another"
+  try 0 inspect two.pth
+  has stderr "$stderr" "took 'model'"
+  try 0 convert two.pth out.json --key model_ema
+  [[ $stderr != *took* ]]
+  try 0 convert one.pth out.json
+  [[ $stderr != *took* ]]
 }

@@ -140,3 +140,36 @@ prepare() {
   is status "$status" 1
   is stdout "$output" "-: red 96.5%"
 }
+
+@test "what a directory has besides pictures is counted, with -v listed" {
+  classifier >m.json
+  mkdir -p in/sub
+  ppm 2 2 255 0 0 >in/a.ppm
+  touch in/b.webp in/c.txt in/.hidden
+  try 0 infer -m m.json -k 1 in
+  is answers "$output" "in/a.ppm: red 96.5%"
+  is stderr "$stderr" "dcls: in: 2 files left out, not pictures by their suffix (-v lists them)"
+  try 0 infer -v -m m.json -k 1 in
+  has stderr "$stderr" "dcls: in/b.webp: left out, not a picture by its suffix"
+  [[ $stderr != *sub* && $stderr != *hidden* ]]
+  try 0 infer -q -m m.json -k 1 in
+  is stderr "$stderr" ""
+}
+
+@test "a list of lines is told from a list of names" {
+  classifier >m.json
+  printf 'a.png\nb.png\nc.png\n' >lines
+  try 4 infer -m m.json --files0-from=lines
+  is stderr "$stderr" "dcls: a.png..: names must be separated by NUL bytes, as find -print0 does it, not by newlines"
+  ppm 2 2 255 0 0 >$'two\nlines.ppm'
+  printf 'two\nlines.ppm\0' >names
+  try 0 infer -m m.json --files0-from=names -k 1
+}
+
+@test "a name that JSON cannot hold is there in base64" {
+  needs jq base64
+  classifier >m.json
+  ppm 2 2 255 0 0 >$'b\377.ppm'
+  try 0 infer -m m.json --format json $'b\377.ppm'
+  is name "$(jq -r .input_base64 <<<"$output" | base64 -d | od -An -c | tr -d ' ')" 'b377.ppm'
+}

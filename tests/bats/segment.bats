@@ -110,8 +110,9 @@ True True"
   touch file
   try 4 infer -m m.json -o file a.ppm
   is stderr "$stderr" "dcls: file: is not a directory"
+  touch no
   try 4 infer -m m.json -o no/where a.ppm
-  has stderr "$stderr" "dcls: no/where: cannot make the directory: No such file or directory"
+  has stderr "$stderr" "dcls: no/where: cannot make the directory: Not a directory"
   [[ $(id -u) != 0 ]] || return 0
   mkdir -m 555 locked
   try 4 infer -m m.json -o locked a.ppm
@@ -131,4 +132,13 @@ True True"
   head -c 14 a.ppm >cut.ppm
   try 3 infer -m m.json -o out cut.ppm
   is files "$(ls -A out)" ""
+}
+
+@test "-o makes the directories above too" {
+  segmenter >m.json
+  ppm 2 2 255 0 0 >a.ppm
+  try 0 infer -m m.json -o deep/er/out a.ppm
+  [ -e deep/er/out/a.mask.png ]
+  try 0 infer -m m.json -o "$PWD/abs/olute/" a.ppm
+  [ -e abs/olute/a.overlay.png ]
 }

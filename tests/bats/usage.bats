@@ -145,3 +145,31 @@ usage() {
   try 2 diff
   is stderr "$stderr" "dcls: diff: nothing to work on is given: needs A B; see 'dcls diff --help'"
 }
+
+@test "DCLS_CPU takes its words alone" {
+  DCLS_CPU=mmx try 2 explain -D 9 -K 9
+  is stderr "$stderr" "dcls: DCLS_CPU: 'mmx' is not one of scalar, avx2, avx512"
+  DCLS_CPU=scalar try 0 explain -D 9 -K 9
+  DCLS_CPU='' try 0 explain -D 9 -K 9
+}
+
+@test "a network without tensors says what it is" {
+  model classification "$mean_nodes" fc '' >net.json
+  local command
+  for command in inspect 'infer -m' 'plot -o p.png'; do
+    # shellcheck disable=SC2086
+    try 3 $command net.json ${command:+$([[ $command != infer* ]] || echo x.png)}
+    has stderr "$stderr" "this is a network without tensors, to be given to dcls convert --arch together with a state dict"
+  done
+}
+
+@test "a model without version is a bad file" {
+  dcls_model | sed 's/"version": "v1",//' >layer.json
+  classifier | sed 's/"version": 1, //' >file.json
+  local name
+  for name in layer file; do
+    try 3 inspect $name.json
+    try 3 convert $name.json out.bin
+    try 3 infer -m $name.json x.png
+  done
+}
