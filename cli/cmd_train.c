@@ -159,6 +159,7 @@ static int make_trainer(train_run *t, bool resumed)
     int result = resumed ? train_load(t, &state, &owned) : train_open_network(t, &model, &owned);
     if (resumed) model = owned;
     if (result == CLI_OK) result = train_open_loaders(t, model);
+    if (result == CLI_OK) result = train_weigh_classes(t, model);
     if (result == CLI_OK) {
         t->batches = dcls_loader_batches(t->loader);
         dcls_status status = dcls_recipe_plan(ctx, t->recipe, t->batches);
@@ -225,6 +226,7 @@ static int run_train(cli *run, const void *values, cli_operands operands)
     dcls_dataset_destroy(t.val);
     dcls_trainer_destroy(t.trainer);
     dcls_recipe_destroy(t.recipe);
+    free(t.class_weights);
     free(recipe_path);
     return status;
 }

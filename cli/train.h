@@ -13,7 +13,8 @@ typedef struct train_run {
     dcls_dataset *train, *val;
     dcls_loader *loader, *val_loader;
     dcls_trainer *trainer;
-    const char *folder; /* where everything is written */
+    float *class_weights; /* made from the data, else NULL */
+    const char *folder;   /* where everything is written */
     FILE *log;
 
     int64_t epoch, batch, batches; /* where the run stands, and batches of an epoch */
@@ -30,6 +31,8 @@ double train_now(void);
 int train_open_data(train_run *t);
 int train_open_network(train_run *t, const dcls_model **model, dcls_model **owned);
 int train_open_loaders(train_run *t, const dcls_model *model);
+/* Makes balanced class weights, or checks those of the recipe. */
+int train_weigh_classes(train_run *t, const dcls_model *model);
 
 /* train_state.c: DIR/checkpoint.bin, DIR/best.bin, DIR/model.bin. */
 int train_save(const train_run *t);

@@ -69,13 +69,48 @@ static int create_network(train_run *t, dcls_model **out)
     return status == DCLS_OK ? CLI_OK : cli_fail(NULL, status, t->run->ctx);
 }
 
+/* Convolutions become DCLS layers where the recipe says so. */
+static int replace_layers(train_run *t, dcls_model **model)
+{
+    const dcls_replace_options *options = &t->recipe->replace;
+    if (!options->dilated && options->depthwise == 0) return CLI_OK;
+    dcls_model *replaced;
+    int64_t layers = 0;
+    const dcls_status status = dcls_model_replace(t->run->ctx, *model, options, &replaced, &layers);
+    if (status != DCLS_OK) return cli_fail(NULL, status, t->run->ctx);
+    cli_note(t->run, "%lld layers became DCLS layers", (long long)layers);
+    dcls_model_destroy(*model);
+    *model = replaced;
+    return CLI_OK;
+}
+
 int train_open_network(train_run *t, const dcls_model **model, dcls_model **owned)
 {
     *owned = NULL;
-    const int status = t->recipe->model_file != NULL ? cli_model_load(t->run, t->recipe->model_file, owned)
-                                                     : create_network(t, owned);
+    int status = t->recipe->model_file != NULL ? cli_model_load(t->run, t->recipe->model_file, owned)
+                                               : create_network(t, owned);
+    if (status == CLI_OK) status = replace_layers(t, owned);
     *model = *owned;
     return status;
+}
+
+int train_weigh_classes(train_run *t, const dcls_model *model)
+{
+    dcls_recipe *recipe = t->recipe;
+    int64_t classes = 0;
+    if (!recipe->balanced && recipe->class_weight_count == 0) return CLI_OK;
+    dcls_status status = dcls_model_classes(t->run->ctx, model, &classes);
+    if (status == DCLS_OK && !recipe->balanced && (int64_t)recipe->class_weight_count != classes) {
+        cli_error(NULL, "loss.class_weights has %zu numbers, the network has %lld classes",
+                  recipe->class_weight_count, (long long)classes);
+        return CLI_USAGE;
+    }
+    if (status == DCLS_OK && recipe->balanced) {
+        t->class_weights = cli_alloc((size_t)classes, sizeof *t->class_weights);
+        recipe->trainer.class_weights = t->class_weights;
+        status = dcls_dataset_balance(t->run->ctx, t->train, classes, t->class_weights);
+    }
+    return status == DCLS_OK ? CLI_OK : cli_fail(NULL, status, t->run->ctx);
 }
 
 /* ---- loaders

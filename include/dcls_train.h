@@ -58,6 +58,12 @@ DCLS_API const char *dcls_dataset_class_name(const dcls_dataset *set, size_t ind
 /* A path or "FILE[INDEX]": for messages. index < count. */
 DCLS_API const char *dcls_dataset_item_name(const dcls_dataset *set, int64_t index);
 
+/* weights [classes] that even out how often classes occur: the median of their frequencies over each one's, a
+ * class's frequency being its share of the targets of the items it occurs in; 1 for a class that does not
+ * (Eigen and Fergus, arXiv 1411.4734). Masks are all read for that. */
+DCLS_API dcls_status dcls_dataset_balance(dcls_context *ctx, const dcls_dataset *set, int64_t classes,
+                                          float *weights);
+
 /* An item as it is stored. */
 typedef struct dcls_sample {
     dcls_image *image;
@@ -448,7 +454,8 @@ DCLS_API dcls_status dcls_recipe_set(dcls_context *ctx, dcls_recipe *recipe, con
 DCLS_API dcls_status dcls_recipe_check(dcls_context *ctx, dcls_recipe *recipe);
 /* Sets the schedule's steps for so many batches an epoch. */
 DCLS_API dcls_status dcls_recipe_plan(dcls_context *ctx, dcls_recipe *recipe, int64_t batches);
-/* The whole recipe as JSON that reads back the same, for logs and checkpoints. Belongs to the recipe. */
+/* The whole recipe as JSON that reads back the same from any folder, for logs and checkpoints. Belongs to the
+ * recipe. */
 DCLS_API dcls_status dcls_recipe_text(dcls_context *ctx, dcls_recipe *recipe, const char **out);
 
 typedef struct dcls_recipe_key {

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "model/attributes.h"
@@ -330,6 +331,17 @@ static void write_entries(dcls_json_out *out, const dcls_recipe *recipe, const d
     dcls_json_end(out, ']');
 }
 
+/* A recipe that is written is read from another folder. */
+static void write_path(dcls_json_out *out, const char *path)
+{
+    char *here = path[0] != '/' ? getcwd(NULL, 0) : NULL;
+    dcls_string whole = {0};
+    if (here != NULL) dcls_string_printf(&whole, "%s/%s", here, path);
+    dcls_json_string(out, here != NULL && !whole.failed ? whole.data : path);
+    dcls_string_free(&whole);
+    free(here);
+}
+
 static void write_row(dcls_json_out *out, const dcls_recipe *recipe, const dcls_recipe_row *row, char *text,
                       size_t size)
 {
@@ -340,6 +352,7 @@ static void write_row(dcls_json_out *out, const dcls_recipe *recipe, const dcls_
     case DCLS_RECIPE_SIZE:
     case DCLS_RECIPE_RANGE: write_numbers(out, text); break;
     case DCLS_RECIPE_LIST: write_entries(out, recipe, row, text, size); break;
+    case DCLS_RECIPE_PATH: write_path(out, text); break;
     case DCLS_RECIPE_WEIGHTS:
         if (recipe->balanced)
             dcls_json_string(out, text);

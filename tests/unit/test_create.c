@@ -125,6 +125,9 @@ static void convmixer(void **state)
               create_with(ctx,
                           (dcls_create_options){.arch = "convmixer", .classes = 10, .preprocess = "cifar10"},
                           settings, &model));
+    int64_t classes = 0;
+    assert_ok(ctx, dcls_model_classes(ctx, model, &classes));
+    assert_int_equal(classes, 10);
     expect_shape(model, "0.weight", "[64, 3, 2, 2]");
     expect_shape(model, "2.running_var", "[64]");
     expect_shape(model, "3.0.fn.0.weight", "[64, 1, 9]");

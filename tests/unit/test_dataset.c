@@ -1,6 +1,8 @@
 /* Data sets: folders of classes, pictures with masks, CIFAR-10. */
 #include "tests/unit/data_util.h"
 
+#include <math.h>
+
 static void check_item(dcls_context *ctx, const dcls_dataset *set, int64_t index, const char *name,
                        int64_t label, int red)
 {
@@ -274,9 +276,52 @@ static void bad_cifar10(void **state)
     remove_dir(&dir);
 }
 
+/* ---- frequencies of classes ---- */
+
+static void write_stripes(dcls_context *ctx, temp_dir *dir, const char *name, const uint8_t *mask)
+{
+    const uint8_t palette[256 * 3] = {0};
+    assert_ok(ctx, dcls_mask_save(ctx, place(dir, name), mask, 4, 2, palette, 256));
+}
+
+static void balance_of_masks(void **state)
+{
+    static const uint8_t A[] = {0, 0, 0, 0, 0, 0, 1, 1}, B[] = {0, 0, 2, 2, 2, 9, 255, 9};
+    dcls_context *ctx = *state;
+    temp_dir dir = make_temp_dir();
+    write_picture(&dir, "images/a.ppm", 4, 2, 1, 0);
+    write_picture(&dir, "images/b.ppm", 4, 2, 1, 0);
+    write_stripes(ctx, &dir, "masks/a.png", A);
+    write_stripes(ctx, &dir, "masks/b.png", B);
+    dcls_dataset *set = open_set(ctx, dir.path, NULL);
+    float weights[4];
+    assert_ok(ctx, dcls_dataset_balance(ctx, set, 4, weights));
+    /* 8 of 13 targets are class 0, 2 of 8 class 1, 3 of 5 class 2, none class 3; the median is 3/5 */
+    assert_true(fabsf(weights[0] - 0.6f / (8 / 13.0f)) < 1e-6f);
+    assert_true(fabsf(weights[1] - 0.6f / 0.25f) < 1e-6f);
+    assert_true(fabsf(weights[2] - 1) < 1e-6f && weights[3] == 1);
+    assert_int_equal(dcls_dataset_balance(ctx, set, 0, weights), DCLS_ERR_ARGUMENT);
+    dcls_dataset_destroy(set);
+    remove_dir(&dir);
+}
+
+static void balance_of_labels(void **state)
+{
+    temp_dir dir = cats_and_dogs();
+    dcls_dataset *set = open_set(*state, temp_file(&dir, "set"), NULL);
+    float weights[2];
+    assert_ok(*state, dcls_dataset_balance(*state, set, 2, weights));
+    /* 3 and 1 of 4: the median is 1/2 */
+    assert_true(fabsf(weights[0] - 2 / 3.0f) < 1e-6f && weights[1] == 2);
+    dcls_dataset_destroy(set);
+    remove_dir(&dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        CONTEXT_TEST(balance_of_masks),
+        CONTEXT_TEST(balance_of_labels),
         CONTEXT_TEST(folders),
         CONTEXT_TEST(classes_of_the_caller),
         CONTEXT_TEST(limits_are_spread),

@@ -118,7 +118,13 @@ static void whole_and_back(void **state)
     expect_whole(ctx, recipe);
     const char *text, *again;
     assert_ok(ctx, dcls_recipe_text(ctx, recipe, &text));
-    dcls_recipe *second = read_recipe(ctx, text);
+    dcls_recipe *second;
+    assert_ok(ctx, dcls_recipe_create(ctx, &second));
+    assert_ok(ctx, dcls_recipe_read(ctx, second, text, "/another/folder"));
+    char here[4096], val[4200];
+    assert_non_null(getcwd(here, sizeof here));
+    snprintf(val, sizeof val, "%s/val", here);
+    assert_string_equal(second->val, val);
     expect_whole(ctx, second);
     assert_ok(ctx, dcls_recipe_text(ctx, second, &again));
     assert_string_equal(text, again);

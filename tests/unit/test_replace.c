@@ -221,6 +221,44 @@ static void depthwise_keeps_energy(void **state)
     dcls_model_destroy(model);
 }
 
+static char *read_file(const char *path)
+{
+    FILE *file = fopen(path, "r");
+    if (file == NULL) return NULL;
+    char *text = calloc(1, 1 << 20);
+    assert_true(fread(text, 1, (1 << 20) - 1, file) > 0);
+    fclose(file);
+    return text;
+}
+
+/* The twin with its dilated convolutions replaced is the DCLS network, layer for layer. */
+static void shipped_twins(void **state)
+{
+    dcls_context *ctx = *state;
+    char *dcls = read_file("weights/arch/unet-dcls.json"),
+         *dilated = read_file("weights/arch/unet-dilated.json");
+    if (dcls == NULL || dilated == NULL) skip();
+    static const int64_t SHAPE[] = {1, 3, 64, 96};
+    dcls_model *model = create(ctx, dcls, 1), *twin = create(ctx, dilated, 1);
+    dcls_model *replaced =
+        expect_same(ctx, twin, &(dcls_replace_options){.dilated = true}, 4, SHAPE, 2e-5, 14);
+    assert_int_equal(model->node_count, replaced->node_count);
+    for (size_t i = 0; i < model->node_count; i++) {
+        const dcls_node *a = &model->nodes[i], *b = &replaced->nodes[i];
+        assert_string_equal(a->name, b->name);
+        assert_int_equal(a->op, b->op);
+        if (a->op != DCLS_OP_DCLS) continue;
+        assert_memory_equal(&a->window, &b->window, sizeof a->window);
+        assert_int_equal(a->kernel_count, b->kernel_count);
+        assert_int_equal(a->groups, b->groups);
+    }
+    dcls_model_destroy(model);
+    dcls_model_destroy(twin);
+    dcls_model_destroy(replaced);
+    free(dcls);
+    free(dilated);
+}
+
 static void what_is_refused(void **state)
 {
     dcls_context *ctx = *state;
@@ -264,8 +302,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CONTEXT_TEST(dilated_computes_the_same), CONTEXT_TEST(wider_windows),
-        CONTEXT_TEST(other_dimensions),          CONTEXT_TEST(depthwise_keeps_energy),
-        CONTEXT_TEST(what_is_refused),
+        CONTEXT_TEST(other_dimensions),          CONTEXT_TEST(shipped_twins),
+        CONTEXT_TEST(depthwise_keeps_energy),    CONTEXT_TEST(what_is_refused),
     };
     return cmocka_run_group_tests_name("replace", tests, NULL, NULL);
 }
