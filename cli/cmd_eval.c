@@ -146,14 +146,20 @@ char *eval_model_name(const eval *e)
 
 /* ---- the run ---- */
 
+static cli_number speed_text(double speed)
+{
+    return speed < 100 ? cli_real(speed) : cli_grouped((int64_t)speed);
+}
+
 static void show_progress(eval *e)
 {
     if (!cli_progress_due(&e->progress)) return;
     const double seconds = cli_progress_seconds(&e->progress), speed = (double)e->done / seconds;
     const double right = e->targets > 0 ? (double)e->correct / (double)e->targets : 0;
-    char *line = cli_format("%s of %s, %s right, %.3g a second, %s left", cli_grouped(e->done).text,
-                            cli_counted(e->total, "picture").text, cli_percent(right).text, speed,
-                            cli_duration_of((double)(e->total - e->done) / speed).text);
+    char *line =
+        cli_format("%s of %s, %s right, %s a second, %s left", cli_grouped(e->done).text,
+                   cli_counted(e->total, "picture").text, cli_percent(right).text, speed_text(speed).text,
+                   cli_duration_of((double)(e->total - e->done) / speed).text);
     cli_progress_show(&e->progress, line);
     free(line);
 }
@@ -181,8 +187,8 @@ static int evaluate(eval *e)
     e->seconds = cli_progress_seconds(&e->progress);
     cli_progress_end(&e->progress);
     if (status != DCLS_OK) return cli_fail(e->options->data, status, e->run->ctx);
-    cli_verbose(e->run, "%s in %.2f s, %.4g a second", cli_counted(e->done, "picture").text, e->seconds,
-                (double)e->done / e->seconds);
+    cli_verbose(e->run, "%s in %.2f s, %s a second", cli_counted(e->done, "picture").text, e->seconds,
+                speed_text((double)e->done / e->seconds).text);
     return CLI_OK;
 }
 
