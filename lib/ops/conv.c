@@ -161,10 +161,15 @@ static int64_t task_count(const dcls_conv *conv)
     return dcls_ceil_div(conv->units, conv->bundle);
 }
 
+static int64_t worker_count(const dcls_conv *conv, int threads)
+{
+    return dcls_min_i64(dcls_max_i64(threads, 1), task_count(conv));
+}
+
 size_t dcls_conv_workspace(const dcls_conv *conv, int threads)
 {
-    int64_t workers = dcls_min_i64(dcls_max_i64(threads, 1), task_count(conv));
-    return (conv->shared_floats + (size_t)workers * conv->scratch_floats) * sizeof(float);
+    size_t workers = (size_t)worker_count(conv, threads);
+    return (conv->shared_floats + workers * conv->scratch_floats) * sizeof(float);
 }
 
 size_t dcls_conv_packed_bytes(const dcls_conv *conv)
@@ -200,7 +205,8 @@ void dcls_conv_run(const dcls_conv *conv, const dcls_simd *simd, const float *in
                            .in = in,
                            .residual = conv->epilogue.residual ? residual : NULL,
                            .out = out,
-                           .shared = workspace};
+                           .shared = workspace,
+                           .workers = worker_count(conv, threads)};
     pass.scratch = pass.shared + conv->shared_floats;
     pass.in_place = pass.residual == out;
     if (conv->method.run != NULL) {

@@ -12,7 +12,8 @@ typedef struct dcls_conv_pass {
     const float *in, *residual;
     float *out;
     float *shared;  /* conv->shared_floats floats of workspace */
-    float *scratch; /* scratch_floats for each worker */
+    float *scratch; /* scratch_floats for each of the workers */
+    int64_t workers;
     bool in_place;  /* residual is out: a result may be written only after the residual below it was read */
 } dcls_conv_pass;
 

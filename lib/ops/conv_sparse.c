@@ -20,6 +20,12 @@
 /* Units of work wanted where few planes or tiles give few of them. */
 #define UNITS_WANTED 16
 
+/* Cells of one phase of a tile's box that lie inside the input, and the input position of the first of them.
+ */
+typedef struct run {
+    int64_t lo, hi, from;
+} run;
+
 typedef struct conv_sparse {
     dcls_conv base;
     int64_t in_channels, out_channels; /* of one group */
@@ -27,6 +33,7 @@ typedef struct conv_sparse {
     int64_t tile[3], tiles[3];         /* outputs of a tile, and number of tiles */
     int64_t phases[3], size[3];        /* box of one input channel: phases, and cells of one phase */
     int64_t chunk, chunks;             /* outputs computed from one filling of a box */
+    run *inside[3];                    /* [tiles * phases] */
     int64_t *start;                    /* [all output channels + 1] */
     int64_t *offset;                   /* of taps, in a box of all input channels of the group */
     float *value;
@@ -34,37 +41,26 @@ typedef struct conv_sparse {
 
 /* ---- run ---------------------------------------------------------------------------------------------- */
 
-/* A tile: its first output and its size. */
+/* A tile: its number along each dimension, its first output and its size. */
 typedef struct tile {
-    int64_t at[3], n[3];
+    int64_t index[3], at[3], n[3];
 } tile;
 
-static tile tile_at(const conv_sparse *x, int64_t index)
+static tile tile_along(const conv_sparse *x, const int64_t index[3])
 {
     tile t;
-    for (int d = 2; d >= 0; d--) {
-        t.at[d] = index % x->tiles[d] * x->tile[d];
+    for (int d = 0; d < 3; d++) {
+        t.index[d] = index[d];
+        t.at[d] = index[d] * x->tile[d];
         t.n[d] = dcls_min_i64(x->tile[d], x->base.g.out[d] - t.at[d]);
-        index /= x->tiles[d];
     }
     return t;
 }
 
-/* Cells of one phase of the box that lie inside the input, and the input position of the first of them. */
-typedef struct run {
-    int64_t lo, hi, from;
-} run;
-
-static run run_inside(const conv_sparse *x, const tile *t, int d, int64_t phase)
+static tile tile_at(const conv_sparse *x, int64_t number)
 {
-    int64_t stride = x->base.g.stride[d], step = x->phases[d];
-    int64_t first = t->at[d] * stride + x->lo[d] + phase;                    /* input position of cell 0 */
-    int64_t seen = (t->n[d] - 1) * stride + x->hi[d] - x->lo[d] + 1 - phase; /* positions from there on */
-    int64_t end = dcls_min_i64(first + seen, x->base.g.in[d]);
-    run r = {.lo = first < 0 ? dcls_ceil_div(-first, step) : 0};
-    r.from = first + r.lo * step;
-    r.hi = r.from < end ? r.lo + dcls_ceil_div(end - r.from, step) : r.lo;
-    return r;
+    int64_t slice = number / x->tiles[2];
+    return tile_along(x, (int64_t[]){slice / x->tiles[1], slice % x->tiles[1], number % x->tiles[2]});
 }
 
 /* One phase of one input channel: a copy, which is a convolution with the one tap 1. */
@@ -89,19 +85,13 @@ static void fill_phase(const dcls_conv_pass *pass, const run runs[3], const floa
 static void fill_channel(const dcls_conv_pass *pass, const tile *t, const float *in, float *box)
 {
     const conv_sparse *x = (const conv_sparse *)pass->conv;
-    int64_t cells = dcls_volume(x->size);
-    run runs[3];
-    memset(box, 0, (size_t)(dcls_volume(x->phases) * cells) * sizeof *box);
-    for (int64_t i = 0; i < x->phases[0]; i++) {
-        runs[0] = run_inside(x, t, 0, i);
-        for (int64_t j = 0; j < x->phases[1]; j++) {
-            runs[1] = run_inside(x, t, 1, j);
-            for (int64_t k = 0; k < x->phases[2]; k++, box += cells) {
-                runs[2] = run_inside(x, t, 2, k);
-                fill_phase(pass, runs, in, box);
-            }
-        }
-    }
+    const run *inside[3];
+    for (int d = 0; d < 3; d++)
+        inside[d] = x->inside[d] + t->index[d] * x->phases[d];
+    for (int64_t i = 0; i < x->phases[0]; i++)
+        for (int64_t j = 0; j < x->phases[1]; j++)
+            for (int64_t k = 0; k < x->phases[2]; k++, box += dcls_volume(x->size))
+                fill_phase(pass, (const run[]){inside[0][i], inside[1][j], inside[2][k]}, in, box);
 }
 
 /* One output channel of a tile. plane: image * out_channels + channel. */
@@ -132,32 +122,60 @@ static int64_t box_channel(const conv_sparse *x)
     return dcls_volume(x->phases) * dcls_volume(x->size);
 }
 
+/* Scratch memory begins with the number of the tile that the zeros in the box are for: they stay as long as
+ * the tile does, for it is the same cells that every plane fills. */
+#define SCRATCH_HEAD 16
+#define NO_TILE      (-1)
+
+static void prepare(const dcls_conv_pass *pass, int threads)
+{
+    const int64_t none = NO_TILE;
+    (void)threads;
+    for (int64_t w = 0; w < pass->workers; w++)
+        memcpy(pass->scratch + w * (int64_t)pass->conv->scratch_floats, &none, sizeof none);
+}
+
+static float *box_for(const conv_sparse *x, int64_t tile_number, float *scratch)
+{
+    int64_t before;
+    float *box = scratch + SCRATCH_HEAD;
+    memcpy(&before, scratch, sizeof before);
+    if (before == tile_number) return box;
+    memset(box, 0, (size_t)(x->in_channels * box_channel(x)) * sizeof *box);
+    memcpy(scratch, &tile_number, sizeof tile_number);
+    return box;
+}
+
 /* Units count chunks of outputs fastest, then tiles, then groups and images. */
 static void run_unit(const dcls_conv_pass *pass, int64_t unit, float *scratch)
 {
     const conv_sparse *x = (const conv_sparse *)pass->conv;
     int64_t chunk = unit % x->chunks, tile_count = dcls_volume(x->tiles);
-    tile t = tile_at(x, unit / x->chunks % tile_count);
+    int64_t tile_number = unit / x->chunks % tile_count;
     int64_t part = unit / (x->chunks * tile_count); /* image * groups + group */
 
+    const tile t = tile_at(x, tile_number);
     const float *in = pass->in + part * x->in_channels * pass->conv->in_volume;
-    float *results = scratch + x->in_channels * box_channel(x);
+    float *box = box_for(x, tile_number, scratch), *results = box + x->in_channels * box_channel(x);
     for (int64_t c = 0; c < x->in_channels; c++)
-        fill_channel(pass, &t, in + c * pass->conv->in_volume, scratch + c * box_channel(x));
+        fill_channel(pass, &t, in + c * pass->conv->in_volume, box + c * box_channel(x));
     int64_t end = dcls_min_i64((chunk + 1) * x->chunk, x->out_channels);
     for (int64_t o = chunk * x->chunk; o < end; o++)
-        compute_channel(pass, &t, part * x->out_channels + o, scratch, results);
+        compute_channel(pass, &t, part * x->out_channels + o, box, results);
 }
 
 static void release(dcls_conv *conv)
 {
     conv_sparse *x = (conv_sparse *)conv;
+    for (int d = 0; d < 3; d++)
+        free(x->inside[d]);
     free(x->start);
     free(x->offset);
     free(x->value);
 }
 
-static const dcls_conv_method method = {.name = "sparse", .run_unit = run_unit, .release = release};
+static const dcls_conv_method method = {
+    .name = "sparse", .prepare = prepare, .run_unit = run_unit, .release = release};
 
 /* ---- create -------------------------------------------------------------------------------------------- */
 
@@ -211,6 +229,32 @@ static dcls_status choose_tile(dcls_context *ctx, conv_sparse *x, int64_t *float
     if (!counted) return dcls_fail(ctx, DCLS_ERR_LIMIT, "the window of this convolution reaches too far");
     for (int d = 0; d < 3; d++)
         x->tiles[d] = dcls_ceil_div(x->base.g.out[d], x->tile[d]);
+    return DCLS_OK;
+}
+
+static run run_inside(const conv_sparse *x, const tile *t, int d, int64_t phase)
+{
+    int64_t stride = x->base.g.stride[d], step = x->phases[d];
+    int64_t first = t->at[d] * stride + x->lo[d] + phase;                    /* input position of cell 0 */
+    int64_t seen = (t->n[d] - 1) * stride + x->hi[d] - x->lo[d] + 1 - phase; /* positions from there on */
+    int64_t end = dcls_min_i64(first + seen, x->base.g.in[d]);
+    run r = {.lo = first < 0 ? dcls_ceil_div(-first, step) : 0};
+    r.from = first + r.lo * step;
+    r.hi = r.from < end ? r.lo + dcls_ceil_div(end - r.from, step) : r.lo;
+    return r;
+}
+
+static dcls_status pack_runs(dcls_context *ctx, conv_sparse *x)
+{
+    for (int d = 0; d < 3; d++) {
+        x->inside[d] = dcls_conv_pack(ctx, &x->base, x->tiles[d] * x->phases[d], sizeof *x->inside[d]);
+        if (x->inside[d] == NULL) return DCLS_ERR_MEMORY;
+        for (int64_t i = 0; i < x->tiles[d]; i++) {
+            const tile t = tile_along(x, (int64_t[]){i, i, i});
+            for (int64_t phase = 0; phase < x->phases[d]; phase++)
+                x->inside[d][i * x->phases[d] + phase] = run_inside(x, &t, d, phase);
+        }
+    }
     return DCLS_OK;
 }
 
@@ -274,7 +318,7 @@ static dcls_status set_work(dcls_context *ctx, conv_sparse *x, int64_t taps, int
     dcls_conv_work work = {.units = units * x->chunks,
                            .total_macs = (double)taps * (double)(g->batch * x->base.out_volume),
                            .macs = (double)box + taps_of_one * (double)x->chunk * pixels,
-                           .scratch_floats = (size_t)box + results};
+                           .scratch_floats = SCRATCH_HEAD + (size_t)box + results};
     return dcls_conv_set_work(ctx, &x->base, work);
 }
 
@@ -282,6 +326,7 @@ static dcls_status pack(dcls_context *ctx, conv_sparse *x, const dcls_taps *taps
 {
     int64_t box, count = measure_taps(x, taps);
     DCLS_TRY(choose_tile(ctx, x, &box));
+    DCLS_TRY(pack_runs(ctx, x));
     DCLS_TRY(pack_taps(ctx, x, taps, count));
     return set_work(ctx, x, count, box);
 }

@@ -4,8 +4,8 @@
 #define VEC_AVX2
 #include "simd/vec.h"
 
-#define TAPS_ROWS 7
-#define TAPS_VECS 1
+#define TAPS_TALL false
+#define TAPS_WIDE 2
 #define VEC_NAME  "avx2"
 #define VEC_TABLE dcls_simd_avx2
 #include "simd/vec_template.inc"

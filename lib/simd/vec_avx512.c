@@ -5,8 +5,8 @@
 #define VEC_AVX512
 #include "simd/vec.h"
 
-#define TAPS_ROWS 7
-#define TAPS_VECS 2
+#define TAPS_TALL true
+#define TAPS_WIDE 4
 #define VEC_NAME  "avx512"
 #define VEC_TABLE dcls_simd_avx512
 #include "simd/vec_template.inc"

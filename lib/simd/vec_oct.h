@@ -36,6 +36,14 @@ VEC_INLINE oct oct_add(oct a, oct b)
     return _mm256_add_ps(a, b);
 }
 
+/* For the templates of vec.h's vectors: where VEC_WIDTH is longer. */
+#if defined(VEC_AVX512)
+VEC_INLINE oct oct_load_n(const float *p, int n)
+{
+    return _mm256_maskz_loadu_ps((__mmask8)((1u << n) - 1), p);
+}
+#endif
+
 VEC_INLINE void oct_store_n(float *p, oct v, int n)
 {
 #if defined(VEC_AVX512)

@@ -3,8 +3,8 @@
 
 #include "simd/vec.h"
 
-#define TAPS_ROWS 7
-#define TAPS_VECS 1
+#define TAPS_TALL false
+#define TAPS_WIDE 2
 #define VEC_NAME  "scalar"
 #define VEC_TABLE dcls_simd_scalar
 #include "simd/vec_template.inc"

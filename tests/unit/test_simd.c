@@ -242,11 +242,12 @@ static void check_taps(const dcls_simd *simd, taps_case c)
     free(offset);
 }
 
+/* Past the widest tile of a row and the highest of a column. */
 static void test_taps_rows(void **state)
 {
     const dcls_simd *simd = simd_of(state);
-    for (int64_t rows = 1; rows <= 16; rows++)
-        for (int64_t n = 1; n <= longest(simd); n += rows % 3 + 1)
+    for (int64_t rows = 1; rows <= 19; rows++)
+        for (int64_t n = 1; n <= 5 * simd->width + 3; n += rows % 3 + 1)
             for (int64_t step = 1; step <= 3; step++) {
                 taps_case c = {5, random_int(0, 25), rows, n, step, random_int(1, 3), random_bits() & 1};
                 check_taps(simd, c);
@@ -257,7 +258,7 @@ static void test_taps_rows(void **state)
 static void test_taps_dense(void **state)
 {
     const dcls_simd *simd = simd_of(state);
-    for (int64_t rows = 1; rows <= 9; rows++)
+    for (int64_t rows = 1; rows <= 16; rows++)
         for (int64_t n = 1; n <= longest(simd); n += 3) {
             check_taps(simd, (taps_case){7, 49, rows, n, 1, 1, true});
             check_taps(simd, (taps_case){7, 49, rows, n, 2, 2, true});
