@@ -133,7 +133,8 @@ int train_open_loaders(train_run *t, const dcls_model *model)
     if (status != CLI_OK || t->val == NULL) return status;
     dcls_loader_options plain = dcls_loader_options_default();
     plain.preprocess = options.preprocess;
-    plain.batch = options.batch;
+    /* Pictures of scenes are validated as large as they are, which may differ from one to the next. */
+    plain.batch = dcls_dataset_task(t->val) == DCLS_TASK_SEGMENTATION ? 1 : options.batch;
     plain.cache_bytes = options.cache_bytes;
     return open_loader(t, t->val, &plain, &t->val_loader);
 }

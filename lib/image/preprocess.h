@@ -15,7 +15,7 @@ typedef struct dcls_geometry {
 
 /* The settings are checked, and the result's size against DCLS_LIMIT_PIXELS. */
 dcls_status dcls_preprocess_geometry(dcls_context *ctx, const dcls_preprocess *preprocess, int64_t width,
-                                     int64_t height, dcls_geometry *out);
+                                     int64_t height, dcls_geometry *geometry);
 
 /* What each byte of a channel becomes: (byte / 255 - mean) / std. */
 void dcls_preprocess_values(const dcls_preprocess *preprocess, int channel, float value[256]);
