@@ -120,7 +120,7 @@ TEST_BIN := $(TEST_SRC:%.c=$(B)/%)
 FUZZ_BIN := $(FUZZ_SRC:%.c=$(B)/%)
 ALL_OBJ := $(LIB_OBJ) $(TOOLS_OBJ) $(CLI_OBJ) $(SUPPORT_OBJ) $(TEST_BIN:%=%.o) $(FUZZ_BIN:%=%.o) \
            $(B)/tests/fuzz/replay.o $(B)/tests/bench/bench_gemm.o $(B)/tests/bench/bench_fit.o $(B)/tests/bench/bench_construct.o \
-           $(B)/tests/bench/bench_loader.o
+           $(B)/tests/bench/bench_loader.o $(B)/tests/bench/bench_train.o
 
 INCLUDES = -Iinclude -Ilib
 $(CLI_OBJ): INCLUDES = -Iinclude
@@ -283,6 +283,12 @@ $(B)/tests/bench/bench_fit: %: %.o $(LIB_A) $(B)/link-flags
 bench-loader: $(B)/tests/bench/bench_loader ## pictures a second out of DATA=DIRECTORY, KIND=cifar or camvid
 	@$< $(or $(KIND),cifar) $(DATA)
 $(B)/tests/bench/bench_loader: %: %.o $(TOOLS_A) $(LIB_A) $(B)/link-flags
+	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) $(LIBS)
+
+.PHONY: bench-train
+bench-train: $(B)/tests/bench/bench_train ## training steps a second, and where the time of a step goes
+	@$< $(SHAPE)
+$(B)/tests/bench/bench_train: %: %.o $(TOOLS_A) $(LIB_A) $(B)/link-flags
 	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) $(LIBS)
 
 .PHONY: gallery

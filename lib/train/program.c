@@ -335,6 +335,7 @@ void dcls_program_destroy(dcls_program *program)
     free(program->correct);
     free(program->workers);
     free(program->sums);
+    free(program->seconds);
     free(program);
 }
 

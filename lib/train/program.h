@@ -34,7 +34,7 @@ typedef struct dcls_visit {
     const dcls_batch *batch;
     uint64_t key;         /* of this step, for dropout */
     int64_t first, count; /* images */
-    int lane;
+    int lane, worker;
     float *local;   /* values that live within a phase, for `count` images */
     float *scratch; /* of one layer at one image */
 } dcls_visit;
@@ -119,6 +119,7 @@ struct dcls_program {
     double *losses; /* [batch] */
     int64_t *correct;
     double target_weight; /* all weights of targets that count */
+    double *seconds;      /* NULL, or spent in layers so far: [threads, layers, 2], forward and backward */
     void **blocks;        /* memory of values and gradients */
     size_t block_count, block_capacity;
 };
@@ -133,6 +134,9 @@ dcls_status dcls_program_run(dcls_context *ctx, dcls_program *program, const dcl
                              dcls_step_result *result);
 /* Running statistics take in those of the last run. */
 void dcls_program_commit(dcls_program *program);
+
+/* From now on runs take their times. seconds [layer_count, 2] of all workers together, NULL to begin. */
+dcls_status dcls_program_times(dcls_context *ctx, dcls_program *program, double *seconds);
 
 /* program_store.c */
 dcls_status dcls_program_store(dcls_context *ctx, dcls_program *program);

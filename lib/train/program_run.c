@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/threads.h"
 #include "train/program.h"
@@ -37,12 +38,33 @@ static void look_at(run *r, int l, const dcls_visit *visit)
         r->broken = l;
 }
 
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+typedef void layer_fn(const dcls_layer *layer, const dcls_visit *visit);
+
+static void call(layer_fn *function, const dcls_layer *layer, const dcls_visit *visit, int way)
+{
+    const dcls_program *p = visit->program;
+    if (p->seconds == NULL) {
+        function(layer, visit);
+        return;
+    }
+    const double start = now();
+    function(layer, visit);
+    p->seconds[(visit->worker * p->layer_count + (layer - p->layers)) * 2 + way] += now() - start;
+}
+
 static void visit_forward(run *r, const dcls_visit *visit)
 {
     for (int l = 0; l < r->program->layer_count; l++) {
         const dcls_layer *layer = &r->program->layers[l];
         if (layer->phase != r->phase) continue;
-        layer->kind->forward(layer, visit);
+        call(layer->kind->forward, layer, visit, 0);
         look_at(r, l, visit);
     }
 }
@@ -54,7 +76,7 @@ static void visit_backward(const run *r, const dcls_visit *visit)
         const dcls_layer *layer = &p->layers[l];
         if (layer->phase == r->phase && layer->kind->backward != NULL && layer->gradient >= 0 &&
             p->values[layer->gradient].wants_gradient)
-            layer->kind->backward(layer, visit);
+            call(layer->kind->backward, layer, visit, 1);
     }
 }
 
@@ -62,7 +84,7 @@ static void run_lane(void *arg, int64_t lane, int worker)
 {
     run *r = arg;
     const dcls_program *p = r->program;
-    dcls_visit visit = {.program = p, .batch = r->batch, .key = r->key, .lane = (int)lane};
+    dcls_visit visit = {.program = p, .batch = r->batch, .key = r->key, .lane = (int)lane, .worker = worker};
     visit.local = p->workers + (size_t)worker * p->worker_floats;
     visit.scratch = visit.local + p->local_floats;
     const int64_t end = p->batch * (lane + 1) / p->lanes;
@@ -239,4 +261,19 @@ void dcls_program_commit(dcls_program *program)
     for (int l = 0; l < program->layer_count; l++)
         if (program->layers[l].kind->commit != NULL)
             program->layers[l].kind->commit(program, &program->layers[l]);
+}
+
+dcls_status dcls_program_times(dcls_context *ctx, dcls_program *program, double *seconds)
+{
+    const size_t each = 2 * (size_t)program->layer_count;
+    if (program->seconds == NULL) {
+        program->seconds = dcls_alloc_zero(ctx, (size_t)program->threads * each, sizeof *program->seconds);
+        if (program->seconds == NULL) return DCLS_ERR_MEMORY;
+    }
+    for (size_t i = 0; seconds != NULL && i < each; i++) {
+        seconds[i] = 0;
+        for (int worker = 0; worker < program->threads; worker++)
+            seconds[i] += program->seconds[(size_t)worker * each + i];
+    }
+    return DCLS_OK;
 }
