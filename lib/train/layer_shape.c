@@ -80,10 +80,16 @@ static void global_pool_forward(const dcls_layer *layer, const dcls_visit *visit
 
 static void global_pool_backward(const dcls_layer *layer, const dcls_visit *visit)
 {
-    if (layer->wanted[0])
-        dcls_global_pool_backward(layer->node->op == DCLS_OP_GLOBAL_AVG_POOL, extent_of(layer, visit),
-                                  dcls_visit_value(visit, layer->inputs[0]),
-                                  dcls_visit_gradient(visit, layer->output), cleared(layer, visit));
+    const dcls_extent e = extent_of(layer, visit);
+    if (!layer->wanted[0]) return;
+    const float *dy = dcls_visit_gradient(visit, layer->output);
+    float *dx = cleared(layer, visit);
+    if (layer->node->op == DCLS_OP_GLOBAL_MAX_POOL) {
+        dcls_global_pool_backward(false, e, dcls_visit_value(visit, layer->inputs[0]), dy, dx);
+        return;
+    }
+    for (int64_t p = 0; p < e.batch * e.channels; p++, dx += e.pixels)
+        visit->program->simd->scale_shift(dx, dx, e.pixels, 1, dy[p] / (float)e.pixels);
 }
 
 const dcls_layer_type dcls_layer_global_pool = {.name = "global pool",
