@@ -48,8 +48,8 @@ typedef struct dcls_gemm_pixels {
 /* One small plane of a depthwise convolution, windows of any size: for y < rows and x < width
  *     out[y * width + x] = sum over i < in_rows, j < in_width of in[i * in_width + j] * w(i, j, y, x)
  * where w is weight[(in_rows - 1 - i + y) * DCLS_PLANE_PITCH + in_width - 1 - j + x]: the window upside down.
- * weight [rows + in_rows - 1, DCLS_PLANE_PITCH]. rows, width and in_width are 1 .. DCLS_PLANE_SIDE, in_rows is
- * at least 1. */
+ * weight [rows + in_rows - 1, DCLS_PLANE_PITCH]. rows, width and in_width are 1 .. DCLS_PLANE_SIDE, in_rows
+ * is at least 1. */
 #define DCLS_PLANE_SIDE  8
 #define DCLS_PLANE_PITCH 16
 typedef struct dcls_plane {
@@ -126,6 +126,9 @@ typedef struct dcls_simd {
     void (*sum_products)(const float *y, const float *x, int64_t n, float shift, float out[2]);
     /* z = a y + b x + c, or z += with add; z may be x or y */
     void (*combine)(const float *y, const float *x, float *z, int64_t n, float a, float b, float c, bool add);
+    /* z = (a y + b x + c) s, or z += with add */
+    void (*combine_product)(const float *y, const float *x, const float *s, float *z, int64_t n, float a,
+                            float b, float c, bool add);
     /* z += a b */
     void (*add_product)(const float *a, const float *b, float *z, int64_t n);
     /* dx = dy where y > 0 and 0 elsewhere, or dx += with add; dx may be dy */

@@ -87,18 +87,24 @@ static void join(moments *a, moments b)
     a->count = count;
 }
 
-static void take_statistics(const dcls_layer *layer, const dcls_visit *visit)
+void dcls_batch_stats_take(const dcls_layer *layer, const dcls_visit *visit, int64_t channel,
+                           const float *plane)
 {
     const batch_norm *b = state_of(layer);
     const dcls_simd *simd = visit->program->simd;
-    moments *lane = b->moments + visit->lane * b->channels;
+    const float mean = simd->sum(plane, b->pixels) / (float)b->pixels;
+    join(&b->moments[visit->lane * b->channels + channel],
+         (moments){(double)b->pixels, (double)mean, (double)simd->sum_squares(plane, b->pixels, mean)});
+}
+
+static void take_statistics(const dcls_layer *layer, const dcls_visit *visit)
+{
+    const batch_norm *b = state_of(layer);
+    if (layer->activation != NULL) return; /* taken already */
     const float *x = dcls_visit_value(visit, layer->inputs[0]);
     for (int64_t n = 0; n < visit->count; n++)
-        for (int64_t c = 0; c < b->channels; c++, x += b->pixels) {
-            const float mean = simd->sum(x, b->pixels) / (float)b->pixels;
-            join(&lane[c],
-                 (moments){(double)b->pixels, (double)mean, (double)simd->sum_squares(x, b->pixels, mean)});
-        }
+        for (int64_t c = 0; c < b->channels; c++, x += b->pixels)
+            dcls_batch_stats_take(layer, visit, c, x);
 }
 
 static float weight_of(const dcls_parameter *parameter, int64_t c, float otherwise)
@@ -127,11 +133,17 @@ static void settle_statistics(const dcls_program *p, dcls_layer *layer)
 static void normalise(const dcls_layer *layer, const dcls_visit *visit)
 {
     const batch_norm *b = layer->state;
+    const dcls_simd *simd = visit->program->simd;
     const float *x = dcls_visit_value(visit, layer->inputs[0]);
+    const float *residual = layer->residual >= 0 ? dcls_visit_value(visit, layer->residual) : NULL;
     float *y = dcls_visit_value(visit, layer->output);
-    for (int64_t n = 0; n < visit->count; n++)
-        for (int64_t c = 0; c < b->channels; c++, x += b->pixels, y += b->pixels)
-            visit->program->simd->scale_shift(x, y, b->pixels, b->scale[c], b->shift[c]);
+    for (int64_t i = 0; i < visit->count * b->channels; i++, x += b->pixels, y += b->pixels) {
+        const float scale = b->scale[i % b->channels], shift = b->shift[i % b->channels];
+        if (residual != NULL)
+            simd->combine(x, residual + i * b->pixels, y, b->pixels, scale, 1, shift, false);
+        else
+            simd->scale_shift(x, y, b->pixels, scale, shift);
+    }
 }
 
 static void take_slopes(const dcls_layer *layer, const dcls_visit *visit)
@@ -167,17 +179,27 @@ static void settle_slopes(const dcls_program *p, dcls_layer *layer)
     }
 }
 
+/* To the input, or at once through the activation that made it. */
 static void hand_on(const dcls_layer *layer, const dcls_visit *visit)
 {
     const batch_norm *b = state_of(layer);
-    if (!layer->wanted[0]) return;
+    const dcls_simd *simd = visit->program->simd;
+    const dcls_layer *to = layer->activation != NULL ? layer->activation : layer;
+    if (!to->wanted[0]) return;
     const float *x = dcls_visit_value(visit, layer->inputs[0]);
     const float *dy = dcls_visit_gradient(visit, layer->gradient);
-    float *dx = dcls_visit_gradient(visit, layer->inputs[0]);
-    for (int64_t n = 0; n < visit->count; n++)
-        for (int64_t c = 0; c < b->channels; c++, x += b->pixels, dy += b->pixels, dx += b->pixels)
-            visit->program->simd->combine(dy, x, dx, b->pixels, b->by_gradient[c], b->by_input[c],
-                                          b->constant[c], layer->adds[0]);
+    const float *slope = layer->activation != NULL ? dcls_visit_saved(to, visit) : NULL;
+    float *dx = dcls_visit_gradient(visit, to->inputs[0]);
+    for (int64_t i = 0; i < visit->count * b->channels;
+         i++, x += b->pixels, dy += b->pixels, dx += b->pixels) {
+        const int64_t c = i % b->channels;
+        if (slope != NULL)
+            simd->combine_product(dy, x, slope + i * b->pixels, dx, b->pixels, b->by_gradient[c],
+                                  b->by_input[c], b->constant[c], to->adds[0]);
+        else
+            simd->combine(dy, x, dx, b->pixels, b->by_gradient[c], b->by_input[c], b->constant[c],
+                          to->adds[0]);
+    }
 }
 
 static dcls_status finish_batch_norm(dcls_context *ctx, const dcls_program *p, const dcls_layer *layer,

@@ -44,13 +44,28 @@ static dcls_status create_activation(dcls_context *ctx, dcls_program *p, dcls_la
     return DCLS_OK;
 }
 
+/* Plane by plane, with the statistics of each while it is in the cache. */
+static void forward_with_statistics(const dcls_layer *layer, const dcls_visit *visit)
+{
+    const dcls_extent e = dcls_program_extent(visit->program, layer->output);
+    const float *x = dcls_visit_value(visit, layer->inputs[0]);
+    float *y = dcls_visit_value(visit, layer->output), *slope = dcls_visit_saved(layer, visit);
+    for (int64_t i = 0; i < visit->count * e.channels; i++) {
+        const int64_t at = i * e.pixels;
+        visit->program->simd->activate_slope(activation_of(layer), x + at, y + at, slope + at, e.pixels);
+        dcls_batch_stats_take(layer->statistics, visit, i % e.channels, y + at);
+    }
+}
+
 static void activation_forward(const dcls_layer *layer, const dcls_visit *visit)
 {
     const dcls_simd *simd = visit->program->simd;
     const float *x = dcls_visit_value(visit, layer->inputs[0]);
     float *y = dcls_visit_value(visit, layer->output);
     const int64_t n = visit->count * floats_of(visit, layer->output);
-    if (layer->wanted[0])
+    if (layer->statistics != NULL)
+        forward_with_statistics(layer, visit);
+    else if (layer->wanted[0])
         simd->activate_slope(activation_of(layer), x, y, dcls_visit_saved(layer, visit), n);
     else
         simd->activate(activation_of(layer), x, y, n);
@@ -58,7 +73,7 @@ static void activation_forward(const dcls_layer *layer, const dcls_visit *visit)
 
 static void activation_backward(const dcls_layer *layer, const dcls_visit *visit)
 {
-    if (!layer->wanted[0]) return;
+    if (!layer->wanted[0] || layer->statistics != NULL) return; /* the batch norm does it in passing */
     const dcls_simd *simd = visit->program->simd;
     const float *dy = dcls_visit_gradient(visit, layer->output), *slope = dcls_visit_saved(layer, visit);
     float *dx = dcls_visit_gradient(visit, layer->inputs[0]);

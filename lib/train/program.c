@@ -84,7 +84,8 @@ static dcls_status add_layer(dcls_context *ctx, dcls_program *p, int n)
                           .node = node,
                           .input_count = node->op == DCLS_OP_RESIZE ? 1 : node->input_count,
                           .output = n + 1,
-                          .gradient = n + 1};
+                          .gradient = n + 1,
+                          .residual = -1};
     for (int k = 0; k < layer->input_count; k++)
         layer->inputs[k] = p->values[node->inputs[k]].root;
     find_parameters(p, layer);
@@ -125,7 +126,8 @@ static dcls_status add_layers(dcls_context *ctx, dcls_program *p, const bool *ne
                                                .input_count = 1,
                                                .inputs = {p->values[model->output].root},
                                                .output = -1,
-                                               .gradient = -1};
+                                               .gradient = -1,
+                                               .residual = -1};
     for (int l = 0; l < p->layer_count; l++) {
         p->layers[l].phase = p->phase_count;
         if (p->layers[l].kind->settle != NULL) p->phase_count++;
@@ -294,6 +296,7 @@ static dcls_status build(dcls_context *ctx, dcls_program *p)
     free(needed);
     DCLS_TRY(status);
     plan_gradients(p);
+    dcls_program_fuse(p);
     choose_lanes(p);
     DCLS_TRY(create_layers(ctx, p));
     return dcls_program_store(ctx, p);

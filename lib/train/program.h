@@ -73,6 +73,12 @@ struct dcls_layer {
     int phase;
     dcls_parameter *weight, *bias, *P, *SIG, *running_mean, *running_var;
     dcls_layer *pair; /* the other half of a batch norm */
+    /* Work that is done in passing, while its planes are in the cache (see program_fuse.c): */
+    dcls_layer *statistics; /* of an activation: the batch norm behind it, whose statistics it takes */
+    dcls_layer
+        *activation; /* of batch statistics: the activation ahead, through which they hand gradients on */
+    int residual;    /* of a batch norm: value it adds to its result, or -1 */
+    bool absorbed;   /* a sum whose work a batch norm does */
 
     size_t lane_floats, lane_offset; /* sums of gradients, per lane */
     size_t scratch_floats;
@@ -138,6 +144,8 @@ void dcls_program_commit(dcls_program *program);
 /* From now on runs take their times. seconds [layer_count, 2] of all workers together, NULL to begin. */
 dcls_status dcls_program_times(dcls_context *ctx, dcls_program *program, double *seconds);
 
+/* program_fuse.c: after gradients are planned. */
+void dcls_program_fuse(dcls_program *program);
 /* program_store.c */
 dcls_status dcls_program_store(dcls_context *ctx, dcls_program *program);
 
@@ -162,6 +170,9 @@ dcls_rng dcls_visit_rng(const dcls_layer *layer, const dcls_visit *visit, int64_
 dcls_extent dcls_program_extent(const dcls_program *program, int value);
 /* Geometry of a node's window from its input to its output, batch 1. */
 dcls_geometry dcls_program_geometry(const dcls_program *program, const dcls_layer *layer);
+/* layer_norm.c: one plane of a channel goes into the statistics of the visit's lane. */
+void dcls_batch_stats_take(const dcls_layer *layer, const dcls_visit *visit, int64_t channel,
+                           const float *plane);
 /* gradient += sums, if the parameter trains. */
 void dcls_add_gradient(dcls_parameter *parameter, const float *sums);
 static inline bool dcls_trains(const dcls_parameter *parameter)

@@ -63,7 +63,7 @@ static void visit_forward(run *r, const dcls_visit *visit)
 {
     for (int l = 0; l < r->program->layer_count; l++) {
         const dcls_layer *layer = &r->program->layers[l];
-        if (layer->phase != r->phase) continue;
+        if (layer->phase != r->phase || layer->absorbed) continue;
         call(layer->kind->forward, layer, visit, 0);
         look_at(r, l, visit);
     }
@@ -74,8 +74,8 @@ static void visit_backward(const run *r, const dcls_visit *visit)
     const dcls_program *p = r->program;
     for (int l = p->layer_count - 1; l >= 0; l--) {
         const dcls_layer *layer = &p->layers[l];
-        if (layer->phase == r->phase && layer->kind->backward != NULL && layer->gradient >= 0 &&
-            p->values[layer->gradient].wants_gradient)
+        if (layer->phase == r->phase && !layer->absorbed && layer->kind->backward != NULL &&
+            layer->gradient >= 0 && p->values[layer->gradient].wants_gradient)
             call(layer->kind->backward, layer, visit, 1);
     }
 }

@@ -36,17 +36,20 @@ static void find_spans(store *s)
     for (int l = 0; l < p->layer_count; l++) {
         const dcls_layer *layer = &p->layers[l];
         bool backward = layer->trains;
+        if (layer->absorbed) continue;
+        if (layer->residual >= 0) touch(&s->value[layer->residual], layer->phase);
         for (int k = 0; k < layer->input_count; k++) {
             const int in = layer->inputs[k];
             backward = backward || p->values[in].wants_gradient;
             touch(&s->value[in], layer->phase);
-            if (layer->wanted[k]) touch(&s->gradient[p->values[in].gradient_root], layer->phase);
+            if (layer->wanted[k] && layer->activation == NULL)
+                touch(&s->gradient[p->values[in].gradient_root], layer->phase);
         }
         for (int k = 0; k < layer->input_count && backward; k++)
             if (layer->kind->keeps_input) s->kept[layer->inputs[k]] = true;
         if (layer->output >= 0) touch(&s->value[layer->output], layer->phase);
         if (layer->output >= 0 && backward && layer->kind->keeps_output) s->kept[layer->output] = true;
-        if (layer->gradient >= 0 && p->values[layer->gradient].wants_gradient)
+        if (layer->gradient >= 0 && p->values[layer->gradient].wants_gradient && layer->statistics == NULL)
             touch(&s->gradient[p->values[layer->gradient].gradient_root], layer->phase);
     }
 }

@@ -59,6 +59,15 @@ static void test_sums(void **state)
             assert_near((double)z[i], (double)before[i] + 1.5 * (double)y[i] - 2.0 * (double)x[i] + 0.5, 4,
                         "combine", i);
         memcpy(z, before, (size_t)n * sizeof *z);
+        simd->combine_product(y, x, before, z, n, 1.5f, -2.0f, 0.5f, true);
+        for (int64_t i = 0; i < n; i++)
+            assert_near((double)z[i], (double)before[i] * (1 + 1.5 * (double)y[i] - 2.0 * (double)x[i] + 0.5),
+                        5, "combine_product", i);
+        memcpy(z, before, (size_t)n * sizeof *z);
+        simd->gate(x, y, z, n, true);
+        for (int64_t i = 0; i < n; i++)
+            assert_near((double)z[i], (double)before[i] + (x[i] > 0 ? (double)y[i] : 0), 2, "gate", i);
+        memcpy(z, before, (size_t)n * sizeof *z);
         simd->add_product(x, y, z, n);
         for (int64_t i = 0; i < n; i++)
             assert_near((double)z[i], (double)before[i] + (double)x[i] * (double)y[i], 2, "add_product", i);

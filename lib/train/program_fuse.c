@@ -1,0 +1,57 @@
+/* Work done in passing. Elementwise layers are bound by memory: what two of them do to a plane is done in one
+ * go where nobody else needs what lies between. */
+#include "train/program.h"
+
+/* Layers that read a value. */
+static int readers(const dcls_program *p, int value)
+{
+    int count = 0;
+    for (int l = 0; l < p->layer_count; l++)
+        for (int k = 0; k < p->layers[l].input_count; k++)
+            count += p->layers[l].inputs[k] == value;
+    return count;
+}
+
+static dcls_layer *maker(const dcls_program *p, int value)
+{
+    for (int l = 0; l < p->layer_count; l++)
+        if (p->layers[l].output == value) return &p->layers[l];
+    return NULL;
+}
+
+/* An activation whose result only a batch norm sees takes the statistics too, and gets its gradient from
+ * there without the one between. */
+static void join_activation(const dcls_program *p, dcls_layer *statistics)
+{
+    dcls_layer *activation = maker(p, statistics->inputs[0]);
+    if (activation == NULL || activation->kind != &dcls_layer_activation || !activation->wanted[0]) return;
+    if (readers(p, activation->output) != 2 || activation->phase != statistics->phase) return;
+    activation->statistics = statistics;
+    statistics->activation = activation;
+}
+
+/* A sum behind a batch norm whose terms use its gradient. The other term must be there when the norm runs. */
+static void absorb_sum(const dcls_program *p, dcls_layer *sum)
+{
+    for (int k = 0; k < 2; k++) {
+        dcls_layer *norm = maker(p, sum->inputs[k]);
+        const dcls_layer *other = maker(p, sum->inputs[1 - k]);
+        if (norm == NULL || norm->kind != &dcls_layer_batch_norm || readers(p, sum->inputs[k]) != 1) continue;
+        if (norm->phase != sum->phase || (other != NULL && other > norm)) continue;
+        if (p->values[sum->inputs[0]].floats != p->values[sum->inputs[1]].floats) continue;
+        norm->residual = sum->inputs[1 - k];
+        norm->output = sum->output;
+        sum->absorbed = true;
+        return;
+    }
+}
+
+void dcls_program_fuse(dcls_program *program)
+{
+    for (int l = 0; l < program->layer_count; l++) {
+        dcls_layer *layer = &program->layers[l];
+        if (layer->kind == &dcls_layer_batch_stats) join_activation(program, layer);
+        if (layer->kind == &dcls_layer_add && !layer->wanted[0] && !layer->wanted[1])
+            absorb_sum(program, layer);
+    }
+}
