@@ -225,6 +225,50 @@ static void files_and_bases(void **state)
     rmdir(dir.path);
 }
 
+static char *read_manual(void)
+{
+    FILE *file = fopen("man/dcls-recipe.5", "r");
+    if (file == NULL) return NULL;
+    char *text = calloc(1, 1 << 16);
+    assert_true(fread(text, 1, (1 << 16) - 1, file) > 0);
+    fclose(file);
+    return text;
+}
+
+/* The manual has every key with its default, and its example is one. */
+static void the_manual(void **state)
+{
+    dcls_context *ctx = *state;
+    char *text = read_manual(), line[200];
+    if (text == NULL) skip();
+    for (size_t i = 0; i < dcls_recipe_key_count(); i++) {
+        const dcls_recipe_key key = dcls_recipe_key_at(i);
+        const bool short_too = key.flag != NULL && strcmp(key.flag, key.key) != 0;
+        snprintf(line, sizeof line, "\n.It Va %s%s%s\n", key.key, short_too ? " Pq Va " : "",
+                 short_too ? key.flag : "");
+        const char *at = strstr(text, line);
+        if (at == NULL) fail_msg("the manual lacks '%s'", line);
+        const char *end = strstr(at + 1, "\n.It"), *said = strstr(at, "\nDefault: ");
+        if (key.fallback == NULL || strcmp(key.key, "size") == 0) continue;
+        snprintf(line, sizeof line, "\nDefault: %s.\n", key.fallback);
+        if (said == NULL || said > end || strncmp(said, line, strlen(line)) != 0)
+            fail_msg("the manual's default of %s is not %s", key.key, key.fallback);
+    }
+    char *json = strstr(text, "\n{\n"), *end = strstr(text, "\n}\n.Ed");
+    assert_non_null(json);
+    assert_non_null(end);
+    end[2] = '\0';
+    dcls_recipe *recipe = read_recipe(ctx, json);
+    assert_ok(ctx, dcls_recipe_check(ctx, recipe));
+    assert_int_equal(recipe->epochs, 60);
+    dcls_model *model; /* and its settings are some */
+    recipe->create.classes = 2;
+    assert_ok(ctx, dcls_model_create(ctx, &recipe->create, &model));
+    dcls_model_destroy(model);
+    dcls_recipe_destroy(recipe);
+    free(text);
+}
+
 typedef struct wrong_row {
     const char *json;
     dcls_status status;
@@ -314,8 +358,13 @@ static void what_does_not_go_together(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CONTEXT_TEST(defaults),        CONTEXT_TEST(whole_and_back),  CONTEXT_TEST(flags),
-        CONTEXT_TEST(files_and_bases), CONTEXT_TEST(what_is_refused), CONTEXT_TEST(what_does_not_go_together),
+        CONTEXT_TEST(defaults),
+        CONTEXT_TEST(whole_and_back),
+        CONTEXT_TEST(flags),
+        CONTEXT_TEST(files_and_bases),
+        CONTEXT_TEST(the_manual),
+        CONTEXT_TEST(what_is_refused),
+        CONTEXT_TEST(what_does_not_go_together),
     };
     return cmocka_run_group_tests_name("recipe", tests, NULL, NULL);
 }
