@@ -70,8 +70,9 @@ static void join_views(const dcls_evaluation *e, const dcls_eval_item *item, int
 static dcls_status count_labels(dcls_context *ctx, const dcls_evaluation *e, dcls_eval_item *items,
                                 int64_t count, dcls_metrics *metrics)
 {
-    float *sum = dcls_alloc(ctx, (size_t)e->classes, 2 * sizeof *sum), *one = sum + e->classes;
+    float *sum = dcls_alloc(ctx, (size_t)e->classes, 2 * sizeof *sum);
     if (sum == NULL) return DCLS_ERR_MEMORY;
+    float *one = sum + e->classes;
     for (int64_t i = 0; i < count; i++) {
         dcls_eval_item *item = &items[i];
         const int32_t target = (int32_t)item->label;

@@ -107,7 +107,7 @@ static void add_row(dcls_metrics *metrics, const float *x, int64_t target, dcls_
     const float sum = metrics->simd->exp_sum(x, metrics->scratch, metrics->classes, largest);
     float best = -INFINITY;
     for (int64_t c = 0; c < metrics->classes; c++) {
-        v.rank += x[c] > wanted || (x[c] == wanted && c < target);
+        v.rank += x[c] > wanted || (c < target && x[c] == wanted);
         if (x[c] > best) best = x[v.answer = c];
     }
     if (isnan(wanted)) v.rank = TOP;

@@ -10,6 +10,8 @@
 #include "analysis/field.h"
 #include "dcls_tools.h"
 #include "formats/formats.h"
+#include "train/optimizer.h"
+#include "train/positions.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #define HAVE_SANITIZER 1
@@ -384,10 +386,140 @@ static void test_data_sets(void **state)
     remove_dir(&dir);
 }
 
+/* ---- evaluation and training ---- */
+
+typedef struct evaluation {
+    const dcls_model *model;
+    const dcls_dataset *set;
+} evaluation;
+
+static dcls_status evaluate(dcls_context *ctx, void *arg)
+{
+    const evaluation *e = arg;
+    dcls_evaluate_options options = dcls_evaluate_options_default();
+    dcls_metrics *metrics;
+    options.flip = options.answers = true;
+    DCLS_TRY(dcls_metrics_create(ctx, 3, &metrics));
+    dcls_status status = dcls_evaluate(ctx, e->model, e->set, &options, metrics);
+    dcls_metrics_destroy(metrics);
+    return status;
+}
+
+/* A picture that could not be read is read once more, so that not every failure is one of the whole. */
+static void torture_all(dcls_context *ctx, const char *what, attempt_fn *attempt, void *arg)
+{
+    long failures = 0;
+    bool reached = true;
+    for (long k = 0; reached; k++) {
+        seen = live = 0;
+        fail_at = k;
+        dcls_status status = attempt(ctx, arg);
+        fail_at = -1;
+        reached = seen > k;
+        if (live != 0) fail_msg("%s: %ld blocks lost when allocation %ld failed", what, live, k);
+        if (status != DCLS_OK) check_outcome(ctx, what, status, DCLS_ERR_MEMORY, "memory");
+        failures += status != DCLS_OK;
+    }
+    assert_in_range(failures, 20, 10000);
+}
+
+static void evaluate_with(dcls_context *ctx, const char *json, temp_dir *dir, const char *data)
+{
+    const dcls_dataset_options options = {.class_count = data[0] == 'p' ? 3 : 0, .ignore_index = -1};
+    evaluation e;
+    dcls_model *model;
+    dcls_dataset *set;
+    assert_ok(ctx, dcls_model_load_memory(ctx, json, strlen(json), &model));
+    assert_ok(ctx, dcls_dataset_open(ctx, temp_file(dir, data), &options, &set));
+    e = (evaluation){model, set};
+    torture_all(ctx, data, evaluate, &e);
+    dcls_dataset_destroy(set);
+    dcls_model_destroy(model);
+}
+
+#define TENSOR(name, shape, data) "\"" name "\":{\"dtype\":\"F32\",\"shape\":" shape ",\"data\":" data "}"
+#define NETWORK(task, nodes, tensor)                                                                         \
+    "{\"format\":\"dcls-model\",\"version\":1,\"model\":{\"task\":\"" task                                   \
+    "\",\"input\":{\"channels\":3,\"height\":\"any\",\"width\":\"any\"},\"nodes\":[" nodes "]},"             \
+    "\"tensors\":{" tensor "}}"
+
+static void test_evaluation(void **state)
+{
+    dcls_context *ctx = *state;
+    require_interposition();
+    assert_ok(ctx, dcls_context_set_threads(ctx, 1));
+    temp_dir dir = make_temp_dir();
+    write_picture(&dir, "folders/a/0.ppm", 3, 2, 0, 0);
+    write_picture(&dir, "folders/b/1.ppm", 4, 2, 0, 0);
+    write_picture(&dir, "pairs/images/0.ppm", 3, 2, 0, 0);
+    write_picture(&dir, "pairs/images/1.ppm", 4, 2, 0, 0);
+    write_mask(ctx, &dir, "pairs/masks/0.png", 3, 2, 0);
+    write_mask(ctx, &dir, "pairs/masks/1.png", 4, 2, 0);
+    evaluate_with(ctx,
+                  NETWORK("classification",
+                          "{\"op\":\"global_avg_pool\",\"name\":\"m\",\"flatten\":true},"
+                          "{\"op\":\"linear\",\"name\":\"l\",\"weight\":\"w\"}",
+                          TENSOR("w", "[3,3]", "[1,0,0,0,1,0,0,0,1]")),
+                  &dir, "folders");
+    evaluate_with(ctx,
+                  NETWORK("segmentation", "{\"op\":\"conv\",\"name\":\"c\",\"weight\":\"w\"}",
+                          TENSOR("w", "[3,3,1,1]", "[1,0,0,0,1,0,0,0,1]")),
+                  &dir, "pairs");
+    remove_dir(&dir);
+}
+
+/* Layers that come to share positions, an optimiser's state stored and restored. */
+static dcls_status prepare_training(dcls_context *ctx, void *arg)
+{
+    const dcls_model *model = arg;
+    dcls_trainer_options options = dcls_trainer_options_default();
+    dcls_model *shared, *copy = NULL;
+    dcls_parameters parameters = {0};
+    dcls_optimizer_state *optimizer = NULL;
+    dcls_tensors *set = NULL;
+    double loss;
+    options.average = 0.5;
+    dcls_status status = dcls_positions_share(ctx, model, &shared, NULL);
+    if (status == DCLS_OK) status = dcls_model_writable_copy(ctx, shared, &copy);
+    if (status == DCLS_OK) status = dcls_parameters_create(ctx, copy, NULL, 0, &parameters);
+    if (status == DCLS_OK) status = dcls_positions_repel(ctx, &parameters, 1, 1, &loss);
+    if (status == DCLS_OK) status = dcls_optimizer_create(ctx, &options, &parameters, &optimizer);
+    if (status == DCLS_OK) status = dcls_optimizer_step(ctx, optimizer, 0.1, 1, NULL);
+    if (status == DCLS_OK) status = dcls_tensors_create(ctx, "", &set);
+    if (status == DCLS_OK) status = dcls_optimizer_store(ctx, optimizer, set);
+    if (status == DCLS_OK) status = dcls_optimizer_restore(ctx, optimizer, set);
+    dcls_tensors_destroy(set);
+    dcls_optimizer_destroy(optimizer);
+    dcls_parameters_free(&parameters);
+    dcls_model_destroy(copy);
+    dcls_model_destroy(shared);
+    return status;
+}
+
+static void test_training(void **state)
+{
+    dcls_context *ctx = *state;
+    dcls_model *model;
+    static const char two_layers[] =
+        NETWORK("features",
+                "{\"op\":\"dcls\",\"name\":\"a\",\"weight\":\"w\",\"P\":\"p\",\"version\":\"v1\","
+                "\"dilated_kernel_size\":3,\"groups\":3},"
+                "{\"op\":\"dcls\",\"name\":\"b\",\"weight\":\"v\",\"P\":\"q\",\"version\":\"v1\","
+                "\"dilated_kernel_size\":3,\"groups\":3}",
+                TENSOR("w", "[3,1,1]", "[1,2,3]") "," TENSOR("v", "[3,1,1]", "[1,2,3]") "," TENSOR(
+                    "p", "[2,3,1,1]", "[0,1,0,0,1,0]") "," TENSOR("q", "[2,3,1,1]", "[0,1,0,0,1,0]"));
+    require_interposition();
+    assert_ok(ctx, dcls_context_set_threads(ctx, 1));
+    assert_ok(ctx, dcls_model_load_memory(ctx, two_layers, sizeof two_layers - 1, &model));
+    torture(ctx, "training", prepare_training, model);
+    dcls_model_destroy(model);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {CONTEXT_TEST(test_load),        CONTEXT_TEST(test_write),
                                        CONTEXT_TEST(test_onnx),        CONTEXT_TEST(test_plots),
-                                       CONTEXT_TEST(test_comparisons), CONTEXT_TEST(test_data_sets)};
+                                       CONTEXT_TEST(test_comparisons), CONTEXT_TEST(test_data_sets),
+                                       CONTEXT_TEST(test_evaluation),  CONTEXT_TEST(test_training)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

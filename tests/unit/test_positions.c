@@ -171,7 +171,7 @@ static dcls_model *line_of(dcls_context *ctx, const char *const *layers, size_t 
                      "\"nodes\":[");
     for (size_t i = 0; i < count; i++) {
         const char *colon = strchr(layers[i], ':');
-        const int length = (int)(colon - layers[i]), side = atoi(colon + 1);
+        const int length = (int)(colon - layers[i]), side = colon[1] - '0';
         dcls_string_printf(&tensors, "; %.*s.weight 4 1 2; %.*s.P 2 4 1 2", length, layers[i], length,
                            layers[i]);
         dcls_string_printf(
