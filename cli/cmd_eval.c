@@ -224,6 +224,11 @@ static int report(eval *e)
 static int run_model(eval *e)
 {
     e->task = dcls_model_task(e->model);
+    if (e->task == DCLS_TASK_FEATURES) {
+        cli_error(e->options->model,
+                  "gives features: only networks that classify or segment can be evaluated");
+        return CLI_USAGE;
+    }
     int status = read_resize(e);
     if (status == CLI_OK) status = make_directory(e->options->worst);
     if (status == CLI_OK) status = eval_open_data(e);

@@ -100,13 +100,21 @@ static void find_labels(eval *e)
             named ? dcls_model_label(e->model, (size_t)i) : dcls_dataset_class_name(e->set, (size_t)i);
 }
 
+static int fail_model(const eval *e, dcls_status status)
+{
+    char *name = eval_model_name(e);
+    const int failed = cli_fail(name, status, e->run->ctx);
+    free(name);
+    return failed;
+}
+
 int eval_open_data(eval *e)
 {
     const char *classes = e->options->classes;
     const int read = classes != NULL ? cli_labels_read(e->run, classes, &e->given) : CLI_OK;
     if (read != CLI_OK) return read;
     dcls_status status = dcls_model_classes(e->run->ctx, e->model, &e->classes);
-    if (status != DCLS_OK) return cli_fail("the model", status, e->run->ctx);
+    if (status != DCLS_OK) return fail_model(e, status);
     status = open_fitting(e);
     if (status != DCLS_OK) return cli_fail(e->options->data, status, e->run->ctx);
     find_labels(e);

@@ -329,16 +329,27 @@ static void step_piece(void *arg, int64_t item, int worker)
     if (o->averages != NULL) average(o->averages + part->at, part->of->value + part->first, part->count, f);
 }
 
+dcls_status dcls_optimizer_check(dcls_context *ctx, dcls_optimizer_state *state, double rate, int threads,
+                                 double *norm)
+{
+    if (!(rate >= 0) || !isfinite(rate))
+        return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "a learning rate of %g: it must be at least 0", rate);
+    return measure(ctx, state, threads, norm);
+}
+
+void dcls_optimizer_apply(dcls_optimizer_state *state, double rate, double norm, int threads)
+{
+    step s = {state, rate, state->clip_norm > 0 ? fmin(1, state->clip_norm / (norm + 1e-6)) : 1};
+    dcls_parallel_for(threads, (int64_t)state->piece_count, step_piece, &s);
+    state->steps++;
+}
+
 dcls_status dcls_optimizer_step(dcls_context *ctx, dcls_optimizer_state *state, double rate, int threads,
                                 double *norm)
 {
     double measured = 0;
-    if (!(rate >= 0) || !isfinite(rate))
-        return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "a learning rate of %g: it must be at least 0", rate);
-    DCLS_TRY(measure(ctx, state, threads, &measured));
-    step s = {state, rate, state->clip_norm > 0 ? fmin(1, state->clip_norm / (measured + 1e-6)) : 1};
-    dcls_parallel_for(threads, (int64_t)state->piece_count, step_piece, &s);
-    state->steps++;
+    DCLS_TRY(dcls_optimizer_check(ctx, state, rate, threads, &measured));
+    dcls_optimizer_apply(state, rate, measured, threads);
     if (norm != NULL) *norm = measured;
     return DCLS_OK;
 }

@@ -31,6 +31,11 @@ void dcls_optimizer_destroy(dcls_optimizer_state *state);
  * The same bits for any number of threads. */
 dcls_status dcls_optimizer_step(dcls_context *ctx, dcls_optimizer_state *state, double rate, int threads,
                                 double *norm);
+/* The two halves of a step, for what must happen between them: whether there can be one, with the norm; and
+ * the step itself, which does not fail. */
+dcls_status dcls_optimizer_check(dcls_context *ctx, dcls_optimizer_state *state, double rate, int threads,
+                                 double *norm);
+void dcls_optimizer_apply(dcls_optimizer_state *state, double rate, double norm, int threads);
 int64_t dcls_optimizer_steps(const dcls_optimizer_state *state);
 
 /* The averaged values of a parameter of the set: [count]; the present ones where no average is kept. */

@@ -105,10 +105,12 @@ dcls_status dcls_trainer_step(dcls_context *ctx, dcls_trainer *trainer, const dc
                               dcls_step_result *result)
 {
     DCLS_TRY(dcls_trainer_gradients(ctx, trainer, batch, result));
+    const int threads = dcls_context_threads(ctx);
+    DCLS_TRY(dcls_optimizer_check(ctx, trainer->optimizer, rate, threads, &result->gradient_norm));
     /* Running statistics before averages are taken of them. */
     dcls_program_commit(trainer->program);
-    return dcls_optimizer_step(ctx, trainer->optimizer, rate, dcls_context_threads(ctx),
-                               &result->gradient_norm);
+    dcls_optimizer_apply(trainer->optimizer, rate, result->gradient_norm, threads);
+    return DCLS_OK;
 }
 
 const float *dcls_trainer_gradient(const dcls_trainer *trainer, const char *tensor)

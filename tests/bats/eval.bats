@@ -175,6 +175,7 @@ close() {
   is stderr "$stderr" "dcls: set: the network segments and the data has classes of pictures, no masks"
   features >f.json
   try 2 eval -m f.json -d set
+  is stderr "$stderr" "dcls: f.json: gives features: only networks that classify or segment can be evaluated"
   try 4 eval -m absent.bin -d set
   try 4 eval -m m.json -d absent
   echo no picture >set/red/c.png
