@@ -94,25 +94,30 @@ bool dcls_creation_flag(dcls_creation *c, const char *key, bool fallback)
     return dcls_creation_choice(c, key, NULL, CHOICES, fallback) != 0;
 }
 
+int dcls_setting_list(const dcls_setting *setting, int64_t max, int most, int64_t *values)
+{
+    char piece[24];
+    const char *at = setting->value;
+    for (int n = 0; n < most; n++) {
+        const size_t length = strcspn(at, ",");
+        if (length >= sizeof piece) return -1;
+        memcpy(piece, at, length);
+        piece[length] = '\0';
+        if (!dcls_parse_int(piece, &values[n]) || values[n] < 1 || values[n] > max) return -1;
+        if (at[length] == '\0') return n + 1;
+        at += length + 1;
+    }
+    return -1;
+}
+
 void dcls_creation_list(dcls_creation *c, const char *key, int64_t max, int most, int64_t *values, int *count)
 {
     const dcls_setting *setting = dcls_creation_find(c, key, NULL);
     if (setting == NULL) return;
-    char *copy = strdup(setting->value), *rest = NULL;
-    int n = 0;
-    for (char *word = copy != NULL ? strtok_r(copy, ",", &rest) : NULL; word != NULL && n >= 0;
-         word = strtok_r(NULL, ",", &rest)) {
-        int64_t value = 0;
-        const bool good = n < most && dcls_parse_int(word, &value) && value >= 1 && value <= max;
-        if (good) values[n] = value;
-        n = good ? n + 1 : -1;
-    }
-    if (n <= 0)
+    *count = dcls_setting_list(setting, max, most, values);
+    if (*count < 0)
         dcls_creation_fail(c, "setting '%.100s': must be 1 to %d whole numbers from 1 to %lld, as in 64,128",
                            setting->text, most, (long long)max);
-    else
-        *count = n;
-    free(copy);
 }
 
 void dcls_creation_ignore(dcls_creation *c, const char *key)

@@ -38,6 +38,8 @@ bool dcls_creation_flag(dcls_creation *c, const char *key, bool fallback);
 /* The index of its value among choices, ended by NULL. */
 int dcls_creation_choice(dcls_creation *c, const char *key, const char *layer, const char *const *choices,
                          int fallback);
+/* Numbers from 1 to max with commas between them: how many, -1 if it is anything else or more than `most`. */
+int dcls_setting_list(const dcls_setting *setting, int64_t max, int most, int64_t *values);
 /* "3,3,9,3": fills at most `most` numbers, *count says how many; they stay as they are if it was not said. */
 void dcls_creation_list(dcls_creation *c, const char *key, int64_t max, int most, int64_t *values,
                         int *count);

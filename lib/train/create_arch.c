@@ -1,5 +1,4 @@
 /* The tensors of the built-in architectures, under the key names lib/model/arch_*.c look for. */
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -33,12 +32,12 @@ static dcls_new_conv depthwise(dcls_creation *c, int64_t dim, int64_t count, int
     if (conv.kernel_count > 0) return conv;
     const dcls_setting *said = dcls_creation_look(c, "dilated_kernel_size", layer);
     if (said == NULL) return conv;
-    int64_t sides[2] = {0};
-    if (sscanf(said->value, "%5" SCNd64 ",%5" SCNd64, &sides[0], &sides[1]) == 1) sides[1] = sides[0];
-    for (int i = 0; i < 2; i++)
-        if (sides[i] < 1 || sides[i] > MOST_CELLS)
-            dcls_creation_fail(c, "setting '%.100s': a dense kernel has sides from 1 to %d", said->text,
-                               MOST_CELLS);
+    int64_t sides[2] = {1, 1};
+    const int given = dcls_setting_list(said, MOST_CELLS, 2, sides);
+    if (given < 0)
+        dcls_creation_fail(c, "setting '%.100s': a dense kernel has sides from 1 to %d", said->text,
+                           MOST_CELLS);
+    if (given == 1) sides[1] = sides[0];
     conv.height = sides[0];
     conv.width = sides[1];
     return conv;

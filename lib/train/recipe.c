@@ -1,4 +1,5 @@
 /* Recipes: everything a training run is told, from files and flags. */
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -336,6 +337,7 @@ static void write_path(dcls_json_out *out, const char *path)
 {
     char *here = path[0] != '/' ? getcwd(NULL, 0) : NULL;
     dcls_string whole = {0};
+    if (path[0] != '/' && here == NULL && errno == ENOMEM) out->to->failed = true;
     if (here != NULL) dcls_string_printf(&whole, "%s/%s", here, path);
     dcls_json_string(out, here != NULL && !whole.failed ? whole.data : path);
     dcls_string_free(&whole);

@@ -9,6 +9,7 @@
 #define MOST_ENTRIES 4096
 #define MOST_TEXT    65536
 #define BALANCED     "balanced"
+#define RANGE_TEXT   120
 
 static void *field(dcls_recipe *recipe, const dcls_recipe_row *row)
 {
@@ -28,12 +29,12 @@ static dcls_status fail_value(dcls_context *ctx, const dcls_recipe_row *row, con
     return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "'%s' is '%.200s', must be %s", row->key, text, what);
 }
 
-static const char *describe_range(const dcls_recipe_row *row, char buffer[100], const char *what)
+static const char *describe_range(const dcls_recipe_row *row, char buffer[RANGE_TEXT], const char *what)
 {
     char low[40], high[40];
     dcls_format_double(low, sizeof low, row->min);
     dcls_format_double(high, sizeof high, row->max);
-    snprintf(buffer, 100, "%.30s from %.30s to %.30s", what, low, high);
+    snprintf(buffer, RANGE_TEXT, "%.30s from %.30s to %.30s", what, low, high);
     return buffer;
 }
 
@@ -66,7 +67,7 @@ static dcls_status put_choice(dcls_context *ctx, const dcls_recipe_row *row, con
 static dcls_status put_int(dcls_context *ctx, dcls_recipe *recipe, const dcls_recipe_row *row,
                            const char *text)
 {
-    char what[100];
+    char what[RANGE_TEXT];
     int64_t value = 0;
     if (!dcls_parse_int(text, &value) || (double)value < row->min || (double)value > row->max)
         return fail_value(ctx, row, text, describe_range(row, what, "a whole number"));
@@ -94,7 +95,7 @@ static int split(const dcls_recipe_row *row, const char *text, int most, double 
 static dcls_status put_size(dcls_context *ctx, dcls_recipe *recipe, const dcls_recipe_row *row,
                             const char *text)
 {
-    char what[140], range[100];
+    char what[RANGE_TEXT + 20], range[RANGE_TEXT];
     double values[2] = {0};
     const int count = split(row, text, 2, values);
     if (count == 1) values[1] = values[0];
@@ -110,7 +111,7 @@ static dcls_status put_size(dcls_context *ctx, dcls_recipe *recipe, const dcls_r
 static dcls_status put_real(dcls_context *ctx, dcls_recipe *recipe, const dcls_recipe_row *row,
                             const char *text)
 {
-    char what[140], range[100];
+    char what[RANGE_TEXT + 20], range[RANGE_TEXT];
     const bool pair = row->type == DCLS_RECIPE_RANGE;
     double values[2] = {0};
     const int want = pair ? 2 : 1, count = split(row, text, want, values);

@@ -515,11 +515,76 @@ static void test_training(void **state)
     dcls_model_destroy(model);
 }
 
+/* ---- new networks and recipes ---- */
+
+static dcls_status create(dcls_context *ctx, void *options)
+{
+    dcls_model *model = (dcls_model *)1;
+    const dcls_status status = dcls_model_create(ctx, options, &model);
+    if (status != DCLS_OK && model != NULL) fail_msg("a model in spite of failure");
+    dcls_model_destroy(model);
+    return status;
+}
+
+static dcls_status replace(dcls_context *ctx, void *model)
+{
+    const dcls_replace_options options = {.depthwise = 3, .version = "max", .sigma = 1};
+    dcls_model *replaced = (dcls_model *)1;
+    const dcls_status status = dcls_model_replace(ctx, model, &options, &replaced, NULL);
+    if (status != DCLS_OK && replaced != NULL) fail_msg("a model in spite of failure");
+    dcls_model_destroy(replaced);
+    return status;
+}
+
+static dcls_status read_and_write(dcls_context *ctx, void *json)
+{
+    dcls_recipe *recipe;
+    const char *text;
+    DCLS_TRY(dcls_recipe_create(ctx, &recipe));
+    dcls_status status = dcls_recipe_read(ctx, recipe, json, "folder");
+    if (status == DCLS_OK) status = dcls_recipe_check(ctx, recipe);
+    if (status == DCLS_OK) status = dcls_recipe_text(ctx, recipe, &text);
+    dcls_recipe_destroy(recipe);
+    return status;
+}
+
+static void test_new_networks(void **state)
+{
+    static const char *const dcls[] = {"dim=3", "depth=2", "kernel_count=2", "version=gauss",
+                                       "drop_path=0.1"},
+                             *const dense[] = {"dim=3", "depth=1", "kernel_count=0"},
+                             *const stages[] = {"dims=2,3", "depths=1,1"}, *const labels[] = {"a", "b"};
+    static const char graph[] =
+        "{\"input\":{\"channels\":1,\"height\":\"any\",\"width\":\"any\"},\"nodes\":[{\"op\":\"dcls\","
+        "\"weight\":\"d.weight\",\"P\":\"d.P\",\"version\":\"max\",\"dilated_kernel_size\":3,\"padding\":1,"
+        "\"out_channels\":\"classes\",\"kernel_count\":2}]}";
+    static char recipe[] =
+        "{\"model\":{\"arch\":\"convmixer\",\"settings\":{\"dim\":3,\"depths\":[1,2]},\"labels\":[\"a\"]},"
+        "\"data\":{\"train\":\"t\",\"classes\":[\"a\",\"b\",\"c\"]},\"loss\":{\"class_weights\":[1]}}";
+    dcls_context *ctx = *state;
+    require_interposition();
+    assert_ok(ctx, dcls_context_set_threads(ctx, 1));
+    dcls_create_options options = {
+        .arch = "convmixer", .classes = 2, .settings = dcls, .setting_count = 5, .labels = labels};
+    torture(ctx, "a new ConvMixer", create, &options);
+    options =
+        (dcls_create_options){.arch = "convnext_dcls", .classes = 2, .settings = stages, .setting_count = 2};
+    torture(ctx, "a new ConvNeXt", create, &options);
+    options = (dcls_create_options){.arch_json = graph, .classes = 2};
+    torture(ctx, "a described network", create, &options);
+    options = (dcls_create_options){.arch = "convmixer", .classes = 2, .settings = dense, .setting_count = 3};
+    dcls_model *model;
+    assert_ok(ctx, dcls_model_create(ctx, &options, &model));
+    torture(ctx, "replaced layers", replace, model);
+    dcls_model_destroy(model);
+    torture(ctx, "a recipe", read_and_write, recipe);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {CONTEXT_TEST(test_load),        CONTEXT_TEST(test_write),
-                                       CONTEXT_TEST(test_onnx),        CONTEXT_TEST(test_plots),
-                                       CONTEXT_TEST(test_comparisons), CONTEXT_TEST(test_data_sets),
-                                       CONTEXT_TEST(test_evaluation),  CONTEXT_TEST(test_training)};
+    const struct CMUnitTest tests[] = {
+        CONTEXT_TEST(test_load),       CONTEXT_TEST(test_write),       CONTEXT_TEST(test_onnx),
+        CONTEXT_TEST(test_plots),      CONTEXT_TEST(test_comparisons), CONTEXT_TEST(test_data_sets),
+        CONTEXT_TEST(test_evaluation), CONTEXT_TEST(test_training),    CONTEXT_TEST(test_new_networks)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
