@@ -47,8 +47,11 @@ static dcls_status wanted_version(dcls_context *ctx, sparse_job *job, const dcls
 }
 
 /* The rest of the settings describes layers that are read; a network has said all of that itself. */
-static dcls_status check_settings(dcls_context *ctx, const sparse_job *job)
+static dcls_status check_settings(dcls_context *ctx, sparse_job *job)
 {
+    dcls_version_kind version_of_layer;
+    for (size_t i = 0; job->options->fit && i < job->layers.count; i++)
+        DCLS_TRY(wanted_version(ctx, job, job->layers.items[i].from, &version_of_layer));
     for (size_t i = 0; i < job->settings.count; i++) {
         const dcls_setting *setting = &job->settings.items[i];
         const bool version = strcmp(setting->key, "version") == 0;
@@ -280,11 +283,12 @@ static dcls_status change_layer(dcls_context *ctx, sparse_job *job, dcls_kernel_
 
 static dcls_status change_all(dcls_context *ctx, sparse_job *job)
 {
+    DCLS_TRY(check_settings(ctx, job)); /* before what takes long */
     for (size_t i = 0; i < job->layers.count; i++)
         job->all_work += (double)dcls_dense_parameters(job->layers.items[i].from);
     for (size_t i = 0; i < job->layers.count; i++)
         DCLS_TRY(change_layer(ctx, job, &job->layers.items[i]));
-    return check_settings(ctx, job);
+    return DCLS_OK;
 }
 
 /* ---- results -------------------------------------------------------------------------------------- */
