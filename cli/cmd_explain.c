@@ -18,7 +18,8 @@
 
 typedef struct explain_options {
     const char *D, *stride, *padding, *size;
-    int64_t K, channels, in, out, groups, dim;
+    int64_t K, channels, in, out, groups, dim, flat_dim; /* the last one by --set alone */
+    const char *arch;
     cli_list settings;
     bool shared, json;
 } explain_options;
@@ -35,6 +36,8 @@ static const cli_option options[] = {
      "version=v0|v1|max|gauss (default: v1), or another of these options by its package's name, such as "
      "dilated_kernel_size=17; may be repeated",
      0, 0},
+    {"arch", 0, CLI_TEXT, "NAME|FILE", AT(arch),
+     "make a model of MODEL, a state dict, as dcls convert does; --set then tells what tensors do not", 0, 0},
     {"channels", 'c', CLI_INT, "N", AT(channels),
      "channels of a depthwise layer: in, out and groups (default: 96)", ANY_COUNT},
     {"in", 0, CLI_INT, "N", AT(in), "input channels", ANY_COUNT},
@@ -74,9 +77,10 @@ static int set_number(const char *setting, const char *value, int64_t *out)
 /* KEY=VALUE */
 static int apply_setting(const char *setting, explain_options *o, dcls_layer_spec *spec)
 {
-    static const char *const keys[] = {"version", "dilated_kernel_size", "kernel_count", "stride",
-                                       "padding", "in_channels",         "out_channels", "groups",
-                                       NULL};
+    static const char *const keys[] = {
+        "version",     "dilated_kernel_size", "kernel_count", "stride", "padding",
+        "in_channels", "out_channels",        "groups",       "layer",  "flat_dim",
+        NULL};
     const char *const value = strchr(setting, '=');
     if (value == NULL) return usage("--set", setting, "of the form KEY=VALUE");
     char *key = cli_format("%.*s", (int)(value - setting), setting);
@@ -86,12 +90,16 @@ static int apply_setting(const char *setting, explain_options *o, dcls_layer_spe
     const char *nearest = cli_nearest(key, keys);
     free(key);
     const char **const texts[] = {&spec->version, &o->D, NULL, &o->stride, &o->padding};
-    int64_t *const numbers[] = {&o->K, NULL, NULL, &o->in, &o->out, &o->groups};
+    int64_t *const numbers[] = {&o->K, NULL, NULL, &o->in, &o->out, &o->groups, NULL, &o->flat_dim};
     if (keys[at] == NULL && nearest != NULL)
         cli_error("explain", "--set: '%s' is not a setting here; did you mean '%s'?", setting, nearest);
     else if (keys[at] == NULL)
         cli_error("explain", "--set: '%s' is not a setting here", setting);
     if (keys[at] == NULL) return CLI_USAGE;
+    if (strcmp(keys[at], "layer") == 0) {
+        spec->layer = value + 1;
+        return CLI_OK;
+    }
     if (at != 2 && at < 5) {
         *texts[at] = value + 1;
         return CLI_OK;
@@ -166,7 +174,7 @@ static int choose_spec(const explain_options *given, explained *it)
                   o.D == NULL ? "--dilated-kernel-size" : "--kernel-count");
         return CLI_USAGE;
     }
-    spec->ndim = choose_ndim(&o);
+    spec->ndim = spec->layer != NULL && strcmp(spec->layer, "3_1d") == 0 ? 3 : choose_ndim(&o);
     for (int d = 0; d < spec->ndim; d++) {
         spec->stride[d] = 1;
         spec->padding[d] = DCLS_ANY;
@@ -175,6 +183,8 @@ static int choose_spec(const explain_options *given, explained *it)
     spec->kernel_count = o.K;
     choose_channels(&o, spec);
     status = spread_list("--dilated-kernel-size", o.D, spec->ndim, spec->dilated_kernel_size);
+    if (spec->layer != NULL && strcmp(spec->layer, "2dK1d") == 0 && spec->ndim == 2)
+        spec->dilated_kernel_size[o.flat_dim == 1 ? 0 : 1] = 1;
     if (status == CLI_OK) status = spread_list("--stride", o.stride, spec->ndim, spec->stride);
     if (status == CLI_OK) status = spread_list("--padding", o.padding, spec->ndim, spec->padding);
     if (status == CLI_OK) status = spread_list("--size", o.size, spec->ndim, spec->input);
@@ -205,30 +215,57 @@ static int print_explanation(explained *it, bool json)
 static bool describes_layer(const explain_options *o)
 {
     return o->D != NULL || o->K != NONE || o->channels != NONE || o->in != NONE || o->out != NONE ||
-           o->groups != NONE || o->stride != NULL || o->padding != NULL || o->dim != NONE || o->shared ||
-           o->settings.count > 0;
+           o->groups != NONE || o->stride != NULL || o->padding != NULL || o->dim != NONE || o->shared;
+}
+
+/* A layer of a model is seen with the model's input. */
+static int explain_of_model(explained *it, const explain_options *o, const dcls_model *model,
+                            const char *layer)
+{
+    dcls_context *ctx = it->run->ctx;
+    cli_input input;
+    const int result = cli_input_choose(it->run, model, o->size, &input);
+    if (result != CLI_OK) return result;
+    const dcls_status status =
+        dcls_layer_spec_of(ctx, model, layer, input.ndim, input.shape, &it->spec, &it->layer, &it->learned);
+    return status == DCLS_OK ? print_explanation(it, o->json) : cli_fail(it->model, status, ctx);
+}
+
+/* One of a state dict is seen alone. */
+static int explain_tensors(explained *it, const explain_options *o, const dcls_tensors *tensors,
+                           const char *layer)
+{
+    dcls_context *ctx = it->run->ctx;
+    const char *found;
+    size_t length;
+    const dcls_status status = dcls_layer_spec_of_tensors(ctx, tensors, o->settings.items, o->settings.count,
+                                                          layer, &it->spec, &found, &length, &it->learned);
+    if (status != DCLS_OK) return cli_fail(it->model, status, ctx);
+    int result = spread_list("--size", o->size, it->spec.ndim, it->spec.input);
+    char *name = cli_format("%.*s", (int)length, found);
+    it->layer = name;
+    if (result == CLI_OK) result = print_explanation(it, o->json);
+    free(name);
+    return result;
 }
 
 static int explain_model(explained *it, const explain_options *o, const char *layer)
 {
-    dcls_context *ctx = it->run->ctx;
-    dcls_model *model;
-    cli_input input;
+    const cli_source_options how = {.arch = o->arch, .settings = o->settings};
+    cli_source source;
     if (describes_layer(o)) {
-        cli_error("explain", "a layer of a model is what it is: of the options that describe one only --size "
-                             "goes with MODEL");
+        cli_error("explain",
+                  "a layer of a model is what it is: of the options that describe one only --size, "
+                  "--set and --arch go with MODEL");
         return CLI_USAGE;
     }
-    int exit_status = cli_model_load(it->run, it->model, &model);
-    if (exit_status != CLI_OK) return exit_status;
-    exit_status = cli_input_choose(it->run, model, o->size, &input);
-    if (exit_status == CLI_OK) {
-        dcls_status status =
-            dcls_layer_spec_of(ctx, model, layer, input.ndim, input.shape, &it->spec, &it->layer);
-        exit_status = status == DCLS_OK ? print_explanation(it, o->json) : cli_fail(it->model, status, ctx);
-    }
-    dcls_model_destroy(model);
-    return exit_status;
+    int result = cli_source_load(it->run, it->model, &how, &source);
+    if (result != CLI_OK) return result;
+    it->has_learned = true;
+    result = source.model != NULL ? explain_of_model(it, o, source.model, layer)
+                                  : explain_tensors(it, o, source.tensors, layer);
+    cli_source_free(&source);
+    return result;
 }
 
 static int run_explain(cli *run, const void *values, cli_operands operands)
@@ -238,6 +275,10 @@ static int run_explain(cli *run, const void *values, cli_operands operands)
     if (operands.count > 0) {
         it.model = operands.items[0];
         return explain_model(&it, o, operands.count > 1 ? operands.items[1] : NULL);
+    }
+    if (o->arch != NULL) {
+        cli_error("explain", "--arch is for a MODEL");
+        return CLI_USAGE;
     }
     const int status = choose_spec(o, &it);
     return status == CLI_OK ? print_explanation(&it, o->json) : status;

@@ -21,6 +21,11 @@ static const cli_option options[] = {
      "input size to analyse, for models that leave it open (default: what preprocessing makes of pictures, "
      "else 224x224)",
      0, 0},
+    {"arch", 0, CLI_TEXT, "NAME|FILE", AT(arch), "make a model of a state dict, as dcls convert does", 0, 0},
+    {"set", 0, CLI_LIST, "KEY=VALUE", AT(settings),
+     "what a state dict does not tell, such as version=v1 or dilated_kernel_size=17; GLOB:KEY=VALUE for "
+     "layers whose name matches; may be repeated",
+     0, 0},
     {"json", 0, CLI_FLAG, NULL, AT(json), "everything, as one JSON object", 0, 0},
     {0}};
 
@@ -96,54 +101,40 @@ static int inspect_model(inspection *it, const inspect_options *o)
     return result;
 }
 
-static int inspect_builtin(inspection *it, const inspect_options *o)
+static int inspect_tensors(inspection *it, const inspect_options *o)
 {
-    dcls_model *model;
-    int status = cli_model_load(it->run, it->name, &model);
-    if (status != CLI_OK) return status;
-    it->model = model;
-    status = inspect_model(it, o);
-    dcls_model_destroy(model);
-    return status;
-}
-
-static int inspect_tensors(inspection *it, dcls_tensors *tensors, const inspect_options *o)
-{
-    it->tensors = tensors;
-    int status = CLI_USAGE;
-    if (o->input == NULL)
-        status = print_all(it, o);
-    else
+    dcls_report *report = NULL;
+    if (o->input != NULL) {
         cli_error("inspect", "--input: the file holds no network");
-    dcls_tensors_destroy(tensors);
-    return status;
-}
-
-static int inspect_file(inspection *it, const inspect_options *o)
-{
-    const dcls_build_options as_it_is = {0};
-    dcls_context *ctx = it->run->ctx;
-    dcls_tensors *tensors;
-    dcls_model *model;
-    struct stat st;
-    dcls_status status = o->key != NULL ? dcls_tensors_load_key(ctx, it->name, o->key, &tensors)
-                                        : dcls_tensors_load_file(ctx, it->name, &tensors);
-    if (status != DCLS_OK) return cli_fail(it->name, status, ctx);
-    cli_note_choice(it->run, it->name, tensors, "--key takes another");
-    if (stat(it->name, &st) == 0 && S_ISREG(st.st_mode)) it->file_bytes = st.st_size;
-    if (!dcls_tensors_hold_model(tensors)) return inspect_tensors(it, tensors, o);
-    status = dcls_model_build(ctx, tensors, &as_it_is, &model);
-    if (status != DCLS_OK) return cli_fail(it->name, status, ctx);
-    it->model = model;
-    int result = inspect_model(it, o);
-    dcls_model_destroy(model);
+        return CLI_USAGE;
+    }
+    if (o->settings.count > 0) {
+        dcls_status status = dcls_report_create_layers(it->run->ctx, NULL, it->tensors, o->settings.items,
+                                                       o->settings.count, true, &report);
+        if (status != DCLS_OK) return cli_fail(it->name, status, it->run->ctx);
+    }
+    it->report = report;
+    const int result = print_all(it, o);
+    dcls_report_destroy(report);
     return result;
 }
 
 static int run_inspect(cli *run, const void *values, cli_operands operands)
 {
+    const inspect_options *o = values;
     inspection it = {.run = run, .name = operands.items[0], .file_bytes = -1};
-    return cli_builtin_name(it.name) != NULL ? inspect_builtin(&it, values) : inspect_file(&it, values);
+    const cli_source_options how = {.key = o->key, .arch = o->arch, .settings = o->settings};
+    cli_source source;
+    struct stat st;
+    int result = cli_source_load(run, it.name, &how, &source);
+    if (result != CLI_OK) return result;
+    if (cli_builtin_name(it.name) == NULL && stat(it.name, &st) == 0 && S_ISREG(st.st_mode))
+        it.file_bytes = st.st_size;
+    it.model = source.model;
+    it.tensors = source.tensors;
+    result = it.model != NULL ? inspect_model(&it, o) : inspect_tensors(&it, o);
+    cli_source_free(&source);
+    return result;
 }
 
 const cli_command cli_cmd_inspect = {
@@ -161,10 +152,13 @@ const cli_command cli_cmd_inspect = {
         "deviation of the "
         "positions, the share of elements at the clamp limit, the kernel mass lost outside the window, the "
         "non-zero cells "
-        "(taps) and the algorithm chosen; then totals and warnings.",
+        "(taps) and the algorithm chosen; then totals and warnings. --set tells as much about the DCLS "
+        "layers of "
+        "a state dict.",
     .examples = "  dcls inspect model.bin\n"
                 "  dcls inspect builtin:dclsseg-camvid --input 360x480\n"
                 "  dcls inspect ckpt.pth --tensor fc.weight -n 20\n"
+                "  dcls inspect ckpt.pth --set version=v1 --set dilated_kernel_size=17\n"
                 "  dcls inspect --json model.bin | jq '.totals'\n",
     .options = options,
     .values_size = sizeof(inspect_options),

@@ -12,8 +12,11 @@
 
 typedef struct explained {
     const cli *run;
-    const char *model, *layer; /* NULL: made of options */
+    const char *model; /* NULL: made of options */
+    const char *layer;
     dcls_layer_spec spec;
+    bool has_learned; /* of a model or state dict */
+    dcls_layer_report learned;
     const dcls_explanation *result;
 } explained;
 

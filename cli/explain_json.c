@@ -23,6 +23,7 @@ static void write_spec(writer *json, const explained *it)
         dcls_json_write_string(json, "layer", it->layer);
     }
     dcls_json_write_int(json, "dim", s->ndim);
+    dcls_json_write_string(json, "kind", s->layer != NULL ? s->layer : "dcls");
     dcls_json_write_string(json, "version", s->version);
     write_sizes(json, "dilated_kernel_size", s->ndim, s->dilated_kernel_size);
     dcls_json_write_int(json, "kernel_count", s->kernel_count);
@@ -55,6 +56,19 @@ static void write_learned(writer *json, const dcls_layer_facts *f)
     dcls_json_write_int(json, "spreads", f->spreads);
     dcls_json_write_int(json, "bytes", f->learned_bytes);
     dcls_json_write_int(json, "output_bytes", f->output_bytes);
+}
+
+static void write_trained(writer *json, const dcls_layer_report *learned)
+{
+    dcls_json_write_open(json, "learned", '{');
+    dcls_json_write_open(json, "position_std", '[');
+    for (int d = 0; d < learned->ndim; d++)
+        dcls_json_write_double(json, NULL, learned->position_std[d]);
+    dcls_json_write_close(json, ']');
+    dcls_json_write_int(json, "elements", learned->elements);
+    dcls_json_write_int(json, "clamped", learned->clamped);
+    dcls_json_write_double(json, "mass_lost", learned->mass_lost);
+    dcls_json_write_close(json, '}');
 }
 
 static void write_cost(writer *json, const char *key, int64_t macs, int64_t bytes)
@@ -109,6 +123,7 @@ int explain_print_json(const explained *it)
     dcls_json_write_open(json, NULL, '{');
     write_spec(json, it);
     write_learned(json, f);
+    if (it->has_learned) write_trained(json, &it->learned);
     dcls_json_write_open(json, "algorithms", '{');
     write_cost(json, "construct", f->macs_dense, f->dense_bytes);
     write_cost(json, "im2col", f->macs_im2col, f->columns_bytes);

@@ -40,6 +40,16 @@ static void print_fact(const char *name, char *value)
     free(value);
 }
 
+/* Sums of counts end at the largest number. */
+static int64_t total_of(const dcls_layer_facts *f)
+{
+    const int64_t parts[] = {f->weights, f->biases, f->positions, f->spreads};
+    int64_t sum = 0;
+    for (int i = 0; i < 4; i++)
+        sum = parts[i] > INT64_MAX - sum ? INT64_MAX : sum + parts[i];
+    return sum;
+}
+
 /* ---- what it is
  * ---------------------------------------------------------------------------------------------------- */
 
@@ -49,17 +59,35 @@ static void print_title(const explained *it)
     char *D = tuple_text(s->ndim, s->dilated_kernel_size);
     char *groups = s->groups != 1 ? cli_format(", groups=%" PRId64, s->groups) : cli_copy("");
     char *layer = it->layer != NULL ? cli_printable(it->layer) : cli_copy("");
-    char *title = cli_format("%s%sDcls%dd(%" PRId64 ", %" PRId64 ", kernel_count=%" PRId64
+    const bool full = s->layer == NULL || strcmp(s->layer, "dcls") == 0;
+    char *kind = full ? cli_format("%dd", s->ndim) : cli_copy(s->layer);
+    char *title = cli_format("%s%sDcls%s(%" PRId64 ", %" PRId64 ", kernel_count=%" PRId64
                              ", dilated_kernel_size=%s%s, version='%s')",
-                             layer, it->layer != NULL ? ": " : "", s->ndim, s->in_channels, s->out_channels,
+                             layer, it->layer != NULL ? ": " : "", kind, s->in_channels, s->out_channels,
                              s->kernel_count, D, groups, s->version);
     fputs(cli_bold(stdout), stdout);
     cli_print_wrapped(stdout, title, 0, 4);
     printf("%s\n", cli_plain(stdout));
+    free(kind);
     free(D);
     free(groups);
     free(layer);
     free(title);
+}
+
+/* K and D are what people mix up: K counts elements, D is a side. */
+static void print_kernel(const explained *it)
+{
+    const dcls_layer_spec *s = &it->spec;
+    const dcls_layer_facts *f = dcls_explanation_facts(it->result);
+    char window[SHAPE_TEXT];
+    if (f->position_axis >= 0)
+        snprintf(window, sizeof window, "%" PRId64, s->dilated_kernel_size[f->position_axis]);
+    else
+        shape_crossed(window, s->ndim, s->dilated_kernel_size);
+    print_fact("kernel", cli_format("K = %s anywhere in a %s of D = %s cells",
+                                    cli_counted(s->kernel_count, "element").text,
+                                    f->position_axis >= 0 || s->ndim == 1 ? "line" : "window", window));
 }
 
 static char *reach_text(const dcls_layer_spec *s, const dcls_reach *reach, const char *between)
@@ -79,7 +107,9 @@ static void print_reach(const explained *it)
     char window[SHAPE_TEXT];
     const int first = f->reach_count > 1;
     shape_crossed(window, it->spec.ndim, it->spec.dilated_kernel_size);
-    char *text = cli_format("%s cells%s", window, f->reach_count > 0 ? ", as a classic" : "");
+    char *text = cli_format("%s%s", window,
+                            f->reach_count > 0 ? " cells, as a classic"
+                                               : " cells, as no classic kernel but the dense");
     for (int i = first; i < f->reach_count && i < first + SHOWN_REACHES; i++) {
         char *reach = reach_text(&it->spec, &f->reach[i], i == first ? " at dilation " : " at ");
         char *longer = cli_format("%s%s %s", text, i > first ? "," : "", reach);
@@ -123,21 +153,55 @@ static void print_output(const explained *it)
     free(stride);
 }
 
+/* "3,264 weights + 96 biases + 6,528 positions = 9,888 numbers" */
+static char *sum_text(const dcls_layer_facts *f)
+{
+    char *biases = f->biases > 0
+                       ? cli_format(" + %s bias%s", cli_grouped(f->biases).text, f->biases == 1 ? "" : "es")
+                       : cli_copy("");
+    char *spreads =
+        f->spreads > 0 ? cli_format(" + %s", cli_counted(f->spreads, "spread").text) : cli_copy("");
+    char *text =
+        cli_format("%s%s + %s%s = %s", cli_counted(f->weights, "weight").text, biases,
+                   cli_counted(f->positions, "position").text, spreads, cli_grouped(total_of(f)).text);
+    free(biases);
+    free(spreads);
+    return text;
+}
+
+/* What positions became, as dcls inspect has it. */
+static char *learned_text(const dcls_layer_report *learned, const char *limit)
+{
+    char deviations[96] = "";
+    for (int d = 0; d < learned->ndim; d++) {
+        const size_t used = strlen(deviations);
+        snprintf(deviations + used, sizeof deviations - used, " %.2f", learned->position_std[d]);
+    }
+    const double clamped = learned->elements > 0 ? (double)learned->clamped / (double)learned->elements : 0;
+    return cli_format("std%s cells; %s at the limit +-%s; %s of the mass lost", deviations,
+                      cli_percent(clamped).text, limit, cli_percent(learned->mass_lost).text);
+}
+
 static void print_tensors(const explained *it)
 {
     const dcls_layer_spec *s = &it->spec;
     const dcls_layer_facts *f = dcls_explanation_facts(it->result);
     char weight[SHAPE_TEXT], P[SHAPE_TEXT];
     int64_t limits[3] = {0};
-    for (int d = 0; d < s->ndim; d++)
-        limits[d] = s->dilated_kernel_size[d] / 2;
+    const int sides = f->position_axis < 0 ? s->ndim : 1;
+    for (int d = 0; d < sides; d++)
+        limits[d] = s->dilated_kernel_size[f->position_axis < 0 ? d : f->position_axis] / 2;
     shape_text(weight, f->weight_ndim, f->weight_shape);
     shape_text(P, f->position_ndim, f->position_shape);
-    char *limit = tuple_text(s->ndim, limits);
+    char *limit = tuple_text(sides, limits);
     print_fact("tensors", cli_format("weight %s, P%s %s%s", weight, f->has_spread ? " and SIG" : "", P,
                                      s->bias ? ", bias" : ""));
-    print_fact("P", cli_format("starts normal, sigma 0.5 cells; clamped to +-%s", limit));
+    if (it->has_learned)
+        print_fact("P", learned_text(&it->learned, limit));
+    else
+        print_fact("P", cli_format("starts normal, sigma 0.5 cells; clamped to +-%s", limit));
     free(limit);
+    print_fact("learns", sum_text(f));
 }
 
 /* ---- what it costs
@@ -172,16 +236,13 @@ static void print_costs(const explained *it)
     columns *table = columns_create(titles);
     char window[SHAPE_TEXT];
     shape_crossed(window, s->ndim, s->dilated_kernel_size);
-    const int64_t learned = f->weights + f->biases;
-    char *count =
-        cli_format("%s + %s", cli_grouped(learned).text, cli_grouped(f->positions + f->spreads).text);
-    add_cost(table, cli_copy("this layer"), count, -1, f->learned_bytes, "tensors");
-    free(count);
+    add_cost(table, cli_copy("this layer"), cli_grouped(total_of(f)).text, -1, f->learned_bytes, "tensors");
     add_cost(table, algorithm_text(f, "construct"), "", f->macs_dense, f->dense_bytes, "dense kernel");
     if (f->macs_im2col >= 0)
         add_cost(table, algorithm_text(f, "im2col"), "", f->macs_im2col, f->columns_bytes, "columns, tiled");
     else
-        add_cost(table, cli_copy("  im2col"), "", -1, -1, "needs shared P");
+        add_cost(table, cli_copy("  im2col"), "", -1, -1,
+                 f->weight_ndim > 3 ? "not for this layer" : "needs shared P");
     add_cost(table, algorithm_text(f, "sparse"), "", f->macs_sparse, f->taps_bytes, "taps");
     add_cost(table, cli_format("dense %s", window), cli_grouped(f->dense_weights + f->biases).text,
              f->macs_dense, f->dense_bytes, "weights");
@@ -197,6 +258,7 @@ static void print_costs(const explained *it)
 void explain_print_text(const explained *it)
 {
     print_title(it);
+    print_kernel(it);
     print_tensors(it);
     print_reach(it);
     print_padding(it);

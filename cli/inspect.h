@@ -11,9 +11,11 @@
 
 #include "cli.h"
 #include "input_shape.h"
+#include "options.h"
 
 typedef struct inspect_options {
-    const char *key, *tensor, *input;
+    const char *key, *tensor, *input, *arch;
+    cli_list settings;
     int64_t values;
     bool json;
 } inspect_options;
@@ -24,8 +26,8 @@ typedef struct inspection {
     const char *name;   /* as given */
     int64_t file_bytes; /* -1: not a file */
     const dcls_tensors *tensors;
-    const dcls_model *model; /* NULL: a state dict or single tensor */
-    const dcls_report *report;
+    const dcls_model *model;   /* NULL: a state dict or single tensor */
+    const dcls_report *report; /* NULL: nothing is known about layers */
     cli_input input;
 } inspection;
 

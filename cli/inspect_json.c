@@ -169,12 +169,12 @@ static void write_totals(writer *json, const dcls_report *report)
 
 static void write_report(writer *json, const inspection *it)
 {
-    write_sizes(json, "analysed_input", it->input.ndim, it->input.shape);
+    if (it->model != NULL) write_sizes(json, "analysed_input", it->input.ndim, it->input.shape);
     dcls_json_write_open(json, "nodes", '[');
     for (size_t i = 0; i < dcls_report_count(it->report); i++)
         write_node(json, dcls_report_node(it->report, i), it->input.ndim - 2);
     dcls_json_write_close(json, ']');
-    write_totals(json, it->report);
+    if (it->model != NULL) write_totals(json, it->report);
     dcls_json_write_open(json, "warnings", '[');
     for (size_t i = 0; dcls_report_warning(it->report, i) != NULL; i++)
         dcls_json_write_string(json, NULL, dcls_report_warning(it->report, i));
@@ -188,10 +188,8 @@ int inspect_print_json(const inspection *it)
     if (status != DCLS_OK) return cli_fail(it->name, status, it->run->ctx);
     dcls_json_write_open(json, NULL, '{');
     write_file(json, it);
-    if (it->model != NULL) {
-        write_model(json, it->model);
-        write_report(json, it);
-    }
+    if (it->model != NULL) write_model(json, it->model);
+    if (it->report != NULL) write_report(json, it);
     dcls_json_write_close(json, '}');
     int result = cli_print_json(json);
     dcls_json_writer_destroy(json);

@@ -77,17 +77,6 @@ static void print_tensor_table(const dcls_tensors *tensors)
     columns_destroy(table);
 }
 
-static void print_state_dict(const inspection *it)
-{
-    int64_t values = 0;
-    print_title(it, "tensors without a network");
-    for (size_t i = 0; i < dcls_tensors_count(it->tensors); i++)
-        values += inspect_elements(dcls_tensors_at(it->tensors, i));
-    print_made_fact("values", cli_copy(cli_grouped(values).text));
-    print_metadata(it->tensors);
-    print_tensor_table(it->tensors);
-}
-
 /* ---- what a model is
  * ------------------------------------------------------------------------------------------ */
 
@@ -283,6 +272,20 @@ static void print_warnings(const inspection *it)
         printf("warning: %s\n", shown);
         free(shown);
     }
+}
+
+static void print_state_dict(const inspection *it)
+{
+    int64_t values = 0;
+    print_title(it, "tensors without a network");
+    for (size_t i = 0; i < dcls_tensors_count(it->tensors); i++)
+        values += inspect_elements(dcls_tensors_at(it->tensors, i));
+    print_made_fact("values", cli_copy(cli_grouped(values).text));
+    print_metadata(it->tensors);
+    print_tensor_table(it->tensors);
+    if (it->report == NULL) return;
+    print_layers(it);
+    print_warnings(it);
 }
 
 void inspect_print_text(const inspection *it)

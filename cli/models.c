@@ -47,3 +47,53 @@ void cli_note_choice(const cli *run, const char *name, const dcls_tensors *tenso
     if (choice != NULL)
         cli_note(run, "%s: %s%s%s", name, choice, hint != NULL ? "; " : "", hint != NULL ? hint : "");
 }
+
+static int load_builtin(const cli *run, const char *name, const cli_source_options *how, cli_source *out)
+{
+    const char *unfit = how->key != NULL          ? "--key"
+                        : how->arch != NULL       ? "--arch"
+                        : how->settings.count > 0 ? "--set"
+                                                  : NULL;
+    if (unfit == NULL) return cli_model_load(run, name, &out->model);
+    cli_error(run->command->name, "%s cannot change a built-in model", unfit);
+    return CLI_USAGE;
+}
+
+static int build(const cli *run, const char *name, const cli_source_options *how, dcls_tensors *tensors,
+                 dcls_model **out)
+{
+    char *json;
+    int result = cli_arch_load(run, how->arch, &json);
+    if (result != CLI_OK) {
+        dcls_tensors_destroy(tensors);
+        return result;
+    }
+    const dcls_build_options options = {.arch = json == NULL ? how->arch : NULL,
+                                        .arch_json = json,
+                                        .settings = how->settings.items,
+                                        .setting_count = how->settings.count};
+    const dcls_status status = dcls_model_build(run->ctx, tensors, &options, out);
+    free(json);
+    return status == DCLS_OK ? CLI_OK : cli_fail(name, status, run->ctx);
+}
+
+int cli_source_load(const cli *run, const char *name, const cli_source_options *how, cli_source *out)
+{
+    dcls_tensors *tensors;
+    *out = (cli_source){0};
+    if (cli_builtin_name(name) != NULL) return load_builtin(run, name, how, out);
+    const dcls_status status = how->key != NULL ? dcls_tensors_load_key(run->ctx, name, how->key, &tensors)
+                                                : dcls_tensors_load_file(run->ctx, name, &tensors);
+    if (status != DCLS_OK) return cli_fail(name, status, run->ctx);
+    cli_note_choice(run, name, tensors, "--key takes another");
+    if (how->arch != NULL || dcls_tensors_hold_model(tensors))
+        return build(run, name, how, tensors, &out->model);
+    out->tensors = tensors;
+    return CLI_OK;
+}
+
+void cli_source_free(cli_source *source)
+{
+    dcls_model_destroy(source->model);
+    dcls_tensors_destroy(source->tensors);
+}

@@ -2,7 +2,7 @@
 #ifndef DCLS_CLI_MODELS_H
 #define DCLS_CLI_MODELS_H
 
-#include "cli.h"
+#include "options.h"
 
 /* NAME when spec is "builtin:NAME", else NULL. */
 const char *cli_builtin_name(const char *spec);
@@ -12,6 +12,23 @@ int cli_model_load(const cli *run, const char *spec, dcls_model **out);
 /* The text of --arch when it names a file (it has a slash or a dot), to be freed; *json is NULL when it names
  * an architecture or is NULL. A failure is reported; returns the exit status. */
 int cli_arch_load(const cli *run, const char *arch, char **json);
+
+/* What a command that looks at files works on. */
+typedef struct cli_source {
+    dcls_model *model;     /* NULL: tensors without a network */
+    dcls_tensors *tensors; /* NULL: the model's */
+} cli_source;
+
+typedef struct cli_source_options {
+    const char *key;  /* which state dict of a checkpoint, or NULL */
+    const char *arch; /* makes a model of a state dict, or NULL */
+    cli_list settings;
+} cli_source_options;
+
+/* Loads a file or builtin:NAME, and makes a model of it where it holds a network or is given one. Returns an
+ * exit status; failures are reported. */
+int cli_source_load(const cli *run, const char *name, const cli_source_options *how, cli_source *out);
+void cli_source_free(cli_source *source);
 
 /* Says on stderr which of a checkpoint's state dicts was taken where nobody asked for one; hint, such as
  * "--key takes another", may be NULL. */

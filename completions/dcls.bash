@@ -32,11 +32,11 @@ _dcls_value() {
       compopt -o filenames 2>/dev/null
       mapfile -t COMPREPLY < <(compgen -f -- "$cur")
       ;;
-    convert:--arch | plot:--arch)
+    convert:--arch | plot:--arch | inspect:--arch | explain:--arch)
       compopt -o filenames 2>/dev/null
       mapfile -t COMPREPLY < <(compgen -W 'convmixer convnext_dcls deeplabv3' -f -- "$cur")
       ;;
-    convert:--set | plot:--set | diff:--set)
+    convert:--set | plot:--set | diff:--set | inspect:--set)
       compopt -o nospace 2>/dev/null
       mapfile -t COMPREPLY < <(compgen -W 'version= dilated_kernel_size= layer= flat_dim=' -- "$cur")
       ;;
@@ -46,7 +46,7 @@ _dcls_value() {
     explain:--dim) mapfile -t COMPREPLY < <(compgen -W '1 2 3' -- "$cur") ;;
     explain:--set)
       compopt -o nospace 2>/dev/null
-      mapfile -t COMPREPLY < <(compgen -W 'version= dilated_kernel_size= kernel_count= stride= padding= in_channels= out_channels= groups=' -- "$cur")
+      mapfile -t COMPREPLY < <(compgen -W 'version= dilated_kernel_size= kernel_count= stride= padding= in_channels= out_channels= groups= layer= flat_dim=' -- "$cur")
       ;;
     diff:--order) mapfile -t COMPREPLY < <(compgen -W 'difference model' -- "$cur") ;;
     plot:--kind) mapfile -t COMPREPLY < <(compgen -W 'positions density kernels histogram field' -- "$cur") ;;
@@ -96,11 +96,11 @@ _dcls() {
         options='--model -m --kind --output -o --format --layers --channels --width --scale --terminal --input --seed --arch --set'
         ;;
       explain)
-        options='--dilated-kernel-size -D --kernel-count -K --set --channels -c --in --out --groups -g --stride --padding
+        options='--dilated-kernel-size -D --kernel-count -K --set --arch --channels -c --in --out --groups -g --stride --padding
           --size --dim --shared-positions --json'
         ;;
       diff) options='--atol --rtol --equal-nan --strict --kernels --all -a --order --key-a --key-b --set --json' ;;
-      inspect) options='--key --tensor -t --values -n --input --json' ;;
+      inspect) options='--key --tensor -t --values -n --input --arch --set --json' ;;
       eval)
         options='--model -m --data -d --kind --classes --ignore --limit -n --batch -b --resize --algo --flip --scales --json
           --confusion --worst --worst-count'

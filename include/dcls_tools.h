@@ -238,9 +238,11 @@ DCLS_API double dcls_tensor_value(const dcls_tensor *tensor, int64_t index);
 
 /* A DCLS layer as its constructor is called. Arrays are per dimension, rows before columns. */
 typedef struct dcls_layer_spec {
+    const char *layer;   /* "2_1d", "3_1d", "2dK1d"; "dcls" or NULL: positions along all dimensions */
     const char *version; /* "v0", "v1", "max", "gauss" */
     int ndim;            /* 1 to 3 */
-    int64_t dilated_kernel_size[3], kernel_count;
+    int64_t dilated_kernel_size[3]; /* the whole window: dense sides, or 1, where positions do not go */
+    int64_t kernel_count;
     int64_t in_channels, out_channels, groups;
     int64_t stride[3];
     int64_t padding[3]; /* DCLS_ANY: floor(D / 2) */
@@ -263,8 +265,10 @@ typedef struct dcls_layer_facts {
     int64_t padding[3];      /* used */
     int64_t same_padding[3]; /* keeps the size at stride 1; DCLS_ANY: an even D, no padding does */
     int64_t output[3];
-    int weight_ndim, position_ndim; /* weight [out, in/groups, K]; P and SIG [ndim, out, in/groups, K] */
-    int64_t weight_shape[3], position_shape[4];
+    int weight_ndim, position_ndim; /* weight [out, in/groups, K]; P and SIG [ndim, out, in/groups, K]; layers
+                                       with dense sides have them before K, and 1 in place of ndim */
+    int64_t weight_shape[DCLS_MAX_DIMS], position_shape[DCLS_MAX_DIMS];
+    int position_axis; /* of layers whose positions have one dimension of several; else -1 */
     bool has_spread;
     int64_t weights, biases, positions, spreads; /* learned numbers */
     int64_t dense_weights;                       /* of the dense kernel */
@@ -291,11 +295,18 @@ DCLS_API const dcls_layer_facts *dcls_explanation_facts(const dcls_explanation *
 DCLS_API const char *dcls_explanation_note(const dcls_explanation *explanation, size_t index);
 
 /* The layer of that name in a model as a spec, for a model input of that shape; name NULL: the first DCLS
- * layer. Strings are static. DCLS_ERR_ARGUMENT where there is no such layer, DCLS_ERR_UNSUPPORTED for layers
- * whose positions have one dimension of several. *found (may be NULL) gets the layer's name, the model's. */
+ * layer. Strings are static. DCLS_ERR_ARGUMENT where there is no such layer. *found gets the layer's name,
+ * the model's, and *learned what it learned; both may be NULL. */
 DCLS_API dcls_status dcls_layer_spec_of(dcls_context *ctx, const dcls_model *model, const char *name,
                                         int ndim, const int64_t *shape, dcls_layer_spec *out,
-                                        const char **found);
+                                        const char **found, dcls_layer_report *learned);
+/* The same for a state dict, with settings as in dcls_tensors_to_dense; *found is a tensor's name, of which
+ * the layer's is the first *length bytes. The input has 56 cells a side, 1000 in 1-D, 28 in 3-D, stride is 1
+ * and padding D // 2; a layer with one input channel to a kernel counts as depthwise. */
+DCLS_API dcls_status dcls_layer_spec_of_tensors(dcls_context *ctx, const dcls_tensors *tensors,
+                                                const char *const *settings, size_t setting_count,
+                                                const char *name, dcls_layer_spec *out, const char **found,
+                                                size_t *length, dcls_layer_report *learned);
 
 /* ---- comparing
  * ------------------------------------------------------------------------------------------------ */
@@ -398,9 +409,10 @@ DCLS_API const dcls_compare_change *dcls_comparison_change(const dcls_comparison
 typedef struct dcls_step_facts {
     const char *name, *last; /* first and last node it computes */
     const char *op;          /* of the first one */
-    const char *algorithm;   /* of a convolution: "dense", "winograd", "sparse", "interpolated", "fused"; else "" */
-    double macs;             /* multiply-accumulates of one run as this algorithm does them; 0 for
-                                operations other than convolutions and linear */
+    const char
+        *algorithm; /* of a convolution: "dense", "winograd", "sparse", "interpolated", "fused"; else "" */
+    double macs;    /* multiply-accumulates of one run as this algorithm does them; 0 for
+                       operations other than convolutions and linear */
     int ndim;
     int64_t shape[DCLS_MAX_DIMS]; /* of its result */
     /* A DCLS layer's cost by dcls_algo as the plan predicts it, in multiply-accumulates at the speed of

@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "analysis/costs.h"
+#include "analysis/report.h"
+#include "model/layers.h"
 #include "plan/plan_internal.h"
 
 #include "dcls_tools.h"
@@ -26,6 +28,8 @@ typedef struct explainer {
     dcls_context *ctx;
     const dcls_layer_spec *spec;
     dcls_version_kind version;
+    dcls_layer_kind layer;
+    int axis;       /* of positions where they have one of several dimensions, else -1 */
     dcls_node node; /* the layer, without tensors */
     int input;      /* the value it takes: the network's input, 0 */
     dcls_shape output;
@@ -63,6 +67,30 @@ static dcls_status check_sides(explainer *e)
     return DCLS_OK;
 }
 
+/* Along which axis the positions of a layer with positions along one dimension go. */
+static dcls_status check_layer(explainer *e)
+{
+    const dcls_layer_spec *s = e->spec;
+    const char *name = s->layer != NULL ? s->layer : "dcls";
+    e->axis = -1;
+    if (strcmp(name, "dcls") == 0) return DCLS_OK;
+    e->axis = s->ndim - 1;
+    if (strcmp(name, "2_1d") == 0 && s->ndim == 2)
+        e->layer = DCLS_LAYER_2_1D;
+    else if (strcmp(name, "3_1d") == 0 && s->ndim == 3)
+        e->layer = DCLS_LAYER_3_1D;
+    else if (strcmp(name, "2dK1d") == 0 && s->ndim == 2)
+        e->layer = DCLS_LAYER_2DK1D;
+    else
+        return dcls_fail(e->ctx, DCLS_ERR_ARGUMENT, "there is no layer '%s' of %d dimensions", name, s->ndim);
+    if (e->layer == DCLS_LAYER_2DK1D) {
+        e->axis = s->dilated_kernel_size[1] == 1 ? 0 : 1;
+        if (s->dilated_kernel_size[1 - e->axis] != 1)
+            return dcls_fail(e->ctx, DCLS_ERR_ARGUMENT, "a window of 2dK1d has one side of 1 cell");
+    }
+    return DCLS_OK;
+}
+
 static dcls_status check_spec(explainer *e)
 {
     const dcls_layer_spec *s = e->spec;
@@ -72,6 +100,7 @@ static dcls_status check_spec(explainer *e)
                          s->version != NULL ? s->version : "");
     e->version = (dcls_version_kind)version;
     DCLS_TRY(check_range(e->ctx, "the number of dimensions", s->ndim, 1, DCLS_MAX_SPATIAL));
+    DCLS_TRY(check_layer(e));
     DCLS_TRY(check_range(e->ctx, "kernel_count", s->kernel_count, 1, MOST_CHANNELS));
     DCLS_TRY(check_range(e->ctx, "in_channels", s->in_channels, 1, MOST_CHANNELS));
     DCLS_TRY(check_range(e->ctx, "out_channels", s->out_channels, 1, MOST_CHANNELS));
@@ -95,6 +124,8 @@ static dcls_status infer_output(explainer *e)
     node->out_channels = s->out_channels;
     node->groups = s->groups;
     node->version = e->version;
+    node->layer = e->layer;
+    node->flat_dim = e->axis > 0 ? e->axis : 0;
     node->kernel_count = s->kernel_count;
     node->shared_positions = s->shared_positions;
     node->window.ndim = s->ndim;
@@ -135,38 +166,54 @@ static int64_t rounded(double value)
     return value < 9e18 ? (int64_t)ceil(value) : INT64_MAX;
 }
 
+/* Shapes of the tensors: dense sides, where a layer has them, stand before K. */
+static void shape_tensors(explainer *e)
+{
+    const dcls_layer_spec *s = e->spec;
+    dcls_layer_facts *f = &e->out->facts;
+    const bool dense = e->layer == DCLS_LAYER_2_1D || e->layer == DCLS_LAYER_3_1D;
+    int n = 0, m = 0;
+    f->weight_shape[n++] = s->out_channels;
+    f->position_shape[m++] = e->axis < 0 ? s->ndim : 1;
+    if (!s->shared_positions) f->position_shape[m++] = s->out_channels;
+    f->weight_shape[n++] = f->position_shape[m++] = s->in_channels / s->groups;
+    for (int d = 0; dense && d < s->ndim - 1; d++)
+        f->weight_shape[n++] = f->position_shape[m++] = s->dilated_kernel_size[d];
+    f->weight_shape[n++] = f->position_shape[m++] = s->kernel_count;
+    f->weight_ndim = n;
+    f->position_ndim = m;
+    f->position_axis = e->axis;
+}
+
+static int64_t product(int ndim, const int64_t *sizes)
+{
+    int64_t all = 1;
+    for (int i = 0; i < ndim; i++)
+        all = times(all, sizes[i]);
+    return all;
+}
+
 static void count_learned(explainer *e)
 {
     const dcls_layer_spec *s = e->spec;
     dcls_layer_facts *f = &e->out->facts;
-    const int64_t per_group = s->in_channels / s->groups, windows = s->out_channels * per_group;
-    const int64_t position_rows = s->shared_positions ? per_group : windows;
-    int n = 0;
-    f->weight_ndim = 3;
-    f->weight_shape[0] = s->out_channels;
-    f->weight_shape[1] = per_group;
-    f->weight_shape[2] = s->kernel_count;
-    f->position_shape[n++] = s->ndim;
-    if (!s->shared_positions) f->position_shape[n++] = s->out_channels;
-    f->position_shape[n++] = per_group;
-    f->position_shape[n++] = s->kernel_count;
-    f->position_ndim = n;
+    shape_tensors(e);
     f->has_spread = dcls_version_has_spread(e->version);
-    f->weights = times(windows, s->kernel_count);
+    f->weights = product(f->weight_ndim, f->weight_shape);
     f->biases = s->bias ? s->out_channels : 0;
-    f->positions = times(times(position_rows, s->kernel_count), s->ndim);
+    f->positions = product(f->position_ndim, f->position_shape);
     f->spreads = f->has_spread ? f->positions : 0;
-    f->dense_weights = windows;
-    for (int d = 0; d < s->ndim; d++)
-        f->dense_weights = times(f->dense_weights, s->dilated_kernel_size[d]);
+    f->dense_weights =
+        times(times(s->out_channels, s->in_channels / s->groups), product(s->ndim, s->dilated_kernel_size));
     e->kernel = (dcls_kernel){.version = e->version,
-                              .ndim = s->ndim,
-                              .rows = windows,
+                              .ndim = e->axis < 0 ? s->ndim : 1,
+                              .size = {1, 1, 1},
+                              .rows = product(f->weight_ndim - 1, f->weight_shape),
                               .count = s->kernel_count,
-                              .position_rows = position_rows,
-                              .spread_offset = dcls_spread_offset(e->version, false)};
-    for (int d = 0; d < 3; d++)
-        e->kernel.size[d] = d < s->ndim ? s->dilated_kernel_size[d] : 1;
+                              .position_rows = product(f->position_ndim - 2, f->position_shape + 1),
+                              .spread_offset = dcls_spread_offset(e->version, e->layer == DCLS_LAYER_2_1D)};
+    for (int d = 0; d < e->kernel.ndim; d++)
+        e->kernel.size[d] = s->dilated_kernel_size[e->axis < 0 ? d : e->axis];
 }
 
 static const char *algorithm_name(dcls_algo algo)
@@ -247,7 +294,7 @@ static void count_classic(explainer *e)
     if (f->classic < 0) return;
     dcls_node node = e->node;
     node.op = DCLS_OP_CONV;
-    f->classic_weights = e->kernel.rows;
+    f->classic_weights = times(s->out_channels, s->in_channels / s->groups);
     for (int d = 0; d < s->ndim; d++) {
         node.window.kernel[d] = f->reach[f->classic].side[d];
         f->classic_weights = times(f->classic_weights, node.window.kernel[d]);
@@ -294,7 +341,7 @@ static void note_window(explainer *e)
     if (cells == 1)
         note(e,
              "The window has one cell, on which all elements lie: D is the window's side, not a dilation.");
-    else if ((double)s->kernel_count >= cells)
+    else if ((double)s->kernel_count >= cells && e->axis < 0)
         note(e, "%lld elements in %.0f cells: a plain convolution of that size learns more with less.",
              (long long)s->kernel_count, cells);
 }
@@ -310,10 +357,13 @@ static void note_axes(explainer *e)
     bool unequal = false;
     for (int d = 1; d < s->ndim; d++)
         unequal |= s->dilated_kernel_size[d] != s->dilated_kernel_size[0];
-    if (s->ndim > 1)
+    if (e->axis >= 0)
+        note(e, "P moves elements along axis %d of the window alone%s.", e->axis,
+             e->layer == DCLS_LAYER_2DK1D ? "" : "; each cell of the other sides has elements of its own");
+    else if (s->ndim > 1)
         note(e, "%s in %s, in cells from the centre.", s->ndim == 2 ? of_two[reversed] : of_three[reversed],
              s->version);
-    if (unequal && reversed)
+    if (unequal && reversed && e->axis < 0)
         note(e,
              "Sides differ: %s takes the centre and the limit of P[j] from side j but moves along another "
              "axis, so that P = 0 is off-centre or outside; not so v0.",
@@ -325,7 +375,6 @@ static void add_notes(explainer *e)
     note_even_sides(e);
     note_window(e);
     note_axes(e);
-    note(e, "kernel_count is one number: the elements of a kernel, wherever they lie.");
     note(e, "A checkpoint stores neither version nor D: keep them with it.");
 }
 
@@ -373,8 +422,15 @@ const char *dcls_explanation_note(const dcls_explanation *explanation, size_t in
     return index < explanation->note_count ? explanation->notes[index] : NULL;
 }
 
-/* ---- layers of models
- * --------------------------------------------------------------------------------------------- */
+/* ---- layers of models and state dicts
+ * ------------------------------------------------------------------------------ */
+
+static dcls_status no_such_layer(dcls_context *ctx, const char *name, const char *first)
+{
+    if (first == NULL) return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "there is no DCLS layer");
+    return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "there is no DCLS layer '%s'; the first one is '%s'", name,
+                     first);
+}
 
 static dcls_status find_layer(dcls_context *ctx, const dcls_model *model, const char *name, size_t *out)
 {
@@ -386,9 +442,7 @@ static dcls_status find_layer(dcls_context *ctx, const dcls_model *model, const 
         *out = i;
         return DCLS_OK;
     }
-    if (first == NULL) return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "there is no DCLS layer");
-    return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "there is no DCLS layer '%s'; the first one is '%s'", name,
-                     first);
+    return no_such_layer(ctx, name, first);
 }
 
 static dcls_status measure_spread(dcls_context *ctx, const dcls_node *node, double *out)
@@ -407,40 +461,81 @@ static dcls_status measure_spread(dcls_context *ctx, const dcls_node *node, doub
     return DCLS_OK;
 }
 
+/* All but channels, stride, padding and input. */
+static dcls_status describe_layer(dcls_context *ctx, const dcls_node *node, dcls_layer_spec *out,
+                                  dcls_layer_report *learned)
+{
+    dcls_layer_report report;
+    DCLS_TRY(dcls_report_layer(ctx, node, true, &report));
+    *out = (dcls_layer_spec){.layer = report.layer,
+                             .version = report.version,
+                             .ndim = node->window.ndim,
+                             .kernel_count = node->kernel_count,
+                             .bias = node->bias != NULL,
+                             .shared_positions = node->shared_positions,
+                             .taps = report.taps};
+    memcpy(out->dilated_kernel_size, node->window.kernel, sizeof out->dilated_kernel_size);
+    if (learned != NULL) *learned = report;
+    return measure_spread(ctx, node, &out->spread);
+}
+
 dcls_status dcls_layer_spec_of(dcls_context *ctx, const dcls_model *model, const char *name, int ndim,
-                               const int64_t *shape, dcls_layer_spec *out, const char **found)
+                               const int64_t *shape, dcls_layer_spec *out, const char **found,
+                               dcls_layer_report *learned)
 {
     size_t index = 0;
     DCLS_TRY(find_layer(ctx, model, name, &index));
     const dcls_node *node = &model->nodes[index];
     if (found != NULL) *found = node->name;
-    if (node->layer != DCLS_LAYER_FULL)
-        return dcls_fail(ctx, DCLS_ERR_UNSUPPORTED, "layer '%s' has positions along one dimension alone",
-                         node->name);
-    dcls_report *report;
     dcls_shape *shapes = dcls_alloc(ctx, model->node_count + 1, sizeof *shapes);
     if (shapes == NULL) return DCLS_ERR_MEMORY;
     dcls_status status = dcls_model_infer(ctx, model, ndim, shape, shapes);
-    if (status == DCLS_OK) status = dcls_report_create(ctx, model, ndim, shape, &report);
-    *out = (dcls_layer_spec){.version = dcls_version_name(node->version),
-                             .ndim = node->window.ndim,
-                             .kernel_count = node->kernel_count,
-                             .in_channels = node->in_channels,
-                             .out_channels = node->out_channels,
-                             .groups = node->groups,
-                             .bias = node->bias != NULL,
-                             .shared_positions = node->shared_positions};
+    if (status == DCLS_OK) status = describe_layer(ctx, node, out, learned);
     for (int d = 0; status == DCLS_OK && d < node->window.ndim; d++) {
-        out->dilated_kernel_size[d] = node->window.kernel[d];
         out->stride[d] = node->window.stride[d];
         out->padding[d] = node->window.pad_before[d];
         out->input[d] = shapes[node->inputs[0]].size[2 + d];
     }
-    if (status == DCLS_OK) {
-        out->taps = dcls_report_node(report, index)->layer.taps;
-        dcls_report_destroy(report);
-        status = measure_spread(ctx, node, &out->spread);
-    }
+    out->in_channels = node->in_channels;
+    out->out_channels = node->out_channels;
+    out->groups = node->groups;
     free(shapes);
+    return status;
+}
+
+static dcls_status describe_found(dcls_context *ctx, const dcls_node *node, dcls_layer_spec *out,
+                                  dcls_layer_report *learned)
+{
+    static const int64_t sizes[] = {0, 1000, 56, 28};
+    DCLS_TRY(describe_layer(ctx, node, out, learned));
+    const int64_t outputs = node->weight->shape[0], inputs = node->weight->shape[1];
+    out->out_channels = outputs;
+    out->groups = inputs == 1 ? outputs : 1;
+    out->in_channels = inputs * out->groups;
+    for (int d = 0; d < out->ndim; d++) {
+        out->stride[d] = 1;
+        out->padding[d] = DCLS_ANY;
+        out->input[d] = sizes[out->ndim];
+    }
+    return DCLS_OK;
+}
+
+dcls_status dcls_layer_spec_of_tensors(dcls_context *ctx, const dcls_tensors *tensors,
+                                       const char *const *settings, size_t setting_count, const char *name,
+                                       dcls_layer_spec *out, const char **found, size_t *length,
+                                       dcls_layer_report *learned)
+{
+    dcls_layers layers;
+    DCLS_TRY(dcls_layers_find(ctx, tensors, settings, setting_count, &layers));
+    const dcls_node *node = NULL;
+    for (size_t i = 0; i < layers.count && node == NULL; i++)
+        if (name == NULL || strcmp(layers.items[i].node.name, name) == 0) node = &layers.items[i].node;
+    dcls_status status = node != NULL ? describe_found(ctx, node, out, learned)
+                                      : no_such_layer(ctx, name, layers.items[0].node.name);
+    if (status == DCLS_OK) {
+        *found = node->weight->name;
+        *length = strlen(node->name);
+    }
+    dcls_layers_free(&layers);
     return status;
 }

@@ -15,6 +15,8 @@
 #define MASS_LOST_WORTH_A_WARNING 0.05
 /* Training holds positions back at the border; where it did so for many, they had further to go. */
 #define CLAMPED_WORTH_A_WARNING 0.25
+/* A window nobody trained: positions that reach further are damaged. */
+#define LARGEST_SENSIBLE 1e5
 /* Positions that end at one number are taken for clamped ones when so many of a layer do. */
 #define ENDS_WORTH_A_WARNING 3
 
@@ -147,13 +149,14 @@ static int64_t longest_limit(const dcls_layer_report *layer)
 static dcls_status warn_of_small_window(dcls_context *ctx, dcls_report *report, const char *name,
                                         const dcls_layer_report *layer)
 {
-    char size[SIZES_TEXT];
-    const double end = farthest(layer);
+    char size[SIZES_TEXT], would[SIZES_TEXT] = "";
+    const double end = farthest(layer), needed = 2 * ceil(end) + 1;
     sizes_text(size, layer->ndim, layer->dilated_kernel_size);
+    if (needed < LARGEST_SENSIBLE) snprintf(would, sizeof would, " (%.0f would)", needed);
     return dcls_report_warn(ctx, report,
                             "layer '%s': %.1f %% of the kernel mass lies outside the window: positions reach "
-                            "%.4g, which dilated_kernel_size %s does not (%.0f would)",
-                            name, 100 * layer->mass_lost, end, size, 2 * ceil(end) + 1);
+                            "%.4g, which dilated_kernel_size %s does not%s",
+                            name, 100 * layer->mass_lost, end, size, would);
 }
 
 /* Positions that training with a smaller window leaves. */

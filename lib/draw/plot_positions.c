@@ -70,6 +70,10 @@ struct mark {
     bool negative, inside;
 };
 
+/* Longer than any page, and no more than what a drawing program takes in its stride: an ellipse of millions
+ * of points takes cairo for ever. */
+#define LONGEST_SPREAD 2e4
+
 static bool make_mark(dcls_plot *plot, const dcls_mosaic_window *w, int64_t element, struct mark *out)
 {
     const struct positions *positions = plot->data;
@@ -84,8 +88,8 @@ static bool make_mark(dcls_plot *plot, const dcls_mosaic_window *w, int64_t elem
     out->radius = fmax(full * sqrt(fabs(weight) / largest * share), 0.5);
     out->x = w->box.x + (e.centre[across] + 0.5) * w->cell;
     out->y = k->ndim == 1 ? w->box.y + w->box.height / 2 : w->box.y + (e.centre[down] + 0.5) * w->cell;
-    out->spread_x = e.spread[across] * w->cell;
-    out->spread_y = k->ndim == 1 ? 0 : e.spread[down] * w->cell;
+    out->spread_x = fmin(e.spread[across] * w->cell, LONGEST_SPREAD);
+    out->spread_y = k->ndim == 1 ? 0 : fmin(e.spread[down] * w->cell, LONGEST_SPREAD);
     out->negative = weight < 0;
     out->inside = e.inside;
     return true;

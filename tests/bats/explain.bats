@@ -14,7 +14,9 @@ squeeze() { tr -s ' ' <<<"$1"; }
   has reach "$text" "reach 17x17 cells, as a classic 3x3 at dilation 8, 5x5 at 4, 9x9 at 2"
   has padding "$text" "padding 8 = D // 2, which keeps the size"
   # 96 * 34 + 96 and 2 * 96 * 34; 56 * 56 * 96 * 289; 56 * 56 * 96 * 34 * 4; 96 * 289 + 96; 96 * 25 + 96
-  has parameters "$text" "this layer 3,360 + 6,528 "
+  has kernel "$text" "kernel K = 34 elements anywhere in a window of D = 17x17 cells"
+  has learns "$text" "learns 3,264 weights + 96 biases + 6,528 positions = 9,888"
+  has parameters "$text" "this layer 9,888 "
   has construct "$text" " construct 87.0M 108 KiB dense kernel"
   has sparse "$text" " sparse (auto) 40.9M 102 KiB taps"
   has dense "$text" "dense 17x17 27,840 87.0M 108 KiB"
@@ -111,4 +113,44 @@ END
   echo rubbish >bad
   try 3 explain bad
   try 4 explain missing
+}
+
+@test "what a trained layer learned, in a model and in a bare state dict" {
+  dcls_model >m.json
+  # P of 6 elements: index 0 holds 0, 1, 0, 0.5, 0, 0 and index 1 0, 0, 0.5, 0, 0, 0; one is at the limit 1
+  try 0 explain m.json --size 8x8
+  has learned "$output" "std 0.38 0.19 cells; 16.7% at the limit +-1; 0.0% of the mass lost"
+  printf '{"format": "dcls-model", "version": 1, "tensors": {%s, %s}}' "$(f32 d.weight '[3, 1, 2]' '[1,2, 1,2, 1,2]')" \
+    "$(f32 d.P '[2, 3, 1, 2]' '[0,1, 0,0.5, 0,0, 0,0, 0.5,0, 0,0]')" >s.json
+  try 0 explain s.json --set version=v1 --set dilated_kernel_size=3 --size 8x8
+  has title "${lines[0]}" "d: Dcls2d(3, 3, kernel_count=2, dilated_kernel_size=3, groups=3,"
+  has learned "$output" "std 0.38 0.19 cells; 16.7% at the limit +-1; 0.0% of the mass lost"
+  has output "$output" "3 channels of 8x8, from 8x8"
+  try 2 explain s.json
+  has stderr "$stderr" "set version=v0 or version=v1"
+  try 2 explain s.json x --set version=v1 --set dilated_kernel_size=3
+  has stderr "$stderr" "there is no DCLS layer 'x'; the first one is 'd'"
+  dcls_model | sed 's/"tensors": .*/"tensors": {}}/' >net.json
+  try 0 explain s.json --arch net.json --size 8x8
+  has learned "$output" "std 0.38 0.19 cells"
+  try 2 explain -D 3 -K 2 --arch net.json
+}
+
+@test "positions along one dimension" {
+  needs jq
+  # weight [96, 1, 9, 3], P [1, 96, 1, 9, 3]; 56 * 56 * 96 * 81
+  try 0 explain -D 9 -K 3 --set layer=2_1d --json
+  is tensors "$(jq -c '[.kind, .weight_shape, .position_shape, .weights, .positions, .dense.macs, .algorithms.im2col.macs]' <<<"$output")" \
+    "[\"2_1d\",[96,1,9,3],[1,96,1,9,3],2592,2592,$((56 * 56 * 96 * 81)),null]"
+  is classic "$(jq -c '.dilated | [.kernel_size, .weights]' <<<"$output")" '[[2,2],384]'
+  try 0 explain -D 5,5,7 -K 2 -c 4 --set layer=3_1d --json
+  is tensors "$(jq -c '[.weight_shape, .position_shape]' <<<"$output")" '[[4,1,5,5,2],[1,4,1,5,5,2]]'
+  try 0 explain -D 9 -K 3 --set layer=2dK1d --set flat_dim=1 --json
+  is tensors "$(jq -c '[.weight_shape, .position_shape, .dilated_kernel_size]' <<<"$output")" '[[96,1,3],[1,96,1,3],[1,9]]'
+  try 2 explain -D 9 -K 3 --dim 1 --set layer=2_1d
+  channels=1 model features '{"op": "dcls", "name": "a", "weight": "w", "P": "P", "layer": "2_1d", "version": "v1",
+    "dilated_kernel_size": 5, "padding": [1, 2]}' a "$(f32 w '[1, 1, 3, 1]' '[1, 2, 3]'), $(f32 P '[1, 1, 1, 3, 1]' '[0, 1, 2]')" >m.json
+  try 0 explain m.json --size 8x8
+  has title "${lines[0]}" "a: Dcls2_1d(1, 1, kernel_count=1, dilated_kernel_size=(3, 5)"
+  has learned "$output" "std 0.82 cells; 33.3% at the limit +-2"
 }

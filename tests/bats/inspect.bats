@@ -93,6 +93,21 @@ squeeze() { tr -s ' ' <<<"$1"; }
   has json "$output" '"kind": "tensors"'
 }
 
+@test "--set shows the layers of a state dict, --arch makes a model" {
+  printf '{"format": "dcls-model", "version": 1, "tensors": {%s, %s}}' "$(f32 d.weight '[3, 1, 2]' '[1,2, 1,2, 1,2]')" \
+    "$(f32 d.P '[2, 3, 1, 2]' '[0,1, 0,0.5, 0,0, 0,0, 0.5,0, 0,0]')" >s.json
+  try 0 inspect s.json --set version=v1 --set dilated_kernel_size=3
+  has table "$(squeeze "$output")" $'\nDCLS layers\n layer version D K elements std of P clamped lost taps\n d v1 3x3 2 6 0.38 0.19 16.7% 0.0% '
+  try 2 inspect s.json --set version=v1
+  try 0 inspect s.json --set version=v1 --set dilated_kernel_size=3 --json
+  has json "$output" '"mass_lost": 0'
+  dcls_model | sed 's/"tensors": .*/"tensors": {}}/' >net.json
+  try 0 inspect s.json --arch net.json
+  is "first line" "${lines[0]}" "s.json: features model"
+  try 2 inspect builtin:dclsseg-camvid --set version=v1
+  is stderr "$stderr" "dcls: inspect: --set cannot change a built-in model"
+}
+
 @test "--tensor: statistics and first values; -n" {
   dcls_model >m.json
   try 0 inspect m.json --tensor d.P

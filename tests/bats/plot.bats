@@ -303,6 +303,14 @@ report_data() { sed -n 's|.*<script type="application/json" id="data">\(.*\)</sc
   run ! grep -q nan <("$DCLS" plot m.json -o - --format svg)
 }
 
+@test "spreads beyond all bounds are drawn in no time" {
+  layer_model max 3 9 9 | sed 's/\("d.SIG": {[^[]*\[[^]]*\][^[]*\[\)[^,]*,/\19.3e18,/' >far.json
+  grep -q 9.3e18 far.json
+  SECONDS=0
+  try 0 plot -q far.json -o p.svg
+  ((SECONDS < 10))
+}
+
 @test "a state dict needs version and window" {
   printf '{"format": "dcls-model", "version": 1, "tensors": {%s, %s}}' "$(f32 a.weight '[2, 1, 2]' '[1,2,3,4]')" \
     "$(f32 a.P '[2, 2, 1, 2]' '[0,1,0,0,1,0,0,1]')" >s.json

@@ -216,7 +216,7 @@ static void test_layer_of_model(void **unused)
     for (int i = 0; i < 12; i++)
         weight.out[i] = 1;
     assert_ok(ctx, dcls_model_from_json(ctx, set, json, &model));
-    assert_ok(ctx, dcls_layer_spec_of(ctx, model, NULL, 4, shape, &spec, &found));
+    assert_ok(ctx, dcls_layer_spec_of(ctx, model, NULL, 4, shape, &spec, &found, NULL));
     assert_string_equal(found, "d");
     assert_int_equal(spec.input[0], 8);
     assert_int_equal(spec.input[1], 6);
@@ -230,8 +230,8 @@ static void test_layer_of_model(void **unused)
     assert_int_equal(f.macs_sparse, 8 * 6 * 4);
     assert_int_equal(f.weights, node->weights);
     assert_int_equal(f.positions, node->positions);
-    check_outcome(ctx, "name", dcls_layer_spec_of(ctx, model, "x", 4, shape, &spec, NULL), DCLS_ERR_ARGUMENT,
-                  "the first one is 'd'");
+    check_outcome(ctx, "name", dcls_layer_spec_of(ctx, model, "x", 4, shape, &spec, NULL, NULL),
+                  DCLS_ERR_ARGUMENT, "the first one is 'd'");
     dcls_report_destroy(report);
     dcls_model_destroy(model);
 }

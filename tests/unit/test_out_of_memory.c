@@ -326,10 +326,19 @@ static dcls_status explain(dcls_context *ctx, void *model)
 {
     dcls_layer_spec spec;
     dcls_explanation *result;
-    DCLS_TRY(dcls_layer_spec_of(ctx, model, NULL, 4, (int64_t[]){1, 1, 6, 5}, &spec, NULL));
+    DCLS_TRY(dcls_layer_spec_of(ctx, model, NULL, 4, (int64_t[]){1, 1, 6, 5}, &spec, NULL, NULL));
     dcls_status status = dcls_explain(ctx, &spec, &result);
     dcls_explanation_destroy(result);
     return status;
+}
+
+/* A model's layers, and the same tensors' without their network. */
+static dcls_status report_layers(dcls_context *ctx, void *model)
+{
+    dcls_report *report;
+    DCLS_TRY(dcls_report_create_layers(ctx, model, NULL, NULL, 0, true, &report));
+    dcls_report_destroy(report);
+    return DCLS_OK;
 }
 
 static void test_comparisons(void **state)
@@ -348,6 +357,7 @@ static void test_comparisons(void **state)
     job = (compare_job){.a = {.model = a}, .b = {.model = b}, .kernels = true};
     torture(ctx, "kernels", compare, &job);
     torture(ctx, "an explanation", explain, a);
+    torture(ctx, "layers", report_layers, a);
     dcls_model_destroy(a);
     dcls_model_destroy(b);
     free(text);
