@@ -276,9 +276,9 @@ typedef struct dcls_create_options {
  *
  * Settings of initial weights, for all layers or those whose name matches GLOB: init (pytorch, trunc_normal,
  * kaiming_normal), position_sigma (0.5 cells; 25%: of the window's side), spread (0.23 for gauss; for max
- * 0.05 to 0.25 at random, the package's 0 having no gradient), layer_scale (1e-6). All others set attributes
- * of the network's layers, with arch_json also kernel_count, kernel_size and out_channels. Unknown ones are
- * DCLS_ERR_ARGUMENT. */
+ * 0.05 to 0.25 at random, the package's 0 having no gradient), norm_weight (1), layer_scale (1e-6). All
+ * others set attributes of the network's layers, with arch_json also kernel_count, kernel_size and
+ * out_channels. Unknown ones are DCLS_ERR_ARGUMENT. */
 DCLS_API dcls_status dcls_model_create(dcls_context *ctx, const dcls_create_options *options,
                                        dcls_model **out);
 

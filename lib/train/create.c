@@ -214,7 +214,7 @@ static const arch_row ARCHS[] = {
 };
 static const arch_row GRAPH = {"a description", NULL, {NULL}};
 
-static const char *const COMMON_KEYS[] = {"init", "position_sigma", "spread", "layer_scale"};
+static const char *const COMMON_KEYS[] = {"init", "position_sigma", "spread", "norm_weight", "layer_scale"};
 #define COMMON_COUNT (sizeof COMMON_KEYS / sizeof COMMON_KEYS[0])
 
 static const char *key_at(const void *of, size_t index)

@@ -71,7 +71,8 @@ void dcls_creation_tensor(dcls_creation *c, int ndim, const int64_t *shape, cons
 
 /* Builds the network of options->arch_json, whose convolutions say their sizes. */
 dcls_status dcls_create_graph(dcls_creation *c, const dcls_build_options *build, dcls_model **out);
-/* Fills the tensors of a network, all of them F32. Settings: init, position_sigma, spread, layer_scale. */
+/* Fills the tensors of a network, all of them F32. Settings: init, position_sigma, spread,
+ * norm_weight, layer_scale. */
 dcls_status dcls_initialize(dcls_creation *c, dcls_model *model);
 
 /* ---- initial numbers, each tensor's from seed and its name alone ---- */

@@ -176,6 +176,14 @@ static void start_layer(const start *s, dcls_slot slot, const dcls_tensor *tenso
     }
 }
 
+static void start_norm(const start *s, dcls_slot slot, const dcls_tensor *tensor)
+{
+    double value = slot == DCLS_SLOT_RUNNING_VAR ? 1 : 0;
+    if (slot == DCLS_SLOT_WEIGHT)
+        value = dcls_creation_number(s->c, "norm_weight", s->node->name, -1e6, 1e6, 1);
+    fill(tensor, value);
+}
+
 static void start_tensor(const start *s, dcls_slot slot, const dcls_tensor *tensor)
 {
     switch (s->node->op) {
@@ -185,7 +193,7 @@ static void start_tensor(const start *s, dcls_slot slot, const dcls_tensor *tens
     case DCLS_OP_LAYER_SCALE:
         fill(tensor, dcls_creation_number(s->c, "layer_scale", s->node->name, 0, 1e6, CONVNEXT_SCALE));
         break;
-    default: fill(tensor, slot == DCLS_SLOT_WEIGHT || slot == DCLS_SLOT_RUNNING_VAR ? 1 : 0); break;
+    default: start_norm(s, slot, tensor); break;
     }
 }
 

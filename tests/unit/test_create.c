@@ -175,13 +175,17 @@ static void convmixer_dense_twin(void **state)
 static void spreads_by_version(void **state)
 {
     dcls_context *ctx = *state;
-    const char *const settings[] = {"dim=32",          "depth=3",        "kernel_count=5",   "version=gauss",
-                                    "4.*:version=max", "5.*:spread=0.7", "position_sigma=4", NULL};
+    const char *const settings[] = {"dim=32",           "depth=3",           "kernel_count=5",
+                                    "version=gauss",    "4.*:version=max",   "5.*:spread=0.7",
+                                    "position_sigma=4", "4.3:norm_weight=0", NULL};
     dcls_model *model;
     assert_ok(ctx,
               create_with(ctx, (dcls_create_options){.arch = "convmixer", .classes = 3}, settings, &model));
     expect_constant(model, "3.0.fn.0.SIG", 0.23);
     expect_constant(model, "5.0.fn.0.SIG", 0.7);
+    expect_constant(model, "4.3.weight", 0);
+    expect_constant(model, "4.3.running_var", 1);
+    expect_constant(model, "3.3.weight", 1);
     const moments max = moments_of(model, "4.0.fn.0.SIG"), P = moments_of(model, "3.0.fn.0.P");
     assert_true(max.least >= 0.05 && max.most <= 0.25 && max.deviation > 0.05);
     assert_true(P.least == -4 && P.most == 4); /* the clamp of a window of 9 */
