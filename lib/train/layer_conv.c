@@ -6,259 +6,17 @@
  *   product of shifted planes;
  * - interpolated (arXiv 2112.03740): every element makes a plane by its few taps, a pointwise convolution
  *   follows. Its gradients are those of the two, one after the other. */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "ops/conv_backward.h"
 #include "plan/plan_internal.h"
-#include "train/program.h"
-
-typedef enum way { WAY_DENSE, WAY_SPARSE, WAY_INTERPOLATED } way;
-
-typedef struct conv_layer {
-    way way;
-    dcls_geometry g; /* of a padded input, where padding is not with zeros */
-    int64_t weights; /* of the dense kernel */
-    dcls_kernel k;   /* DCLS: the parameters themselves */
-    float cutoff;
-    dcls_conv *forward, *turned;
-    dcls_taps_backward *taps;
-    float *dense; /* [weights] DCLS: the constructed kernel, in finish its gradient */
-
-    /* interpolated */
-    dcls_geometry elements; /* input -> one plane for every input channel and element */
-    dcls_geometry mixing;   /* those -> output */
-    dcls_conv *make_planes, *turned_mixing;
-    float *ones;
-    size_t dense_sums;
-
-    /* other padding: every cell of the padded plane shows this cell of the plane */
-    int32_t *shown;
-    int64_t padded, plane;
-} conv_layer;
-
-static bool has_taps(const conv_layer *c)
-{
-    return c->way != WAY_DENSE;
-}
-
-/* ---- what the weights say
- * ---------------------------------------------------------------------------------- */
-
-/* Taps for every cell, zeros too: their gradients count. */
-static dcls_status all_taps(dcls_context *ctx, const float *dense, int64_t rows, int64_t cells,
-                            dcls_taps *out)
-{
-    const int64_t count = rows * cells;
-    *out = (dcls_taps){.rows = rows};
-    out->start = dcls_alloc(ctx, (size_t)rows + 1, sizeof *out->start);
-    out->cell = dcls_alloc(ctx, (size_t)count, sizeof *out->cell);
-    out->value = dcls_alloc(ctx, (size_t)count, sizeof *out->value);
-    if (!out->start || !out->cell || !out->value) {
-        dcls_taps_free(out);
-        return DCLS_ERR_MEMORY;
-    }
-    for (int64_t r = 0; r <= rows; r++)
-        out->start[r] = r * cells;
-    for (int64_t i = 0; i < count; i++)
-        out->cell[i] = (int32_t)(i % cells);
-    memcpy(out->value, dense, (size_t)count * sizeof *dense);
-    return DCLS_OK;
-}
-
-/* A v0 element at a whole position has a slope towards the next cell, which has a coefficient of 0: the
- * smallest number that is not zero keeps that cell. */
-static void keep_v0_neighbours(const dcls_kernel *k, float *dense)
-{
-    const int64_t cells = dcls_kernel_cells(k);
-    for (int64_t row = 0; row < k->rows; row++)
-        for (int64_t e = 0; e < k->count; e++)
-            for (int corner = 0; corner < 1 << k->ndim; corner++) {
-                int64_t at[3] = {0}, cell = 0;
-                bool inside = true;
-                for (int j = 0; j < k->ndim; j++) {
-                    const float p = k->P[(j * k->position_rows + row % k->position_rows) * k->count + e];
-                    const float centre = p + (float)(k->size[j] / 2);
-                    const int d = dcls_kernel_axis(k->version, k->ndim, j);
-                    inside = inside && isfinite(centre) && fabsf(centre) < 1e6f;
-                    at[d] = inside ? (int64_t)floorf(centre) + (corner >> j & 1) : -1;
-                }
-                for (int d = 0; d < k->ndim; d++) {
-                    inside = inside && at[d] >= 0 && at[d] < k->size[d];
-                    cell = cell * k->size[d] + at[d];
-                }
-                if (inside && dense[row * cells + cell] == 0) dense[row * cells + cell] = 0x1p-126f;
-            }
-}
-
-static dcls_status construct(dcls_context *ctx, const dcls_program *p, conv_layer *c, const dcls_kernel *k,
-                             float *dense)
-{
-    DCLS_TRY(dcls_kernel_construct(ctx, k, p->threads, dense));
-    if (k->version == DCLS_V0 && has_taps(c)) keep_v0_neighbours(k, dense);
-    return DCLS_OK;
-}
-
-/* Every element as a window of its own with weight 1. */
-static dcls_kernel single_elements(const conv_layer *c)
-{
-    dcls_kernel k = c->k;
-    k.rows = k.position_rows = c->k.position_rows * c->k.count;
-    k.count = 1;
-    k.weight = c->ones;
-    return k;
-}
-
-/* ---- prepare
- * ----------------------------------------------------------------------------------------------- */
-
-static void forget(conv_layer *c)
-{
-    dcls_conv_destroy(c->forward);
-    dcls_conv_destroy(c->turned);
-    dcls_conv_destroy(c->make_planes);
-    dcls_conv_destroy(c->turned_mixing);
-    c->forward = c->turned = c->make_planes = c->turned_mixing = NULL;
-}
-
-static dcls_status prepare_dense(dcls_context *ctx, const dcls_layer *layer, conv_layer *c,
-                                 const float *weight, const dcls_epilogue *bias, const dcls_epilogue *sum)
-{
-    DCLS_TRY(dcls_conv_create_dense(ctx, &c->g, weight, bias, &c->forward));
-    return layer->wanted[0] ? dcls_conv_create_turned_dense(ctx, &c->g, weight, sum, &c->turned) : DCLS_OK;
-}
-
-static dcls_status make_taps(dcls_context *ctx, const dcls_layer *layer, const conv_layer *c,
-                             const float *weight, dcls_taps *taps)
-{
-    const int64_t cells = dcls_volume(c->g.kernel), rows = c->weights / cells;
-    if (layer->node->op == DCLS_OP_CONV) return all_taps(ctx, weight, rows, cells, taps);
-    return dcls_taps_from_dense(ctx, weight, rows, cells, (double)c->cutoff, taps);
-}
-
-static dcls_status renew_taps_backward(dcls_context *ctx, conv_layer *c, const dcls_geometry *g,
-                                       const dcls_taps *taps)
-{
-    dcls_taps_backward_destroy(c->taps);
-    c->taps = NULL;
-    return dcls_taps_backward_create(ctx, g, taps, &c->taps);
-}
-
-static dcls_status prepare_sparse(dcls_context *ctx, const dcls_layer *layer, conv_layer *c,
-                                  const float *weight, const dcls_epilogue *bias, const dcls_epilogue *sum)
-{
-    dcls_taps taps;
-    DCLS_TRY(make_taps(ctx, layer, c, weight, &taps));
-    dcls_status status = dcls_conv_create_sparse(ctx, &c->g, &taps, bias, &c->forward);
-    if (status == DCLS_OK && layer->wanted[0])
-        status = dcls_conv_create_turned_sparse(ctx, &c->g, &taps, sum, &c->turned);
-    if (status == DCLS_OK && layer->trains && (c->taps == NULL || layer->node->op == DCLS_OP_DCLS))
-        status = renew_taps_backward(ctx, c, &c->g, &taps);
-    dcls_taps_free(&taps);
-    return status;
-}
-
-static dcls_status prepare_interpolated(dcls_context *ctx, const dcls_program *p, const dcls_layer *layer,
-                                        conv_layer *c, const dcls_epilogue *bias, const dcls_epilogue *sum)
-{
-    const dcls_kernel single = single_elements(c);
-    dcls_taps taps;
-    DCLS_TRY(construct(ctx, p, c, &single, c->dense));
-    DCLS_TRY(dcls_taps_from_dense(ctx, c->dense, single.rows, dcls_kernel_cells(&single), (double)c->cutoff,
-                                  &taps));
-    dcls_status status =
-        dcls_conv_create_interpolated(ctx, &c->g, &taps, c->k.count, c->k.weight, bias, &c->forward);
-    if (status == DCLS_OK && layer->trains)
-        status = dcls_conv_create_sparse(ctx, &c->elements, &taps, NULL, &c->make_planes);
-    if (status == DCLS_OK)
-        status = dcls_conv_create_turned_dense(ctx, &c->mixing, c->k.weight, NULL, &c->turned_mixing);
-    if (status == DCLS_OK && layer->wanted[0])
-        status = dcls_conv_create_turned_sparse(ctx, &c->elements, &taps, sum, &c->turned);
-    if (status == DCLS_OK && layer->trains) status = renew_taps_backward(ctx, c, &c->elements, &taps);
-    dcls_taps_free(&taps);
-    return status;
-}
-
-static size_t larger(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
-
-static size_t floats_of(const dcls_conv *conv)
-{
-    return conv == NULL ? 0 : (dcls_conv_workspace(conv, 1) / sizeof(float) + 15) / 16 * 16;
-}
-
-/* Layout of scratch: padded input, padded gradient, spread gradient, planes, their gradients, and last what
- * one convolution or product needs. */
-typedef struct scratch {
-    float *input, *gradient, *spread, *planes, *plane_gradients, *work;
-    size_t floats;
-} scratch;
-
-static float *take(scratch *s, float *base, int64_t floats)
-{
-    float *at = base == NULL ? NULL : base + s->floats;
-    s->floats += (size_t)(floats + 15) / 16 * 16;
-    return at;
-}
-
-static scratch lay_out(const conv_layer *c, float *base)
-{
-    scratch s = {0};
-    const dcls_geometry turned = dcls_conv_turned_geometry(c->way == WAY_INTERPOLATED ? &c->elements : &c->g);
-    const int64_t planes = c->elements.out_channels * dcls_volume(c->elements.out);
-    s.input = take(&s, base, c->shown != NULL ? c->g.in_channels * c->padded : 0);
-    s.gradient = take(&s, base, c->shown != NULL ? c->g.in_channels * c->padded : 0);
-    s.spread = take(&s, base, dcls_conv_is_strided(&c->g) ? turned.in_channels * dcls_volume(turned.in) : 0);
-    s.planes = take(&s, base, planes);
-    s.plane_gradients = take(&s, base, planes);
-    s.work = base == NULL ? NULL : base + s.floats;
-    size_t work = larger(floats_of(c->forward), floats_of(c->turned));
-    work = larger(work, larger(floats_of(c->make_planes), floats_of(c->turned_mixing)));
-    if (c->taps != NULL) work = larger(work, dcls_taps_backward_scratch(c->taps));
-    if (c->way == WAY_DENSE) work = larger(work, dcls_conv_dense_backward_scratch(&c->g));
-    if (c->way == WAY_INTERPOLATED) work = larger(work, dcls_conv_dense_backward_scratch(&c->mixing));
-    s.floats += work;
-    return s;
-}
-
-static dcls_status prepare(dcls_context *ctx, const dcls_program *p, dcls_layer *layer)
-{
-    conv_layer *c = layer->state;
-    const dcls_epilogue bias = {.bias = layer->bias ? layer->bias->value : NULL},
-                        sum = {.residual = layer->adds[0] && c->shown == NULL};
-    const float *weight = layer->weight->value;
-    forget(c);
-    if (layer->node->op == DCLS_OP_DCLS && c->way != WAY_INTERPOLATED) {
-        DCLS_TRY(construct(ctx, p, c, &c->k, c->dense));
-        weight = c->dense;
-    }
-    if (c->way == WAY_DENSE)
-        DCLS_TRY(prepare_dense(ctx, layer, c, weight, &bias, &sum));
-    else if (c->way == WAY_SPARSE)
-        DCLS_TRY(prepare_sparse(ctx, layer, c, weight, &bias, &sum));
-    else
-        DCLS_TRY(prepare_interpolated(ctx, p, layer, c, &bias, &sum));
-    layer->scratch_floats = lay_out(c, NULL).floats;
-    c->dense_sums = c->way == WAY_DENSE          ? (size_t)c->weights
-                    : c->way == WAY_INTERPOLATED ? layer->weight->count
-                                                 : 0;
-    c->dense_sums = (c->dense_sums + 15) / 16 * 16;
-    layer->lane_floats = 0;
-    if (!layer->trains) return DCLS_OK;
-    layer->lane_floats = c->dense_sums +
-                         (size_t)(c->taps ? dcls_taps_backward_count(c->taps) * p->simd->width : 0) +
-                         (size_t)c->g.out_channels;
-    return DCLS_OK;
-}
+#include "train/layer_conv.h"
 
 /* ---- create
  * ------------------------------------------------------------------------------------------------ */
 
 /* Elements make planes, planes are mixed. */
-static void set_interpolated(conv_layer *c)
+static void set_interpolated(dcls_conv_layer *c)
 {
     c->elements = c->g;
     c->elements.groups = c->g.in_channels;
@@ -273,14 +31,14 @@ static void set_interpolated(conv_layer *c)
     }
 }
 
-static way choose(const dcls_program *p, const dcls_layer *layer, const conv_layer *c)
+static dcls_conv_way choose(const dcls_program *p, const dcls_layer *layer, const dcls_conv_layer *c)
 {
     const dcls_node *node = layer->node;
     if (node->op == DCLS_OP_CONV)
         return c->g.in_channels == c->g.groups && c->g.out_channels < 4 * c->g.groups &&
                        dcls_volume(c->g.kernel) > 1
-                   ? WAY_SPARSE
-                   : WAY_DENSE;
+                   ? DCLS_WAY_SPARSE
+                   : DCLS_WAY_DENSE;
     dcls_algo algo = p->options.algo;
     if (algo == DCLS_ALGO_AUTO) {
         const double support = dcls_element_support(&c->k, dcls_mean_spread(&c->k));
@@ -288,12 +46,12 @@ static way choose(const dcls_program *p, const dcls_layer *layer, const conv_lay
     }
     if (algo == DCLS_ALGO_IM2COL && dcls_can_interpolate(node) &&
         (node->groups == 1 || !node->shared_positions || node->in_channels == node->groups))
-        return WAY_INTERPOLATED;
-    return algo == DCLS_ALGO_SPARSE ? WAY_SPARSE : WAY_DENSE;
+        return DCLS_WAY_INTERPOLATED;
+    return algo == DCLS_ALGO_SPARSE ? DCLS_WAY_SPARSE : DCLS_WAY_DENSE;
 }
 
 /* The padded plane of running numbers says what each of its cells shows. */
-static dcls_status create_padding(dcls_context *ctx, const dcls_layer *layer, conv_layer *c)
+static dcls_status create_padding(dcls_context *ctx, const dcls_layer *layer, dcls_conv_layer *c)
 {
     static const dcls_border BORDERS[] = {[DCLS_PAD_REFLECT] = DCLS_BORDER_REFLECT,
                                           [DCLS_PAD_REPLICATE] = DCLS_BORDER_REPLICATE,
@@ -328,7 +86,7 @@ static dcls_status create_padding(dcls_context *ctx, const dcls_layer *layer, co
     return ready ? DCLS_OK : DCLS_ERR_MEMORY;
 }
 
-static dcls_status create_kernel(dcls_context *ctx, const dcls_layer *layer, conv_layer *c)
+static dcls_status create_kernel(dcls_context *ctx, const dcls_layer *layer, dcls_conv_layer *c)
 {
     dcls_node_kernel(layer->node, &c->k);
     c->k.weight = layer->weight->value;
@@ -348,22 +106,22 @@ static dcls_status create_kernel(dcls_context *ctx, const dcls_layer *layer, con
 
 static dcls_status create(dcls_context *ctx, dcls_program *p, dcls_layer *layer)
 {
-    conv_layer *c = layer->state = dcls_alloc_zero(ctx, 1, sizeof *c);
+    dcls_conv_layer *c = layer->state = dcls_alloc_zero(ctx, 1, sizeof *c);
     if (c == NULL) return DCLS_ERR_MEMORY;
     c->g = dcls_program_geometry(p, layer);
     if (layer->node->window.pad_mode != DCLS_PAD_ZEROS) DCLS_TRY(create_padding(ctx, layer, c));
     c->weights = c->g.out_channels * (c->g.in_channels / c->g.groups) * dcls_volume(c->g.kernel);
     if (layer->node->op == DCLS_OP_DCLS) DCLS_TRY(create_kernel(ctx, layer, c));
     c->way = choose(p, layer, c);
-    if (c->way == WAY_INTERPOLATED) set_interpolated(c);
+    if (c->way == DCLS_WAY_INTERPOLATED) set_interpolated(c);
     return DCLS_OK;
 }
 
 static void destroy(dcls_layer *layer)
 {
-    conv_layer *c = layer->state;
+    dcls_conv_layer *c = layer->state;
     if (c == NULL) return;
-    forget(c);
+    dcls_conv_layer_forget(c);
     dcls_taps_backward_destroy(c->taps);
     free(c->dense);
     free(c->ones);
@@ -374,7 +132,7 @@ static void destroy(dcls_layer *layer)
 /* ---- forward and backward
  * ---------------------------------------------------------------------------------- */
 
-static const float *padded_input(const conv_layer *c, const scratch *s, const float *x)
+static const float *padded_input(const dcls_conv_layer *c, const dcls_conv_scratch *s, const float *x)
 {
     if (c->shown == NULL) return x;
     for (int64_t channel = 0; channel < c->g.in_channels; channel++)
@@ -385,9 +143,9 @@ static const float *padded_input(const conv_layer *c, const scratch *s, const fl
 
 static void forward(const dcls_layer *layer, const dcls_visit *visit)
 {
-    const conv_layer *c = layer->state;
+    const dcls_conv_layer *c = layer->state;
     const dcls_program *p = visit->program;
-    const scratch s = lay_out(c, visit->scratch);
+    const dcls_conv_scratch s = dcls_conv_layer_scratch(c, visit->scratch);
     const float *x = dcls_visit_value(visit, layer->inputs[0]);
     float *y = dcls_visit_value(visit, layer->output);
     for (int64_t n = 0; n < visit->count; n++) {
@@ -398,16 +156,16 @@ static void forward(const dcls_layer *layer, const dcls_visit *visit)
 }
 
 /* Where the lane's sums are: of dense weights, of taps, of the bias. */
-static void add_sums(const dcls_layer *layer, const dcls_visit *visit, const scratch *s, const float *x,
-                     const float *dy, const float *plane_gradients)
+static void add_sums(const dcls_layer *layer, const dcls_visit *visit, const dcls_conv_scratch *s,
+                     const float *x, const float *dy, const float *plane_gradients)
 {
-    const conv_layer *c = layer->state;
+    const dcls_conv_layer *c = layer->state;
     const dcls_simd *simd = visit->program->simd;
     float *sums = dcls_visit_sums(layer, visit);
     float *bias = sums + layer->lane_floats - c->g.out_channels;
-    if (c->way == WAY_DENSE) dcls_conv_dense_backward(&c->g, simd, x, dy, sums, s->work);
-    if (c->way == WAY_SPARSE) dcls_taps_backward_run(c->taps, simd, x, dy, sums, s->work);
-    if (c->way == WAY_INTERPOLATED) {
+    if (c->way == DCLS_WAY_DENSE) dcls_conv_dense_backward(&c->g, simd, x, dy, sums, s->work);
+    if (c->way == DCLS_WAY_SPARSE) dcls_taps_backward_run(c->taps, simd, x, dy, sums, s->work);
+    if (c->way == DCLS_WAY_INTERPOLATED) {
         dcls_conv_run(c->make_planes, simd, x, NULL, s->planes, s->work, 1);
         dcls_conv_dense_backward(&c->mixing, simd, s->planes, dy, sums, s->work);
         dcls_taps_backward_run(c->taps, simd, x, plane_gradients, sums + c->dense_sums, s->work);
@@ -419,12 +177,12 @@ static void add_sums(const dcls_layer *layer, const dcls_visit *visit, const scr
 static void backward_image(const dcls_layer *layer, const dcls_visit *visit, const float *x, const float *dy,
                            float *dx)
 {
-    const conv_layer *c = layer->state;
+    const dcls_conv_layer *c = layer->state;
     const dcls_simd *simd = visit->program->simd;
-    const scratch s = lay_out(c, visit->scratch);
-    const dcls_geometry *g = c->way == WAY_INTERPOLATED ? &c->elements : &c->g;
+    const dcls_conv_scratch s = dcls_conv_layer_scratch(c, visit->scratch);
+    const dcls_geometry *g = c->way == DCLS_WAY_INTERPOLATED ? &c->elements : &c->g;
     const float *back = dy;
-    if (c->way == WAY_INTERPOLATED) {
+    if (c->way == DCLS_WAY_INTERPOLATED) {
         dcls_conv_run(c->turned_mixing, simd, dy, NULL, s.plane_gradients, s.work, 1);
         back = s.plane_gradients;
     }
@@ -477,9 +235,9 @@ static dcls_status finish_kernel(dcls_context *ctx, const dcls_layer *layer, con
 static dcls_status finish(dcls_context *ctx, const dcls_program *p, const dcls_layer *layer,
                           const float *sums)
 {
-    const conv_layer *c = layer->state;
+    const dcls_conv_layer *c = layer->state;
     if (layer->bias != NULL) dcls_add_gradient(layer->bias, sums + layer->lane_floats - c->g.out_channels);
-    if (layer->node->op == DCLS_OP_CONV && c->way == WAY_DENSE) {
+    if (layer->node->op == DCLS_OP_CONV && c->way == DCLS_WAY_DENSE) {
         dcls_add_gradient(layer->weight, sums);
         return DCLS_OK;
     }
@@ -491,11 +249,11 @@ static dcls_status finish(dcls_context *ctx, const dcls_program *p, const dcls_l
         free(cells);
         return DCLS_OK;
     }
-    if (c->way == WAY_DENSE) return finish_kernel(ctx, layer, &c->k, sums, true);
+    if (c->way == DCLS_WAY_DENSE) return finish_kernel(ctx, layer, &c->k, sums, true);
     dcls_taps_backward_collect(c->taps, p->simd, sums + c->dense_sums, c->dense);
-    if (c->way == WAY_SPARSE) return finish_kernel(ctx, layer, &c->k, c->dense, true);
+    if (c->way == DCLS_WAY_SPARSE) return finish_kernel(ctx, layer, &c->k, c->dense, true);
     dcls_add_gradient(layer->weight, sums);
-    const dcls_kernel single = single_elements(c);
+    const dcls_kernel single = dcls_conv_single_elements(c);
     return finish_kernel(ctx, layer, &single, c->dense, false);
 }
 
@@ -503,7 +261,7 @@ const dcls_layer_type dcls_layer_conv = {.name = "conv",
                                          .keeps_input = true,
                                          .create = create,
                                          .destroy = destroy,
-                                         .prepare = prepare,
+                                         .prepare = dcls_conv_layer_prepare,
                                          .forward = forward,
                                          .backward = backward,
                                          .finish = finish};

@@ -113,3 +113,22 @@ static void loss_forward(const dcls_layer *layer, const dcls_visit *visit)
 }
 
 const dcls_layer_type dcls_layer_loss = {.name = "loss", .forward = loss_forward};
+
+/* The sum of the output times what is given, which is its gradient. */
+static void given_forward(const dcls_layer *layer, const dcls_visit *visit)
+{
+    const dcls_program *p = visit->program;
+    const int64_t floats = p->values[layer->inputs[0]].floats;
+    const float *x = dcls_visit_value(visit, layer->inputs[0]);
+    float *dx = dcls_visit_gradient(visit, layer->inputs[0]);
+    for (int64_t n = 0; n < visit->count; n++) {
+        double loss = 0;
+        for (int64_t i = n * floats; i < (n + 1) * floats; i++) {
+            dx[i] = p->use.given[visit->first * floats + i];
+            loss += (double)x[i] * (double)dx[i];
+        }
+        p->losses[visit->first + n] = loss;
+    }
+}
+
+const dcls_layer_type dcls_layer_given = {.name = "given gradient", .forward = given_forward};

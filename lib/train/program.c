@@ -122,7 +122,7 @@ static dcls_status add_layers(dcls_context *ctx, dcls_program *p, const bool *ne
     }
     for (int n = 0; n < (int)model->node_count; n++)
         if (needed[n] && !is_rename(&model->nodes[n])) DCLS_TRY(add_layer(ctx, p, n));
-    p->layers[p->layer_count++] = (dcls_layer){.kind = &dcls_layer_loss,
+    p->layers[p->layer_count++] = (dcls_layer){.kind = p->use.given ? &dcls_layer_given : &dcls_layer_loss,
                                                .input_count = 1,
                                                .inputs = {p->values[model->output].root},
                                                .output = -1,
@@ -141,6 +141,7 @@ static dcls_status add_layers(dcls_context *ctx, dcls_program *p, const bool *ne
 
 static void find_wanted(dcls_program *p)
 {
+    p->values[0].wants_gradient = p->use.by_input;
     for (int l = 0; l < p->layer_count; l++) {
         dcls_layer *layer = &p->layers[l];
         bool wants = layer->trains;
@@ -232,14 +233,18 @@ static void plan_gradients(dcls_program *p)
 
 static dcls_status find_shapes(dcls_context *ctx, dcls_program *p)
 {
-    const dcls_trainer_options *o = &p->options;
-    int64_t input[DCLS_MAX_DIMS] = {1, p->model->input_shape[1], o->height, o->width};
-    if (p->model->input_ndim != 4)
-        return dcls_fail(ctx, DCLS_ERR_UNSUPPORTED, "training takes networks for pictures");
-    if (input[1] == DCLS_ANY) input[1] = 3;
+    dcls_program_use *use = &p->use;
+    if (use->ndim == 0) {
+        if (p->model->input_ndim != 4)
+            return dcls_fail(ctx, DCLS_ERR_UNSUPPORTED, "training takes networks for pictures");
+        *use = (dcls_program_use){
+            4, {1, p->model->input_shape[1], p->options.height, p->options.width}, use->given, use->by_input};
+        if (use->shape[1] == DCLS_ANY) use->shape[1] = 3;
+    }
+    use->shape[0] = 1;
     dcls_shape *shapes = dcls_alloc(ctx, (size_t)p->value_count, sizeof *shapes);
     if (shapes == NULL) return DCLS_ERR_MEMORY;
-    dcls_status status = dcls_model_infer(ctx, p->model, 4, input, shapes);
+    dcls_status status = dcls_model_infer(ctx, p->model, use->ndim, use->shape, shapes);
     for (int v = 0; v < p->value_count && status == DCLS_OK; v++) {
         p->values[v].shape = shapes[v];
         if (!dcls_shape_count(shapes[v].ndim, shapes[v].size, &p->values[v].floats))
@@ -303,16 +308,19 @@ static dcls_status build(dcls_context *ctx, dcls_program *p)
 }
 
 dcls_status dcls_program_create(dcls_context *ctx, const dcls_model *model, dcls_parameters *parameters,
-                                const dcls_trainer_options *options, dcls_program **out)
+                                const dcls_trainer_options *options, const dcls_program_use *use,
+                                dcls_program **out)
 {
     *out = NULL;
-    if (options->batch < 1 || options->height < 1 || options->width < 1)
+    const bool sized = use != NULL && use->ndim > 0;
+    if (options->batch < 1 || (!sized && (options->height < 1 || options->width < 1)))
         return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "batch, height and width must be positive");
     dcls_program *p = dcls_alloc_zero(ctx, 1, sizeof *p);
     if (p == NULL) return DCLS_ERR_MEMORY;
     p->model = model;
     p->parameters = parameters;
     p->options = *options;
+    if (use != NULL) p->use = *use;
     p->batch = options->batch;
     p->threads = dcls_context_threads(ctx);
     p->simd = dcls_simd_get(dcls_cpu_detect());

@@ -100,10 +100,19 @@ typedef struct dcls_train_value {
     float *memory, *gradient; /* else: for the whole batch */
 } dcls_train_value;
 
+/* What gradients are wanted of. Zeros: of the loss, by parameters. */
+typedef struct dcls_program_use {
+    int ndim;                     /* 0: pictures of options' height and width */
+    int64_t shape[DCLS_MAX_DIMS]; /* [N, C, spatial..] of the input; N does not matter */
+    const float *given;           /* [batch, output]: the loss is the sum of the output times this; or NULL */
+    bool by_input;                /* the input's gradient too: values[0].gradient */
+} dcls_program_use;
+
 struct dcls_program {
     const dcls_model *model;
     dcls_parameters *parameters;
     dcls_trainer_options options;
+    dcls_program_use use;
     const dcls_simd *simd;
     int threads;
     int64_t batch;
@@ -130,9 +139,11 @@ struct dcls_program {
     size_t block_count, block_capacity;
 };
 
-/* model: a writable copy whose parameters these are; both must outlive the program. */
+/* model: a writable copy whose parameters these are; both, and use->given, must outlive the program. use may
+ * be NULL. */
 dcls_status dcls_program_create(dcls_context *ctx, const dcls_model *model, dcls_parameters *parameters,
-                                const dcls_trainer_options *options, dcls_program **out);
+                                const dcls_trainer_options *options, const dcls_program_use *use,
+                                dcls_program **out);
 void dcls_program_destroy(dcls_program *program);
 /* Loss and gradients of a batch; nothing of the model changes. A loss that is not finite is DCLS_ERR_FORMAT,
  * the layer where it arose named. */
@@ -184,6 +195,6 @@ extern const dcls_layer_type dcls_layer_conv, dcls_layer_linear, dcls_layer_acti
     dcls_layer_batch_stats, dcls_layer_batch_norm, dcls_layer_fixed_norm, dcls_layer_layer_norm,
     dcls_layer_scale, dcls_layer_add, dcls_layer_mul, dcls_layer_concat, dcls_layer_pool,
     dcls_layer_global_pool, dcls_layer_resize, dcls_layer_softmax, dcls_layer_dropout, dcls_layer_drop_path,
-    dcls_layer_loss;
+    dcls_layer_loss, dcls_layer_given;
 
 #endif

@@ -120,6 +120,7 @@ static dcls_status check_batch(dcls_context *ctx, const dcls_program *p, const d
     const dcls_shape *in = &p->values[0].shape;
     const dcls_shape *out = &p->values[p->values[p->model->output].root].shape;
     const int64_t pixels = p->values[p->model->output].floats / out->size[1];
+    if (p->use.given != NULL) return DCLS_OK;
     if (batch->count == p->batch && batch->channels == in->size[1] && batch->height == in->size[2] &&
         batch->width == in->size[3] && batch->target_pixels == pixels)
         return DCLS_OK;
@@ -136,6 +137,7 @@ static dcls_status weigh_targets(dcls_context *ctx, dcls_program *p, const dcls_
 {
     const int64_t classes = p->values[p->values[p->model->output].root].shape.size[1];
     p->target_weight = 0;
+    if (p->use.given != NULL) return DCLS_OK;
     for (int64_t i = 0; i < batch->count * batch->target_pixels; i++) {
         const int32_t target = batch->target[i];
         if (target == DCLS_IGNORE) continue;
@@ -247,7 +249,7 @@ dcls_status dcls_program_run(dcls_context *ctx, dcls_program *program, const dcl
         result->loss += program->losses[n];
         result->correct += program->correct[n];
     }
-    for (int64_t i = 0; i < batch->count * batch->target_pixels; i++)
+    for (int64_t i = 0; program->use.given == NULL && i < batch->count * batch->target_pixels; i++)
         result->targets += batch->target[i] != DCLS_IGNORE;
     if (!isfinite(result->loss)) return name_broken(&r);
     r.backward = true;

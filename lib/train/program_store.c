@@ -135,10 +135,10 @@ static dcls_status store_gradients(dcls_context *ctx, store *s)
     if (spares == NULL) return DCLS_ERR_MEMORY;
     dcls_status status = DCLS_OK;
     for (int phase = p->phase_count - 1; phase >= 0; phase--)
-        for (int v = 1; v < p->value_count && status == DCLS_OK; v++) {
+        for (int v = 0; v < p->value_count && status == DCLS_OK; v++) {
             dcls_train_value *value = &p->values[v];
             if (s->gradient[v].last != phase) continue;
-            value->gradient_local = s->gradient[v].first == phase;
+            value->gradient_local = v > 0 && s->gradient[v].first == phase;
             if (value->gradient_local)
                 value->gradient_offset = take_local(s, value->floats);
             else

@@ -44,7 +44,7 @@ static dcls_status create(dcls_context *ctx, dcls_trainer *t, const dcls_model *
         DCLS_TRY(dcls_model_writable_copy(ctx, model, &t->model));
     }
     DCLS_TRY(dcls_parameters_create(ctx, t->model, o->freeze, o->freeze_count, &t->parameters));
-    DCLS_TRY(dcls_program_create(ctx, t->model, &t->parameters, o, &t->program));
+    DCLS_TRY(dcls_program_create(ctx, t->model, &t->parameters, o, NULL, &t->program));
     DCLS_TRY(dcls_optimizer_create(ctx, o, &t->parameters, &t->optimizer));
     if (o->average <= 0) return DCLS_OK;
     DCLS_TRY(dcls_model_writable_copy(ctx, t->model, &t->average));

@@ -97,7 +97,7 @@ int main(int argc, char **argv)
     dcls_program *program;
     dcls_optimizer_state *optimizer;
     must(dcls_parameters_create(ctx, model, NULL, 0, &parameters));
-    must(dcls_program_create(ctx, model, &parameters, &options, &program));
+    must(dcls_program_create(ctx, model, &parameters, &options, NULL, &program));
     must(dcls_optimizer_create(ctx, &options, &parameters, &optimizer));
     double *times = malloc((size_t)steps * sizeof *times), all = 0;
     for (long step = -2; step < steps; step++) {

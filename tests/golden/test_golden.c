@@ -12,6 +12,7 @@
 
 #include "formats/json.h"
 #include "model/model.h"
+#include "train/program.h"
 
 static dcls_context *ctx;
 static dcls_tensors *golden;
@@ -202,6 +203,49 @@ static void layer_case(void **state)
     dcls_json_free(facts);
 }
 
+/* Derivatives of loss = sum y * Gy, with every algorithm. */
+static void backward_case(void **state)
+{
+    static const dcls_algo algos[] = {DCLS_ALGO_AUTO, DCLS_ALGO_CONSTRUCT, DCLS_ALGO_IM2COL,
+                                      DCLS_ALGO_SPARSE};
+    static const char *const fields[] = {"weight", "bias", "P", "SIG"};
+    const char *name = *state;
+    dcls_json *facts = facts_of(name);
+    const dcls_tensor *x = tensor_of(name, "x"), *dx = tensor_of(name, "dx");
+    dcls_model *model = layer_model(name, facts), *copy;
+    dcls_program_use use = {.ndim = x->ndim, .given = tensor_of(name, "Gy")->data, .by_input = true};
+    memcpy(use.shape, x->shape, sizeof use.shape);
+    assert_int_equal(dcls_model_writable_copy(ctx, model, &copy), DCLS_OK);
+    for (size_t a = 0; a < sizeof algos / sizeof *algos; a++) {
+        dcls_trainer_options options = dcls_trainer_options_default();
+        options.batch = x->shape[0];
+        options.algo = algos[a];
+        dcls_parameters parameters;
+        dcls_program *program;
+        dcls_step_result result;
+        const dcls_batch batch = {.count = x->shape[0], .input = x->data};
+        assert_int_equal(dcls_parameters_create(ctx, copy, NULL, 0, &parameters), DCLS_OK);
+        if (dcls_program_create(ctx, copy, &parameters, &options, &use, &program) ||
+            dcls_program_run(ctx, program, &batch, 0, &result))
+            fail_msg("%s: %s", name, dcls_context_message(ctx));
+        for (int i = 0; i < 4; i++) {
+            char field[16];
+            snprintf(field, sizeof field, "d%s", fields[i]);
+            const dcls_tensor *want = tensor_of(name, field);
+            if (want == NULL) continue;
+            const float *got =
+                dcls_parameters_find(&parameters, dcls_tensors_find(copy->tensors, fields[i]))->gradient;
+            expect_close(got, want, 1e-5f * largest(want) + 2e-6f, want->name);
+        }
+        expect_close(program->values[0].gradient, dx, 1e-5f * largest(dx) + 2e-6f, dx->name);
+        dcls_program_destroy(program);
+        dcls_parameters_free(&parameters);
+    }
+    dcls_model_destroy(copy);
+    dcls_model_destroy(model);
+    dcls_json_free(facts);
+}
+
 static void no_reference(void **state)
 {
     (void)state;
@@ -217,7 +261,7 @@ static void missing_file(void **state)
 #define MOST_CASES 128
 
 struct titles {
-    char kernel[96], gradient[128], layer[128];
+    char kernel[96], gradient[128], layer[128], backward[128];
 };
 
 static size_t list_cases(struct CMUnitTest *tests, struct titles *titles)
@@ -229,12 +273,15 @@ static size_t list_cases(struct CMUnitTest *tests, struct titles *titles)
         snprintf(title->kernel, sizeof title->kernel, "%s", name);
         snprintf(title->gradient, sizeof title->gradient, "%s, gradient", name);
         snprintf(title->layer, sizeof title->layer, "%s, every algorithm", name);
+        snprintf(title->backward, sizeof title->backward, "%s, backward", name);
         if (tensor_of(name, "K"))
             tests[count++] = (struct CMUnitTest){title->kernel, kernel_case, NULL, NULL, title->kernel};
         if (tensor_of(name, "G"))
             tests[count++] = (struct CMUnitTest){title->gradient, gradient_case, NULL, NULL, title->kernel};
         if (tensor_of(name, "x"))
             tests[count++] = (struct CMUnitTest){title->layer, layer_case, NULL, NULL, title->kernel};
+        if (tensor_of(name, "dx"))
+            tests[count++] = (struct CMUnitTest){title->backward, backward_case, NULL, NULL, title->kernel};
     }
     return count;
 }
@@ -242,7 +289,7 @@ static size_t list_cases(struct CMUnitTest *tests, struct titles *titles)
 static int run_file(const char *title, const char *folder, const char *file, CMUnitTestFunction without)
 {
     const struct CMUnitTest instead[] = {cmocka_unit_test(without)};
-    struct CMUnitTest tests[3 * MOST_CASES];
+    struct CMUnitTest tests[4 * MOST_CASES];
     struct titles titles[MOST_CASES];
     char path[4096];
     snprintf(path, sizeof path, "%s/%s", folder, file);

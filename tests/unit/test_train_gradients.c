@@ -187,7 +187,7 @@ static void create(bench *b, const row *r, dcls_algo algo)
     options.height = options.width = SIDE;
     options.algo = algo;
     assert_ok(b->ctx, dcls_parameters_create(b->ctx, b->model, NULL, 0, &b->parameters));
-    assert_ok(b->ctx, dcls_program_create(b->ctx, b->model, &b->parameters, &options, &b->program));
+    assert_ok(b->ctx, dcls_program_create(b->ctx, b->model, &b->parameters, &options, NULL, &b->program));
     dcls_rng rng = {11};
     for (size_t i = 0; i < sizeof b->input / sizeof *b->input; i++)
         b->input[i] = 2 * (float)dcls_rng_normal(&rng);
@@ -280,7 +280,7 @@ static void test_frozen(void **state)
     options.batch = BATCH;
     options.height = options.width = SIDE;
     assert_ok(ctx, dcls_parameters_create(ctx, b->model, freeze, 2, &b->parameters));
-    assert_ok(ctx, dcls_program_create(ctx, b->model, &b->parameters, &options, &b->program));
+    assert_ok(ctx, dcls_program_create(ctx, b->model, &b->parameters, &options, NULL, &b->program));
     loss_of(b);
     for (size_t i = 0; i < b->parameters.count; i++) {
         const dcls_parameter *p = &b->parameters.items[i];
