@@ -103,12 +103,19 @@ static dcls_status run_job(dcls_context *ctx, fit_job *job, int threads)
     return status;
 }
 
+/* Products of places stay within int. */
+#define MOST_CELLS ((int64_t)1 << 26)
+
 dcls_status dcls_kernel_fit(dcls_context *ctx, const dcls_kernel *shape, const float *dense,
                             const dcls_fit_options *options, int threads, dcls_fit_progress *progress,
                             void *arg, const dcls_fit_result *out)
 {
     fit_job job = {
         .shape = shape, .dense = dense, .options = options, .out = out, .progress = progress, .arg = arg};
+    if (dcls_kernel_cells(shape) > MOST_CELLS)
+        return dcls_fail(ctx, DCLS_ERR_LIMIT,
+                         "a window of %lld cells is too large to be fitted, %lld are the most",
+                         (long long)dcls_kernel_cells(shape), (long long)MOST_CELLS);
     if (threads > shape->rows) threads = shape->rows > 0 ? (int)shape->rows : 1;
     if (pthread_mutex_init(&job.lock, NULL) != 0)
         return dcls_fail(ctx, DCLS_ERR_MEMORY, "cannot make a lock");
