@@ -36,6 +36,7 @@ typedef struct cli_operands {
 } cli_operands;
 
 typedef struct cli_option cli_option; /* options.h */
+typedef struct cli_table cli_table;   /* options.h */
 typedef struct cli_command cli_command;
 
 /* One run of the program. */
@@ -47,14 +48,15 @@ typedef struct cli {
 
 struct cli_command {
     const char *name;
-    const char *summary;            /* one line, for the list of commands */
-    const char *operands;           /* as the usage line shows them */
-    const char *about;              /* what it does: paragraphs of one line each, wrapped when printed */
-    const char *examples;           /* lines, printed as they are; NULL for none */
-    const cli_option *options;      /* ends with a NULL name; NULL for none */
-    size_t values_size;             /* of the struct the options fill */
-    const void *defaults;           /* what it holds before; NULL: zeros */
-    int min_operands, max_operands; /* max < 0: any number */
+    const char *summary;       /* one line, for the list of commands */
+    const char *operands;      /* as the usage line shows them */
+    const char *about;         /* what it does: paragraphs of one line each, wrapped when printed */
+    const char *examples;      /* lines, printed as they are; NULL for none */
+    const cli_option *options; /* ends with a NULL name; NULL for none */
+    void (*add_options)(cli_table *table); /* further ones that follow from another table, or NULL */
+    size_t values_size;                    /* of the struct the options fill */
+    const void *defaults;                  /* what it holds before; NULL: zeros */
+    int min_operands, max_operands;        /* max < 0: any number */
     int (*run)(cli *run, const void *values, cli_operands operands); /* an exit status */
 };
 

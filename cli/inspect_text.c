@@ -12,6 +12,7 @@
 
 #define FACT_COLUMN   14
 #define LISTED_LABELS 24
+#define METADATA_TEXT 300
 
 /* "  name        value", the value wrapped below itself. */
 static void print_fact(const char *name, const char *value)
@@ -55,7 +56,10 @@ static void print_metadata(const dcls_tensors *tensors)
 {
     for (size_t i = 0; dcls_tensors_meta_key(tensors, i) != NULL; i++) {
         const char *key = dcls_tensors_meta_key(tensors, i), *value = dcls_tensors_meta_value(tensors, i);
-        if (strcmp(key, "dcls.model") != 0) print_made_fact("metadata", cli_format("%s: %s", key, value));
+        const bool whole = strlen(value) <= METADATA_TEXT;
+        if (strcmp(key, "dcls.model") == 0) continue;
+        print_made_fact("metadata", cli_format("%s: %.*s%s", key, METADATA_TEXT, value,
+                                               whole ? "" : ".. (--json shows all)"));
     }
 }
 

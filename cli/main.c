@@ -35,12 +35,12 @@ static int print_version(void)
     return CLI_OK;
 }
 
-static int run_with_values(cli *run, void *values, int argc, char **argv)
+static int run_with_values(cli *run, const cli_table *more, void *values, int argc, char **argv)
 {
     const cli_command *command = run->command;
     cli_operands operands;
     if (command->defaults != NULL) memcpy(values, command->defaults, command->values_size);
-    if (!cli_options_parse(run, values, argc, argv, &operands)) return CLI_USAGE;
+    if (!cli_options_parse(run, more, values, argc, argv, &operands)) return CLI_USAGE;
     if (run->common.help) {
         cli_help_print(stdout, command);
         return CLI_OK;
@@ -52,11 +52,14 @@ static int run_with_values(cli *run, void *values, int argc, char **argv)
 static int run_command(const cli_command *command, int argc, char **argv)
 {
     cli run = {.command = command};
+    cli_table more;
     void *values = cli_alloc(1, command->values_size + 1);
     (void)dcls_context_create(&run.ctx);
     cli_checked(run.ctx);
-    int status = run_with_values(&run, values, argc, argv);
-    cli_options_free(command, values);
+    cli_table_make(&more, command);
+    int status = run_with_values(&run, &more, values, argc, argv);
+    cli_options_free(command, &more, values);
+    cli_table_free(&more);
     dcls_context_destroy(run.ctx);
     free(values);
     return status;

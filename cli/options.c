@@ -10,7 +10,7 @@
 #include "output.h"
 #include "suggest.h"
 
-#define MAX_OPTIONS 48
+#define MAX_OPTIONS 128
 #define FIRST_VALUE 256 /* what getopt_long returns for entry 0; letters come before */
 
 const cli_option cli_common_options[] = {
@@ -25,6 +25,40 @@ const cli_option cli_common_options[] = {
      "say on stderr what is done and how long it takes", 0, 0},
     {"help", 'h', CLI_FLAG, NULL, offsetof(cli_common, help), "print this help", 0, 0},
     {0}};
+
+/* ---- tables that are made
+ * -------------------------------------------------------------------------------------- */
+
+void cli_table_add(cli_table *table, const char *group, const cli_option *option)
+{
+    table->options = cli_resize(table->options, table->count + 2, sizeof *table->options);
+    table->groups = cli_resize(table->groups, table->count + 1, sizeof *table->groups);
+    table->options[table->count] = *option;
+    table->groups[table->count++] = group;
+    table->options[table->count] = (cli_option){0};
+}
+
+const char *cli_table_keep(cli_table *table, char *text)
+{
+    table->texts = cli_resize(table->texts, table->text_count + 1, sizeof *table->texts);
+    return table->texts[table->text_count++] = text;
+}
+
+void cli_table_make(cli_table *table, const cli_command *command)
+{
+    *table = (cli_table){0};
+    if (command->add_options != NULL) command->add_options(table);
+}
+
+void cli_table_free(cli_table *table)
+{
+    for (size_t i = 0; i < table->text_count; i++)
+        free(table->texts[i]);
+    free(table->texts);
+    free(table->groups);
+    free(table->options);
+    *table = (cli_table){0};
+}
 
 /* ---- the tables of a command as getopt wants them
  * ------------------------------------------------------------- */
@@ -43,11 +77,17 @@ struct parser {
     int count;
 };
 
+static bool takes_value(const cli_option *option)
+{
+    return option->kind != CLI_FLAG && (option->kind != CLI_PAIR || option->argument != NULL);
+}
+
 static void add_table(struct parser *parser, const cli_option *options, void *base)
 {
     for (; options != NULL && options->name != NULL && parser->count < MAX_OPTIONS; options++) {
+        if (options->kind == CLI_REMARK) continue;
         int i = parser->count++;
-        int takes = options->kind == CLI_FLAG ? no_argument : required_argument;
+        int takes = takes_value(options) ? required_argument : no_argument;
         parser->entries[i] = (struct entry){options, base};
         parser->longs[i] = (struct option){options->name, takes, NULL, FIRST_VALUE + i};
         parser->names[i] = options->name;
@@ -158,6 +198,8 @@ static bool set_value(const struct parser *parser, const struct entry *entry, co
     case CLI_REAL: return set_real(parser, option, text, value);
     case CLI_CHOICE: return set_choice(parser, option, text, value);
     case CLI_LIST: return add_item(text, value);
+    case CLI_PAIR: return add_item(option->name, value) && add_item(text != NULL ? text : "true", value);
+    case CLI_REMARK: return true;
     case CLI_SIZE:
         return cli_parse_size(text, value) ||
                bad_value(parser, option, text, "a number of bytes such as 500M or 2G (K, M, G, T)");
@@ -227,25 +269,42 @@ static bool check_operands(const cli_command *command, const cli_operands *opera
     return true;
 }
 
-bool cli_options_parse(cli *run, void *values, int argc, char **argv, cli_operands *operands)
+static bool parse_all(struct parser *parser, int argc, char **argv)
+{
+    opterr = 0;
+    for (;;) {
+        int returned = getopt_long(argc, argv, parser->letters, parser->longs, NULL);
+        if (returned == -1) return true;
+        if (returned == '?' || returned == ':') return fail_option(parser, returned, argv[optind - 1]);
+        const struct entry *entry = find_entry(parser, returned);
+        if (entry == NULL || !set_value(parser, entry, optarg)) return false;
+    }
+}
+
+bool cli_options_parse(cli *run, const cli_table *more, void *values, int argc, char **argv,
+                       cli_operands *operands)
 {
     struct parser parser = {.run = run, .letters = ":"};
     add_table(&parser, run->command->options, values);
+    add_table(&parser, more->options, values);
     add_table(&parser, cli_common_options, &run->common);
-    opterr = 0;
-    for (;;) {
-        int returned = getopt_long(argc, argv, parser.letters, parser.longs, NULL);
-        if (returned == -1) break;
-        if (returned == '?' || returned == ':') return fail_option(&parser, returned, argv[optind - 1]);
-        const struct entry *entry = find_entry(&parser, returned);
-        if (entry == NULL || !set_value(&parser, entry, optarg)) return false;
-    }
+    if (!parse_all(&parser, argc, argv)) return false;
     *operands = (cli_operands){argc - optind, argv + optind};
     return run->common.help || check_operands(run->command, operands);
 }
 
-void cli_options_free(const cli_command *command, void *values)
+static void free_lists(const cli_option *option, void *values)
 {
-    for (const cli_option *option = command->options; option != NULL && option->name != NULL; option++)
-        if (option->kind == CLI_LIST) free(((cli_list *)((char *)values + option->offset))->items);
+    for (; option != NULL && option->name != NULL; option++) {
+        if (option->kind != CLI_LIST && option->kind != CLI_PAIR) continue;
+        cli_list *list = (cli_list *)((char *)values + option->offset);
+        free(list->items);
+        *list = (cli_list){0};
+    }
+}
+
+void cli_options_free(const cli_command *command, const cli_table *more, void *values)
+{
+    free_lists(command->options, values);
+    free_lists(more->options, values);
 }

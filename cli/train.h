@@ -1,4 +1,15 @@
-/* A training run: what its parts share. */
+/*
+ * dcls train, in parts:
+ *
+ *   cmd_train.c         options, and a run from its beginning to its end
+ *   train_options.c     a flag for every key of a recipe, from the recipe's own table; the recipe they make
+ *   train_folder.c      the folder of a run: who may write there, recipe.json, names in it
+ *   train_data.c        data sets, the network, batches
+ *   train_state.c       checkpoint.bin, best.bin, model.bin
+ *   train_loop.c        epochs and steps, validation, signals
+ *   train_log.c         log.ndjson
+ *   train_show.c        what is said on stderr
+ */
 #ifndef DCLS_CLI_TRAIN_H
 #define DCLS_CLI_TRAIN_H
 
@@ -6,46 +17,118 @@
 
 #include "cli.h"
 #include "dcls_train.h"
+#include "options.h"
+#include "progress.h"
+
+typedef struct train_options {
+    const char *out, *resume;
+    cli_list flags; /* name and value of every flag of the recipe */
+    cli_list set;   /* KEY=VALUE */
+    double save_every;
+    bool force, dry_run, print_recipe;
+} train_options;
+
+/* Sums over batches. */
+typedef struct train_sums {
+    double loss;
+    int64_t correct, targets, batches;
+} train_sums;
+
+/* Where a run stands: all of it is kept in a checkpoint. */
+typedef struct train_point {
+    int64_t epoch, batch; /* epochs that are done, batches of the next one */
+    double best;          /* score of the best validation; negative: none yet */
+    int64_t best_epoch;
+    double seconds; /* spent so far, by all processes of the run */
+    int64_t log_bytes,
+        frames; /* of log.ndjson and positions.npy that belong to it; log_bytes -1: not known */
+    train_sums window, epoch_sums;
+} train_point;
 
 typedef struct train_run {
     const cli *run;
+    const train_options *options;
     dcls_recipe *recipe;
+    char *recipe_text; /* of the recipe without folders, for what is saved */
     dcls_dataset *train, *val;
-    dcls_loader *loader, *val_loader;
+    dcls_loader *loader;
     dcls_trainer *trainer;
-    float *class_weights; /* made from the data, else NULL */
-    const char *folder;   /* where everything is written */
-    FILE *log;
+    dcls_task task;
+    int64_t classes, parameters, positions;
+    float *class_weights;
 
-    int64_t epoch, batch, batches; /* where the run stands, and batches of an epoch */
-    double best;                   /* of the validation's score; negative: none yet */
-    double loss_sum;               /* since the last line of the log */
-    int64_t correct, targets, logged_batches;
-    double started;     /* seconds of the clock */
-    int64_t first_step; /* of this process */
+    const char *folder; /* where everything is written; NULL: nowhere */
+    FILE *log;
+    dcls_recording *recording; /* NULL: none */
+
+    train_point at;
+    int64_t batches;                         /* of an epoch */
+    double begun;                            /* clock when this process began to train */
+    double before;                           /* at.seconds then */
+    double step_seconds, validation_seconds; /* of one, as of late; 0: not known */
+    double told;                             /* clock of the last plain line */
+    bool headed;
+    cli_progress progress;
 } train_run;
 
 double train_now(void);
+const char *train_score_name(const train_run *t); /* "mIoU", "top-1" */
 
-/* train_data.c: data sets, loaders and the network of a recipe. Exit statuses. */
+/* ---- train_options.c ---- */
+
+void train_add_options(cli_table *table);
+/* The recipe of a file (NULL: none), flags and -s, checked. resumed: what a run that goes on may not change
+ * is refused. Exit statuses, here and below; what is wrong has been said. */
+int train_read_recipe(train_run *t, const char *path, bool resumed);
+/* As JSON of several lines; to be freed. */
+int train_recipe_text(const train_run *t, char **out);
+
+/* ---- train_folder.c ---- */
+
+/* "FOLDER/NAME"; to be freed. */
+char *train_path(const train_run *t, const char *name);
+bool train_has(const train_run *t, const char *name);
+/* Refuses a folder that holds a run. */
+int train_folder_check(const train_run *t);
+/* Makes it, or takes it up, and keeps others off: opens the log. */
+int train_folder_open(train_run *t, bool resumed);
+int train_folder_write_recipe(const train_run *t);
+
+/* ---- train_data.c ---- */
+
 int train_open_data(train_run *t);
-int train_open_network(train_run *t, const dcls_model **model, dcls_model **owned);
-int train_open_loaders(train_run *t, const dcls_model *model);
-/* Makes balanced class weights, or checks those of the recipe. */
-int train_weigh_classes(train_run *t, const dcls_model *model);
+/* The network to begin with; the caller's. */
+int train_open_network(train_run *t, dcls_model **out);
+/* Checks that network and data fit, and makes class weights and batches. */
+int train_open_loader(train_run *t, const dcls_model *model);
 
-/* train_state.c: DIR/checkpoint.bin, DIR/best.bin, DIR/model.bin. */
-int train_save(const train_run *t);
-int train_save_model(const train_run *t, const char *name);
-/* Takes up a checkpoint's position in the run; *model is the caller's. */
+/* ---- train_state.c ---- */
+
+int train_save(train_run *t);
+int train_save_model(train_run *t, const char *name);
+/* Takes up the run of checkpoint.bin; *state and *model are the caller's. */
 int train_load(train_run *t, dcls_tensors **state, dcls_model **model);
 
-/* train_log.c */
-int train_log_open(train_run *t);
-void train_log_step(train_run *t, const dcls_step_result *result, double rate);
-void train_log_validation(train_run *t, const dcls_scores *scores, double seconds, bool best);
+/* ---- train_loop.c ---- */
 
-/* train_validate.c: scores of the present (or averaged) weights on the validation set. */
-int train_validate(train_run *t, dcls_scores *out);
+int train_loop(train_run *t);
+/* Says what a run would be, and tries a step of it. */
+int train_try(train_run *t);
+
+/* ---- train_log.c ---- */
+
+/* Cuts off what a run that goes on will do again. */
+int train_log_cut(train_run *t);
+int train_log_start(train_run *t);
+int train_log_step(train_run *t, const dcls_step_result *result, double rate);
+int train_log_validation(train_run *t, const dcls_scores *scores, double seconds, bool best);
+
+/* ---- train_show.c ---- */
+
+void train_show_start(train_run *t);
+void train_show_trial(const train_run *t);
+void train_show_step(train_run *t, double rate);
+void train_show_validating(train_run *t, int64_t done, int64_t all);
+void train_show_epoch(train_run *t, const dcls_scores *scores, bool best);
 
 #endif

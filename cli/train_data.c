@@ -1,140 +1,252 @@
-/* What a recipe names: data sets, the network, loaders. */
+/* What a recipe names: data sets, the network, batches. */
+#include <fnmatch.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "alloc.h"
 #include "models.h"
+#include "numbers.h"
 #include "output.h"
 #include "train.h"
 
-static int open_set(const train_run *t, const char *path, bool training, dcls_dataset **out)
+/* ---- data sets -------------------------------------------------------------------------------------- */
+
+static int open_set(const train_run *t, const char *path, const dcls_dataset_options *options,
+                    dcls_dataset **out)
 {
-    dcls_dataset_options options = t->recipe->data;
-    if (!training) options.limit = 0;
-    const dcls_status status = dcls_dataset_open(t->run->ctx, path, &options, out);
+    dcls_dataset_destroy(*out);
+    const dcls_status status = dcls_dataset_open(t->run->ctx, path, options, out);
     return status == DCLS_OK ? CLI_OK : cli_fail(path, status, t->run->ctx);
 }
 
-/* Folders of the validation data stand for the classes of the training data. */
-static int same_classes(const train_run *t)
+/* Names of a data set's classes; NULL unless all have one. To be freed. */
+static const char **class_names(const dcls_dataset *set)
 {
-    const size_t count = dcls_dataset_class_count(t->train);
-    if (dcls_dataset_task(t->train) != dcls_dataset_task(t->val)) {
-        cli_error(t->recipe->val, "holds data of another task than '%s'", t->recipe->train);
-        return CLI_BAD_INPUT;
+    const size_t count = dcls_dataset_class_count(set);
+    if (count == 0 || dcls_dataset_class_name(set, 0) == NULL) return NULL;
+    const char **names = cli_alloc(count, sizeof *names);
+    for (size_t i = 0; i < count; i++)
+        names[i] = dcls_dataset_class_name(set, i);
+    return names;
+}
+
+/* Folders of the validation data stand for the classes of the training data, and some may be absent. */
+static int open_validation(train_run *t)
+{
+    dcls_dataset_options options = t->recipe->data;
+    options.limit = 0;
+    const char **names = class_names(t->train);
+    if (options.classes == NULL && names != NULL) {
+        options.classes = names;
+        options.class_count = dcls_dataset_class_count(t->train);
     }
-    if (count != dcls_dataset_class_count(t->val)) {
-        cli_error(t->recipe->val, "has %zu classes, '%s' has %zu", dcls_dataset_class_count(t->val),
-                  t->recipe->train, count);
-        return CLI_BAD_INPUT;
-    }
-    for (size_t i = 0; i < count; i++) {
-        const char *a = dcls_dataset_class_name(t->train, i), *b = dcls_dataset_class_name(t->val, i);
-        if (a == NULL || b == NULL || strcmp(a, b) == 0) continue;
-        cli_error(t->recipe->val, "class %zu is '%s', in '%s' it is '%s'", i, b, t->recipe->train, a);
-        return CLI_BAD_INPUT;
-    }
-    return CLI_OK;
+    const int status = open_set(t, t->recipe->val, &options, &t->val);
+    free(names);
+    if (status != CLI_OK || dcls_dataset_task(t->val) == t->task) return status;
+    cli_error(t->recipe->val, "holds data for %s, '%s' for %s", dcls_task_name(dcls_dataset_task(t->val)),
+              t->recipe->train, dcls_task_name(t->task));
+    return CLI_BAD_INPUT;
 }
 
 int train_open_data(train_run *t)
 {
-    int status = open_set(t, t->recipe->train, true, &t->train);
-    if (status != CLI_OK || t->recipe->val == NULL) return status;
-    status = open_set(t, t->recipe->val, false, &t->val);
-    return status == CLI_OK ? same_classes(t) : status;
+    dcls_dataset_options *options = &t->recipe->data;
+    int status = open_set(t, t->recipe->train, options, &t->train);
+    if (status != CLI_OK) return status;
+    t->task = dcls_dataset_task(t->train);
+    const int64_t classes = t->recipe->create.classes;
+    /* Masks do not say how many classes there are; what is none of them is ignored. */
+    if (t->task == DCLS_TASK_SEGMENTATION && options->class_count == 0 && classes > 0 && classes < 256) {
+        options->class_count = (size_t)classes;
+        status = open_set(t, t->recipe->train, options, &t->train);
+    }
+    if (status == CLI_OK && t->recipe->val != NULL) status = open_validation(t);
+    return status;
 }
 
-/* ---- network
- * ------------------------------------------------------------------------------------------------ */
+/* ---- network ---------------------------------------------------------------------------------------- */
 
 /* A new network has the classes of the data unless the recipe says otherwise. */
 static int create_network(train_run *t, dcls_model **out)
 {
     dcls_create_options options = t->recipe->create;
     const size_t count = dcls_dataset_class_count(t->train);
-    const char **labels = NULL;
+    const char **names = class_names(t->train);
     if (options.classes == 0) options.classes = (int64_t)count;
-    if (options.labels == NULL && count > 0 && options.classes == (int64_t)count) {
-        labels = cli_alloc(count, sizeof *labels);
-        bool all = true;
-        for (size_t i = 0; i < count; i++) {
-            labels[i] = dcls_dataset_class_name(t->train, i);
-            all = all && labels[i] != NULL;
-        }
-        if (all) options.labels = labels;
+    if (options.labels == NULL && names != NULL && options.classes == (int64_t)count) options.labels = names;
+    int status = CLI_OK;
+    if (options.classes == 0 && options.arch_json == NULL) {
+        cli_error("train", "masks do not say how many classes there are: --classes N");
+        status = CLI_USAGE;
+    } else {
+        const dcls_status made = dcls_model_create(t->run->ctx, &options, out);
+        if (made != DCLS_OK) status = cli_fail("train", made, t->run->ctx);
     }
-    const dcls_status status = dcls_model_create(t->run->ctx, &options, out);
-    free(labels);
-    return status == DCLS_OK ? CLI_OK : cli_fail(NULL, status, t->run->ctx);
-}
-
-/* Convolutions become DCLS layers where the recipe says so. */
-static int replace_layers(train_run *t, dcls_model **model)
-{
-    const dcls_replace_options *options = &t->recipe->replace;
-    if (!options->dilated && options->depthwise == 0) return CLI_OK;
-    dcls_model *replaced;
-    int64_t layers = 0;
-    const dcls_status status = dcls_model_replace(t->run->ctx, *model, options, &replaced, &layers);
-    if (status != DCLS_OK) return cli_fail(NULL, status, t->run->ctx);
-    cli_note(t->run, "%lld layers became DCLS layers", (long long)layers);
-    dcls_model_destroy(*model);
-    *model = replaced;
-    return CLI_OK;
-}
-
-int train_open_network(train_run *t, const dcls_model **model, dcls_model **owned)
-{
-    *owned = NULL;
-    int status = t->recipe->model_file != NULL ? cli_model_load(t->run, t->recipe->model_file, owned)
-                                               : create_network(t, owned);
-    if (status == CLI_OK) status = replace_layers(t, owned);
-    *model = *owned;
+    free(names);
     return status;
 }
 
-int train_weigh_classes(train_run *t, const dcls_model *model)
+static int load_network(train_run *t, dcls_model **out)
 {
-    dcls_recipe *recipe = t->recipe;
-    int64_t classes = 0;
-    if (!recipe->balanced && recipe->class_weight_count == 0) return CLI_OK;
-    dcls_status status = dcls_model_classes(t->run->ctx, model, &classes);
-    if (status == DCLS_OK && !recipe->balanced && (int64_t)recipe->class_weight_count != classes) {
-        cli_error(NULL, "loss.class_weights has %zu numbers, the network has %lld classes",
-                  recipe->class_weight_count, (long long)classes);
+    const char *path = t->recipe->model_file;
+    if (t->recipe->create.preprocess != NULL) {
+        cli_error("train", "--preprocess is for new networks, '%s' has its own", path);
         return CLI_USAGE;
     }
-    if (status == DCLS_OK && recipe->balanced) {
-        t->class_weights = cli_alloc((size_t)classes, sizeof *t->class_weights);
-        recipe->trainer.class_weights = t->class_weights;
-        status = dcls_dataset_balance(t->run->ctx, t->train, classes, t->class_weights);
-    }
-    return status == DCLS_OK ? CLI_OK : cli_fail(NULL, status, t->run->ctx);
+    return cli_model_load(t->run, path, out);
 }
 
-/* ---- loaders
- * ------------------------------------------------------------------------------------------------ */
-
-static int open_loader(const train_run *t, const dcls_dataset *set, const dcls_loader_options *options,
-                       dcls_loader **out)
+static int replace_layers(train_run *t, dcls_model **model)
 {
-    const dcls_status status = dcls_loader_create(t->run->ctx, set, options, out);
-    return status == DCLS_OK ? CLI_OK : cli_fail(NULL, status, t->run->ctx);
+    const dcls_replace_options *options = &t->recipe->replace;
+    int64_t layers = 0;
+    dcls_model *replaced;
+    if (!options->dilated && options->depthwise == 0) return CLI_OK;
+    const dcls_status status = dcls_model_replace(t->run->ctx, *model, options, &replaced, &layers);
+    if (status != DCLS_OK) return cli_fail("train", status, t->run->ctx);
+    dcls_model_destroy(*model);
+    *model = replaced;
+    cli_verbose(t->run, "%s replaced", cli_counted(layers, "layer").text);
+    return CLI_OK;
 }
 
-int train_open_loaders(train_run *t, const dcls_model *model)
+int train_open_network(train_run *t, dcls_model **out)
+{
+    *out = NULL;
+    const int status = t->recipe->model_file != NULL ? load_network(t, out) : create_network(t, out);
+    return status == CLI_OK ? replace_layers(t, out) : status;
+}
+
+/* ---- whether they fit ------------------------------------------------------------------------------- */
+
+static int64_t label_index(const dcls_model *model, const char *name)
+{
+    for (size_t i = 0; i < dcls_model_label_count(model); i++)
+        if (strcmp(dcls_model_label(model, i), name) == 0) return (int64_t)i;
+    return -1;
+}
+
+/* A model that knows the folders under their names counts them in its own order. */
+static int adopt_labels(train_run *t, const dcls_model *model)
+{
+    const size_t count = dcls_dataset_class_count(t->train);
+    bool known = count > 0, same = true;
+    if (dcls_dataset_class_name(t->train, 0) == NULL || t->recipe->data.classes != NULL) return CLI_OK;
+    for (size_t i = 0; i < count && known; i++) {
+        const int64_t index = label_index(model, dcls_dataset_class_name(t->train, i));
+        known = index >= 0;
+        same = same && index == (int64_t)i;
+    }
+    if (!known || same) return CLI_OK;
+    const size_t labels = dcls_model_label_count(model);
+    const char **names = cli_alloc(labels, sizeof *names);
+    for (size_t i = 0; i < labels; i++)
+        names[i] = dcls_model_label(model, i);
+    dcls_dataset_options options = t->recipe->data;
+    options.classes = names;
+    options.class_count = labels;
+    int status = open_set(t, t->recipe->train, &options, &t->train);
+    if (status == CLI_OK && t->val != NULL) status = open_validation(t);
+    free(names);
+    return status;
+}
+
+static int check_classes(train_run *t, const dcls_model *model)
+{
+    const dcls_status status = dcls_model_classes(t->run->ctx, model, &t->classes);
+    if (status != DCLS_OK) return cli_fail("the network", status, t->run->ctx);
+    const int64_t said = t->recipe->create.classes;
+    const size_t count = dcls_dataset_class_count(t->train);
+    if (dcls_model_task(model) != t->task) {
+        cli_error(t->recipe->train, "is data for %s, the network's task is %s", dcls_task_name(t->task),
+                  dcls_task_name(dcls_model_task(model)));
+        return CLI_BAD_INPUT;
+    }
+    if (said > 0 && said != t->classes) {
+        cli_error("train", "the network has %" PRId64 " classes, not %" PRId64, t->classes, said);
+        return CLI_USAGE;
+    }
+    if (count > (size_t)t->classes) {
+        cli_error(t->recipe->train, "has %zu classes, the network %" PRId64, count, t->classes);
+        return CLI_BAD_INPUT;
+    }
+    if (t->task == DCLS_TASK_CLASSIFICATION && count < (size_t)t->classes)
+        cli_warn(t->run, t->recipe->train, "has %zu classes, the network %" PRId64, count, t->classes);
+    return CLI_OK;
+}
+
+/* Masks of a network that is gone on with: its classes are those that count. */
+static int fit_masks(train_run *t)
+{
+    dcls_dataset_options *options = &t->recipe->data;
+    if (t->task != DCLS_TASK_SEGMENTATION || options->class_count > 0 || t->classes > 255) return CLI_OK;
+    options->class_count = (size_t)t->classes;
+    const int status = open_set(t, t->recipe->train, options, &t->train);
+    return status == CLI_OK && t->val != NULL ? open_validation(t) : status;
+}
+
+/* A glob that freezes nothing is a mistake nobody would notice. */
+static int check_frozen(const train_run *t, const dcls_model *model)
+{
+    const dcls_tensors *tensors = dcls_model_tensors(model);
+    for (size_t i = 0; i < t->recipe->trainer.freeze_count; i++) {
+        const char *glob = t->recipe->trainer.freeze[i];
+        bool found = false;
+        for (size_t k = 0; k < dcls_tensors_count(tensors) && !found; k++)
+            found = fnmatch(glob, dcls_tensors_at(tensors, k)->name, 0) == 0;
+        if (found) continue;
+        cli_error("train", "--freeze: no tensor's name matches '%s'; the first one is '%s'", glob,
+                  dcls_tensors_count(tensors) > 0 ? dcls_tensors_at(tensors, 0)->name : "");
+        return CLI_USAGE;
+    }
+    return CLI_OK;
+}
+
+/* ---- class weights ---------------------------------------------------------------------------------- */
+
+static int weigh_classes(train_run *t)
+{
+    dcls_trainer_options *options = &t->recipe->trainer;
+    const size_t given = t->recipe->class_weight_count;
+    if (given > 0 && given != (size_t)t->classes) {
+        cli_error("train", "--class-weights has %zu numbers for %" PRId64 " classes", given, t->classes);
+        return CLI_USAGE;
+    }
+    if (!t->recipe->balanced) return CLI_OK;
+    t->class_weights = cli_alloc((size_t)t->classes, sizeof *t->class_weights);
+    options->class_weights = t->class_weights;
+    const dcls_status status = dcls_dataset_balance(t->run->ctx, t->train, t->classes, t->class_weights);
+    return status == DCLS_OK ? CLI_OK : cli_fail(t->recipe->train, status, t->run->ctx);
+}
+
+/* ---- batches ---------------------------------------------------------------------------------------- */
+
+static int make_loader(train_run *t, const dcls_model *model)
 {
     dcls_loader_options options = t->recipe->loader;
     options.preprocess = *dcls_model_preprocess(model);
     options.shuffle = options.drop_last = true;
     options.ahead = dcls_loader_options_default().ahead;
-    int status = open_loader(t, t->train, &options, &t->loader);
-    if (status != CLI_OK || t->val == NULL) return status;
-    dcls_loader_options plain = dcls_loader_options_default();
-    plain.preprocess = options.preprocess;
-    /* Pictures of scenes are validated as large as they are, which may differ from one to the next. */
-    plain.batch = dcls_dataset_task(t->val) == DCLS_TASK_SEGMENTATION ? 1 : options.batch;
-    plain.cache_bytes = options.cache_bytes;
-    return open_loader(t, t->val, &plain, &t->val_loader);
+    if (dcls_dataset_count(t->train) < options.batch) {
+        cli_error(t->recipe->train, "holds %" PRId64 " pictures, less than a batch of %" PRId64,
+                  dcls_dataset_count(t->train), options.batch);
+        return CLI_USAGE;
+    }
+    dcls_status status = dcls_loader_create(t->run->ctx, t->train, &options, &t->loader);
+    if (status == DCLS_OK) {
+        t->batches = dcls_loader_batches(t->loader);
+        status = dcls_recipe_plan(t->run->ctx, t->recipe, t->batches);
+    }
+    return status == DCLS_OK ? CLI_OK : cli_fail("train", status, t->run->ctx);
+}
+
+int train_open_loader(train_run *t, const dcls_model *model)
+{
+    int status = adopt_labels(t, model);
+    if (status == CLI_OK) status = check_classes(t, model);
+    if (status == CLI_OK) status = fit_masks(t);
+    if (status == CLI_OK) status = check_frozen(t, model);
+    if (status == CLI_OK) status = weigh_classes(t);
+    return status == CLI_OK ? make_loader(t, model) : status;
 }

@@ -1,93 +1,121 @@
-/* What a run tells: one line a second on a terminal, and DIR/log.ndjson for scripts and plots. */
+/* DIR/log.ndjson, for scripts and plots: its form is described in dcls-train(1). */
+#include <errno.h>
 #include <inttypes.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "alloc.h"
 #include "output.h"
 #include "train.h"
 
-double train_now(void)
+#define LINE_BATCHES 20 /* steps that share a line */
+
+/* ---- lines ------------------------------------------------------------------------------------------ */
+
+static dcls_json_writer *begin_line(train_run *t)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+    dcls_json_writer *json;
+    dcls_json_writer_create(t->run->ctx, 0, &json);
+    dcls_json_write_open(cli_checked(json), NULL, '{');
+    return json;
 }
 
-int train_log_open(train_run *t)
+static int end_line(train_run *t, dcls_json_writer *json)
 {
-    const size_t size = strlen(t->folder) + 16;
-    char *path = cli_alloc(size, 1);
-    snprintf(path, size, "%s/log.ndjson", t->folder);
-    t->log = fopen(path, "a");
-    if (t->log == NULL) cli_error(path, "cannot be written");
-    free(path);
-    return t->log != NULL ? CLI_OK : CLI_IO;
+    dcls_json_write_close(json, '}');
+    fputs(cli_checked_text(dcls_json_writer_text(json)), t->log);
+    dcls_json_writer_destroy(json);
+    if (fflush(t->log) == 0) return CLI_OK;
+    cli_error(t->folder, "cannot write log.ndjson: %s", strerror(errno));
+    return CLI_IO;
 }
 
-/* "1 h 05 min", "12 min", "40 s" */
-static void remaining(const train_run *t, char *text, size_t size)
+static void put_place(train_run *t, dcls_json_writer *json)
 {
-    const int64_t done = dcls_trainer_steps(t->trainer), all = t->recipe->schedule.steps;
-    const double each =
-        (train_now() - t->started) / (double)(done - t->first_step > 0 ? done - t->first_step : 1);
-    const int64_t left = (int64_t)(each * (double)(all - done));
-    if (left >= 3600)
-        snprintf(text, size, "%" PRId64 " h %02" PRId64 " min", left / 3600, left / 60 % 60);
-    else if (left >= 60)
-        snprintf(text, size, "%" PRId64 " min", left / 60);
-    else
-        snprintf(text, size, "%" PRId64 " s", left);
+    dcls_json_write_int(json, "step", dcls_trainer_steps(t->trainer));
+    dcls_json_write_int(json, "epoch", t->at.epoch);
 }
 
-#define LOG_BATCHES 20
-
-void train_log_step(train_run *t, const dcls_step_result *result, double rate)
+int train_log_start(train_run *t)
 {
-    t->loss_sum += result->loss;
-    t->correct += result->correct;
-    t->targets += result->targets;
-    t->logged_batches++;
-    if (t->logged_batches < LOG_BATCHES && t->batch < t->batches) return;
-    const double loss = t->loss_sum / (double)t->logged_batches,
-                 accuracy = t->targets > 0 ? (double)t->correct / (double)t->targets : 0;
-    const double seconds = train_now() - t->started;
-    const int64_t steps = dcls_trainer_steps(t->trainer);
-    fprintf(
-        t->log,
-        "{\"step\":%" PRId64 ",\"epoch\":%" PRId64
-        ",\"loss\":%.6g,\"accuracy\":%.5f,\"rate\":%.6g,\"gradient_norm\":%.5g,\"items_per_second\":%.1f}\n",
-        steps, t->epoch, loss, accuracy, rate, result->gradient_norm,
-        (double)((steps - t->first_step) * t->recipe->loader.batch) / seconds);
-    fflush(t->log);
-    if (!t->run->common.quiet) {
-        char left[48];
-        remaining(t, left, sizeof left);
-        fprintf(stderr,
-                "%sepoch %" PRId64 "/%" PRId64 "  batch %" PRId64 "/%" PRId64
-                "  loss %.4f  accuracy %.2f%%  rate %.2e  %.0f items/s  %s left%s",
-                isatty(2) ? "\r\033[K" : "", t->epoch + 1, t->recipe->epochs, t->batch, t->batches, loss,
-                100 * accuracy, rate, (double)((steps - t->first_step) * t->recipe->loader.batch) / seconds,
-                left, isatty(2) ? "" : "\n");
+    dcls_json_writer *json = begin_line(t);
+    dcls_json_write_string(json, "dcls", dcls_version());
+    dcls_json_write_string(json, "task", dcls_task_name(t->task));
+    dcls_json_write_int(json, "classes", t->classes);
+    dcls_json_write_int(json, "parameters", t->parameters);
+    dcls_json_write_int(json, "pictures", dcls_dataset_count(t->train));
+    dcls_json_write_int(json, "validation_pictures", t->val != NULL ? dcls_dataset_count(t->val) : 0);
+    dcls_json_write_int(json, "batch", t->recipe->loader.batch);
+    dcls_json_write_int(json, "batches", t->batches);
+    dcls_json_write_int(json, "epochs", t->recipe->epochs);
+    return end_line(t, json);
+}
+
+int train_log_step(train_run *t, const dcls_step_result *result, double rate)
+{
+    train_sums *sums = &t->at.window;
+    if (sums->batches < LINE_BATCHES && t->at.batch < t->batches) return CLI_OK;
+    dcls_json_writer *json = begin_line(t);
+    put_place(t, json);
+    dcls_json_write_float(json, "loss", (float)(sums->loss / (double)sums->batches));
+    dcls_json_write_float(json, "accuracy",
+                          sums->targets > 0 ? (float)sums->correct / (float)sums->targets : 0);
+    dcls_json_write_float(json, "rate", (float)rate);
+    dcls_json_write_float(json, "gradient_norm", (float)result->gradient_norm);
+    if (t->step_seconds > 0)
+        dcls_json_write_int(json, "items_per_second",
+                            (int64_t)((double)t->recipe->loader.batch / t->step_seconds + 0.5));
+    dcls_json_write_int(json, "elapsed", (int64_t)(t->before + train_now() - t->begun));
+    *sums = (train_sums){0};
+    return end_line(t, json);
+}
+
+int train_log_validation(train_run *t, const dcls_scores *scores, double seconds, bool best)
+{
+    dcls_json_writer *json = begin_line(t);
+    put_place(t, json);
+    dcls_json_write_float(json, "val_loss", (float)scores->loss);
+    dcls_json_write_float(json, "val_top1", (float)scores->top1);
+    dcls_json_write_float(json, "val_top5", (float)scores->top5);
+    dcls_json_write_float(json, "val_miou", (float)scores->mean_iou);
+    dcls_json_write_float(json, "seconds", (float)((double)(int64_t)(10 * seconds) / 10));
+    dcls_json_write_bool(json, "best", best);
+    return end_line(t, json);
+}
+
+/* ---- going on --------------------------------------------------------------------------------------- */
+
+/* Bytes of the lines of steps up to `step`: for checkpoints that do not count them. */
+static int64_t lines_until(const char *text, size_t size, int64_t step)
+{
+    const char *line = text, *end;
+    while ((end = memchr(line, '\n', size - (size_t)(line - text))) != NULL) {
+        const char *mark = strstr(line, "\"step\":");
+        if (mark != NULL && mark < end && strtoll(mark + 7, NULL, 10) > step) break;
+        line = end + 1;
     }
-    t->loss_sum = 0;
-    t->correct = t->targets = t->logged_batches = 0;
+    return line - text;
 }
 
-void train_log_validation(train_run *t, const dcls_scores *scores, double seconds, bool best)
+int train_log_cut(train_run *t)
 {
-    fprintf(t->log,
-            "{\"step\":%" PRId64 ",\"epoch\":%" PRId64 ",\"val_loss\":%.6g,\"val_top1\":%.5f,\"val_top5\":%."
-                                                       "5f,\"val_miou\":%.5f,\"seconds\":%.1f,\"best\":%s}\n",
-            dcls_trainer_steps(t->trainer), t->epoch, scores->loss, scores->top1, scores->top5,
-            scores->mean_iou, seconds, best ? "true" : "false");
-    fflush(t->log);
-    if (t->run->common.quiet) return;
-    fprintf(stderr, "%sepoch %" PRId64 ": validation loss %.4f, %s %.2f%%%s\n", isatty(2) ? "\r\033[K" : "",
-            t->epoch, scores->loss, dcls_dataset_task(t->train) == DCLS_TASK_SEGMENTATION ? "mIoU" : "top-1",
-            100 * (dcls_dataset_task(t->train) == DCLS_TASK_SEGMENTATION ? scores->mean_iou : scores->top1),
-            best ? " (best so far)" : "");
+    char *path = train_path(t, "log.ndjson");
+    void *text;
+    size_t size;
+    int result = CLI_OK;
+    const dcls_status status = dcls_file_load(t->run->ctx, path, &text, &size);
+    if (status != DCLS_OK) {
+        result = cli_fail(path, status, t->run->ctx);
+    } else {
+        int64_t keep = t->at.log_bytes;
+        if (keep < 0) keep = lines_until(text, size, dcls_trainer_steps(t->trainer));
+        if (keep < (int64_t)size && ftruncate(fileno(t->log), keep) != 0) {
+            cli_error(path, "cannot be cut: %s", strerror(errno));
+            result = CLI_IO;
+        }
+        free(text);
+    }
+    free(path);
+    return result;
 }

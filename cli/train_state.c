@@ -1,65 +1,178 @@
 /* What a run leaves in its folder, whole or not at all, and how it takes itself up again. */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "alloc.h"
 #include "output.h"
 #include "train.h"
 
-static char *path_in(const train_run *t, const char *name)
+/* ---- checkpoints ------------------------------------------------------------------------------------ */
+
+static void put_sums(FILE *to, const train_sums *sums)
 {
-    const size_t size = strlen(t->folder) + strlen(name) + 2;
-    char *path = cli_alloc(size, 1);
-    snprintf(path, size, "%s/%s", t->folder, name);
-    return path;
+    fprintf(to, " %.17g %" PRId64 " %" PRId64 " %" PRId64, sums->loss, sums->correct, sums->targets,
+            sums->batches);
 }
 
-int train_save(const train_run *t)
+/* "EPOCH BATCH BEST", and of later versions all the rest. */
+static char *make_note(const train_point *at)
+{
+    char *note = NULL;
+    size_t size = 0;
+    FILE *to = cli_checked(open_memstream(&note, &size));
+    fprintf(to, "%" PRId64 " %" PRId64 " %.17g", at->epoch, at->batch, at->best);
+    fprintf(to, " %" PRId64 " %.17g %" PRId64 " %" PRId64, at->best_epoch, at->seconds, at->log_bytes,
+            at->frames);
+    put_sums(to, &at->window);
+    put_sums(to, &at->epoch_sums);
+    if (fclose(to) != 0) cli_checked(NULL);
+    return note;
+}
+
+typedef struct note_reader {
+    const char *rest;
+    bool good;
+} note_reader;
+
+static double read_real(note_reader *r)
+{
+    char *end;
+    const double value = strtod(r->rest, &end);
+    r->good = r->good && end != r->rest;
+    r->rest = end;
+    return value;
+}
+
+static int64_t read_int(note_reader *r)
+{
+    char *end;
+    const int64_t value = strtoll(r->rest, &end, 10);
+    r->good = r->good && end != r->rest && value >= 0;
+    r->rest = end;
+    return value;
+}
+
+static train_sums read_sums(note_reader *r)
+{
+    train_sums sums = {.loss = read_real(r)};
+    sums.correct = read_int(r);
+    sums.targets = read_int(r);
+    sums.batches = read_int(r);
+    return sums;
+}
+
+static bool read_note(const char *note, train_point *at)
+{
+    note_reader r = {note, note != NULL};
+    if (!r.good) return false;
+    *at = (train_point){.log_bytes = -1};
+    at->epoch = read_int(&r);
+    at->batch = read_int(&r);
+    at->best = read_real(&r);
+    if (!r.good || *r.rest == '\0') return r.good;
+    at->best_epoch = read_int(&r);
+    at->seconds = read_real(&r);
+    at->log_bytes = read_int(&r);
+    at->frames = read_int(&r);
+    at->window = read_sums(&r);
+    at->epoch_sums = read_sums(&r);
+    return r.good && *r.rest == '\0';
+}
+
+/* The log must be at least as far as the checkpoint that counts its bytes. */
+static int sync_log(train_run *t)
+{
+    struct stat st;
+    if (fflush(t->log) != 0 || fdatasync(fileno(t->log)) != 0 || fstat(fileno(t->log), &st) != 0) {
+        cli_error(t->folder, "cannot write log.ndjson: %s", strerror(errno));
+        return CLI_IO;
+    }
+    t->at.log_bytes = st.st_size;
+    if (t->recording == NULL) return CLI_OK;
+    const dcls_status status = dcls_recording_sync(t->run->ctx, t->recording);
+    t->at.frames = dcls_recording_frames(t->recording);
+    return status == DCLS_OK ? CLI_OK : cli_fail(t->folder, status, t->run->ctx);
+}
+
+int train_save(train_run *t)
 {
     dcls_context *ctx = t->run->ctx;
-    char note[160], *path = path_in(t, "checkpoint.bin");
+    const int synced = sync_log(t);
+    if (synced != CLI_OK) return synced;
+    t->at.seconds = t->before + train_now() - t->begun;
+    char *note = make_note(&t->at), *path = train_path(t, "checkpoint.bin");
     dcls_tensors *set = NULL;
-    snprintf(note, sizeof note, "%" PRId64 " %" PRId64 " %.17g", t->epoch, t->batch, t->best);
     dcls_status status = dcls_trainer_store(ctx, t->trainer, note, &set);
     if (status == DCLS_OK) status = dcls_tensors_save(ctx, set, path);
     dcls_tensors_destroy(set);
     const int result = status == DCLS_OK ? CLI_OK : cli_fail(path, status, ctx);
+    free(note);
     free(path);
     return result;
-}
-
-int train_save_model(const train_run *t, const char *name)
-{
-    char *path = path_in(t, name);
-    const dcls_status status = dcls_model_save(t->run->ctx, dcls_trainer_model(t->trainer, true), path);
-    const int result = status == DCLS_OK ? CLI_OK : cli_fail(path, status, t->run->ctx);
-    free(path);
-    return result;
-}
-
-/* "EPOCH BATCH BEST" */
-static bool read_note(train_run *t, const char *note)
-{
-    char *end;
-    if (note == NULL) return false;
-    t->epoch = strtoll(note, &end, 10);
-    t->batch = strtoll(end, &end, 10);
-    t->best = strtod(end, &end);
-    return *end == '\0' && t->epoch >= 0 && t->batch >= 0;
 }
 
 int train_load(train_run *t, dcls_tensors **state, dcls_model **model)
 {
     dcls_context *ctx = t->run->ctx;
-    char *path = path_in(t, "checkpoint.bin");
+    char *path = train_path(t, "checkpoint.bin");
     dcls_status status = dcls_tensors_load_file(ctx, path, state);
-    if (status == DCLS_OK) status = dcls_model_load_file(ctx, path, model);
+    if (status == DCLS_OK) status = dcls_trainer_stored_model(ctx, *state, model);
     int result = status == DCLS_OK ? CLI_OK : cli_fail(path, status, ctx);
-    if (status == DCLS_OK && !read_note(t, dcls_trainer_note(*state))) {
-        cli_error(path, "is not a training checkpoint");
+    if (status == DCLS_OK && !read_note(dcls_trainer_note(*state), &t->at)) {
+        cli_error(path, "is not a checkpoint of dcls train");
         result = CLI_BAD_INPUT;
     }
+    free(path);
+    return result;
+}
+
+/* ---- models ----------------------------------------------------------------------------------------- */
+
+/* The last part of a path, to be freed. */
+static char *data_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return cli_copy(slash != NULL && slash[1] != '\0' ? slash + 1 : path);
+}
+
+/* "train, validated on test" */
+static char *describe_data(const train_run *t)
+{
+    char *data = data_name(t->recipe->train);
+    if (t->val == NULL) return data;
+    char *val = data_name(t->recipe->val), *both = cli_format("%s, validated on %s", data, val);
+    free(val);
+    free(data);
+    return both;
+}
+
+static char *describe_score(const train_run *t)
+{
+    if (t->at.best < 0) return cli_copy("not validated");
+    return cli_format("%s %.2f%% after epoch %" PRId64, train_score_name(t), 100 * t->at.best,
+                      t->at.best_epoch);
+}
+
+/* Where a model comes from, without what differs from machine to machine. */
+int train_save_model(train_run *t, const char *name)
+{
+    char *path = train_path(t, name), *data = describe_data(t), *score = describe_score(t),
+         *epochs = cli_format("%" PRId64 " of %" PRId64, t->at.epoch, t->recipe->epochs),
+         *start = t->recipe->model_file != NULL ? data_name(t->recipe->model_file) : NULL;
+    const dcls_text texts[] = {{"dcls.version", dcls_version()}, {"dcls.data", data},
+                               {"dcls.epochs", epochs},          {"dcls.score", score},
+                               {"dcls.recipe", t->recipe_text},  {"dcls.start", start}};
+    const dcls_status status =
+        dcls_trainer_save_model(t->run->ctx, t->trainer, true, texts, start != NULL ? 6 : 5, path);
+    const int result = status == DCLS_OK ? CLI_OK : cli_fail(path, status, t->run->ctx);
+    free(start);
+    free(epochs);
+    free(score);
+    free(data);
     free(path);
     return result;
 }

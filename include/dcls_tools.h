@@ -555,6 +555,8 @@ DCLS_API void dcls_json_writer_reset(dcls_json_writer *writer);
 /* The whole content of a regular file, pipe or FIFO, followed by a NUL that *size does not count; path "-" is
  * standard input. At most DCLS_LIMIT_FILE_BYTES. *data is to be released with free(). */
 DCLS_API dcls_status dcls_file_load(dcls_context *ctx, const char *path, void **data, size_t *size);
+/* Writes a file whole or not at all; path "-" is standard output. */
+DCLS_API dcls_status dcls_file_save(dcls_context *ctx, const char *path, const void *data, size_t size);
 
 /* Copies text with control characters and invalid UTF-8 as \xNN: safe on a terminal. Always terminates
  * buffer. */

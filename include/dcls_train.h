@@ -376,6 +376,39 @@ DCLS_API dcls_status dcls_trainer_restore(dcls_context *ctx, dcls_trainer *train
                                           const dcls_tensors *state);
 /* The note of a stored set; NULL if there is none. */
 DCLS_API const char *dcls_trainer_note(const dcls_tensors *state);
+/* The network of a stored set, with the weights it had, and nothing else: what the trainer to be restored is
+ * made of. *out is the caller's. */
+DCLS_API dcls_status dcls_trainer_stored_model(dcls_context *ctx, const dcls_tensors *state,
+                                               dcls_model **out);
+
+/* A line of a file's metadata. */
+typedef struct dcls_text {
+    const char *key, *value;
+} dcls_text;
+
+/* Writes dcls_trainer_model as dcls_model_save does, with texts [count] as metadata. */
+DCLS_API dcls_status dcls_trainer_save_model(dcls_context *ctx, dcls_trainer *trainer, bool averaged,
+                                             const dcls_text *texts, size_t count, const char *path);
+
+/* ---- positions as they move
+ * ----------------------------------------------------------------------------------------------- */
+
+/* The positions of all layers now and then, as a .npy file that grows: F32 [frames, 1 + positions], each row
+ * the step and every distinct P of the model, in order of its nodes, as it lies in memory. The file is valid
+ * after every call: rows are written before the header counts them. */
+typedef struct dcls_recording dcls_recording;
+
+/* Opens a recording of a model, or makes one; rows behind the first `frames` are cut off. A file of another
+ * model is DCLS_ERR_FORMAT, a model without positions DCLS_ERR_ARGUMENT. */
+DCLS_API dcls_status dcls_recording_open(dcls_context *ctx, const char *path, const dcls_model *model,
+                                         int64_t frames, dcls_recording **out);
+DCLS_API void dcls_recording_close(dcls_recording *recording);
+DCLS_API int64_t dcls_recording_frames(const dcls_recording *recording);
+/* Adds a row: the model's positions now. model is the one it was opened with, or one like it. */
+DCLS_API dcls_status dcls_recording_add(dcls_context *ctx, dcls_recording *recording, const dcls_model *model,
+                                        int64_t step);
+/* Returns when the disk has it. */
+DCLS_API dcls_status dcls_recording_sync(dcls_context *ctx, dcls_recording *recording);
 
 /* ---- learning rates
  * ------------------------------------------------------------------------------------------------ */
@@ -460,8 +493,10 @@ DCLS_API dcls_status dcls_recipe_text(dcls_context *ctx, dcls_recipe *recipe, co
 
 typedef struct dcls_recipe_key {
     const char *key;      /* "schedule.epochs" */
-    const char *flag;     /* "epochs", NULL where only files and --set-recipe have it */
+    const char *flag;     /* "epochs", NULL where only files and -s have it */
+    const char *group;    /* heading it belongs under: "Learning rate" */
     const char *text;     /* what it is */
+    const char *value;    /* what stands for a value in help: "N", "a|b"; NULL for a switch */
     const char *choices;  /* "a|b", or NULL */
     const char *fallback; /* as text, or NULL */
     bool is_switch;       /* true or false: a flag without a value */

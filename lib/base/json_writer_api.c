@@ -112,6 +112,14 @@ dcls_status dcls_file_load(dcls_context *ctx, const char *path, void **data, siz
     return DCLS_OK;
 }
 
+dcls_status dcls_file_save(dcls_context *ctx, const char *path, const void *data, size_t size)
+{
+    dcls_output *output;
+    DCLS_TRY(dcls_output_open(ctx, path, &output));
+    dcls_output_write(output, data, size);
+    return dcls_output_commit(ctx, output);
+}
+
 void dcls_printable(char *buffer, size_t size, const char *text)
 {
     dcls_escape_text(buffer, size, text);

@@ -82,6 +82,39 @@ size_t dcls_recipe_key_count(void)
     return dcls_recipe_rows(&rows);
 }
 
+/* Headings of groups, in the order of help. */
+static const char *const GROUPS[][2] = {{"model", "Network"},
+                                        {"replace", "Replacing layers of the network"},
+                                        {"data", "Data"},
+                                        {"augment", "Random changes of training pictures"},
+                                        {"optimizer", "Optimiser"},
+                                        {"schedule", "Learning rate"},
+                                        {"loss", "Loss"}};
+
+static const char *group_of(const char *key)
+{
+    const size_t length = strcspn(key, ".");
+    for (size_t i = 0; i < sizeof GROUPS / sizeof *GROUPS; i++)
+        if (strlen(GROUPS[i][0]) == length && memcmp(GROUPS[i][0], key, length) == 0) return GROUPS[i][1];
+    return "Training";
+}
+
+static const char *value_of(const dcls_recipe_row *row)
+{
+    if (row->choices != NULL) return row->choices;
+    switch (row->type) {
+    case DCLS_RECIPE_PATH: return "PATH";
+    case DCLS_RECIPE_INT: return "N";
+    case DCLS_RECIPE_SIZE: return "H,W";
+    case DCLS_RECIPE_REAL: return "X";
+    case DCLS_RECIPE_RANGE: return "LOW,HIGH";
+    case DCLS_RECIPE_FLAG: return NULL;
+    case DCLS_RECIPE_LIST: return strcmp(row->key, "model.settings") == 0 ? "KEY=VALUE" : "NAME";
+    case DCLS_RECIPE_WEIGHTS: return "LIST";
+    default: return "NAME";
+    }
+}
+
 dcls_recipe_key dcls_recipe_key_at(size_t index)
 {
     const dcls_recipe_row *rows;
@@ -89,7 +122,9 @@ dcls_recipe_key dcls_recipe_key_at(size_t index)
     const dcls_recipe_row *row = &rows[index];
     return (dcls_recipe_key){.key = row->key,
                              .flag = row->flag,
+                             .group = group_of(row->key),
                              .text = row->text,
+                             .value = value_of(row),
                              .choices = row->choices,
                              .fallback = row->fallback,
                              .is_switch = row->type == DCLS_RECIPE_FLAG,

@@ -141,7 +141,8 @@ static dcls_status store_texts(dcls_context *ctx, const dcls_trainer *trainer, c
                                dcls_tensors *set)
 {
     dcls_string json = {0};
-    dcls_status status = dcls_model_to_json(ctx, trainer->model, 0, &json);
+    dcls_status status = dcls_copy_meta(ctx, trainer->model->tensors, set);
+    if (status == DCLS_OK) status = dcls_model_to_json(ctx, trainer->model, 0, &json);
     if (status == DCLS_OK) status = dcls_tensors_set_meta(ctx, set, DCLS_META_MODEL, json.data);
     if (status == DCLS_OK && note != NULL) status = dcls_tensors_set_meta(ctx, set, NOTE, note);
     dcls_string_free(&json);
@@ -160,8 +161,9 @@ dcls_status dcls_trainer_store(dcls_context *ctx, const dcls_trainer *trainer, c
     *out = NULL;
     DCLS_TRY(dcls_tensors_create(ctx, "", &set));
     dcls_status status = store_texts(ctx, trainer, note, set);
-    for (size_t i = 0; i < trainer->parameters.count && status == DCLS_OK; i++)
-        status = dcls_copy_tensor(ctx, set, trainer->parameters.items[i].tensor);
+    const dcls_tensors *own = trainer->model->tensors; /* parameters, and what the network does not use */
+    for (size_t i = 0; i < own->count && status == DCLS_OK; i++)
+        status = dcls_copy_tensor(ctx, set, &own->items[i]);
     if (status == DCLS_OK) status = dcls_optimizer_store(ctx, trainer->optimizer, set);
     if (status == DCLS_OK)
         *out = set;
@@ -186,4 +188,47 @@ dcls_status dcls_trainer_restore(dcls_context *ctx, dcls_trainer *trainer, const
         memcpy(parameters->items[i].value, dcls_tensors_find(state, parameters->items[i].name)->data,
                parameters->items[i].count * sizeof(float));
     return DCLS_OK;
+}
+
+/* ---- models out of it -------------------------------------------------------------------------------- */
+
+/* What dcls_optimizer_store adds to the model's own tensors. */
+static bool belongs_to_optimizer(const char *name)
+{
+    return strncmp(name, "optimizer.", 10) == 0 || strncmp(name, "average.", 8) == 0;
+}
+
+static dcls_status copy_model_parts(dcls_context *ctx, const dcls_tensors *state, dcls_tensors *set)
+{
+    const char *key;
+    for (size_t i = 0; (key = dcls_tensors_meta_key(state, i)) != NULL; i++)
+        if (strcmp(key, NOTE) != 0)
+            DCLS_TRY(dcls_tensors_set_meta(ctx, set, key, dcls_tensors_meta_value(state, i)));
+    for (size_t i = 0; i < state->count; i++)
+        if (!belongs_to_optimizer(state->items[i].name))
+            DCLS_TRY(dcls_copy_tensor(ctx, set, &state->items[i]));
+    return DCLS_OK;
+}
+
+dcls_status dcls_trainer_stored_model(dcls_context *ctx, const dcls_tensors *state, dcls_model **out)
+{
+    const char *json = dcls_tensors_meta(state, DCLS_META_MODEL);
+    dcls_tensors *set;
+    *out = NULL;
+    if (json == NULL) return dcls_fail(ctx, DCLS_ERR_FORMAT, "holds no network");
+    DCLS_TRY(dcls_tensors_create(ctx, "", &set));
+    const dcls_status status = copy_model_parts(ctx, state, set);
+    if (status == DCLS_OK) return dcls_model_from_json(ctx, set, json, out); /* takes the set */
+    dcls_tensors_destroy(set);
+    return status;
+}
+
+dcls_status dcls_trainer_save_model(dcls_context *ctx, dcls_trainer *trainer, bool averaged,
+                                    const dcls_text *texts, size_t count, const char *path)
+{
+    (void)dcls_trainer_model(trainer, averaged);
+    const dcls_model *model = averaged && trainer->average != NULL ? trainer->average : trainer->model;
+    for (size_t i = 0; i < count; i++)
+        DCLS_TRY(dcls_tensors_set_meta(ctx, model->tensors, texts[i].key, texts[i].value));
+    return dcls_model_save(ctx, model, path);
 }

@@ -1,0 +1,232 @@
+/* Epochs and steps, validation, signals. */
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "alloc.h"
+#include "output.h"
+#include "train.h"
+
+/* Set by a signal: the step in hand is finished, then the run saves and ends. A second one ends it at once.
+ */
+static volatile sig_atomic_t stopped;
+
+static void stop(int number)
+{
+    stopped = number;
+}
+
+static void catch_signals(void)
+{
+    struct sigaction action = {.sa_handler = stop, .sa_flags = (int)SA_RESETHAND};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+static void blend(double *mean, double value)
+{
+    *mean = *mean > 0 ? 0.9 * *mean + 0.1 * value : value;
+}
+
+/* ---- steps ------------------------------------------------------------------------------------------ */
+
+static void add_result(train_sums *sums, const dcls_step_result *result)
+{
+    sums->loss += result->loss;
+    sums->correct += result->correct;
+    sums->targets += result->targets;
+    sums->batches++;
+}
+
+/* What stays as it was is what the user wants to know. */
+static int fail_step(const train_run *t, dcls_status status, double rate)
+{
+    const dcls_context *ctx = t->run->ctx;
+    if (status != DCLS_ERR_FORMAT) return cli_fail("train", status, ctx);
+    const char *kept =
+        t->folder != NULL && train_has(t, "checkpoint.bin") ? "; the last checkpoint stays" : "";
+    cli_error(t->folder != NULL ? t->folder : "train",
+              "step %" PRId64 ", epoch %" PRId64
+              ": %s; try a lower --rate (it was %.3g here) or --clip-norm 1%s",
+              dcls_trainer_steps(t->trainer) + 1, t->at.epoch + 1, dcls_context_message(ctx), rate, kept);
+    return cli_exit_of(status);
+}
+
+static int record_positions(train_run *t)
+{
+    const int64_t every = t->recipe->record_positions, steps = dcls_trainer_steps(t->trainer);
+    if (t->recording == NULL || (steps % every != 0 && steps != t->recipe->schedule.steps)) return CLI_OK;
+    const dcls_status status =
+        dcls_recording_add(t->run->ctx, t->recording, dcls_trainer_model(t->trainer, false), steps);
+    return status == DCLS_OK ? CLI_OK : cli_fail(t->folder, status, t->run->ctx);
+}
+
+static int make_step(train_run *t, const dcls_batch *batch)
+{
+    dcls_step_result result;
+    const double rate = dcls_schedule_rate(&t->recipe->schedule, dcls_trainer_steps(t->trainer));
+    const dcls_status status = dcls_trainer_step(t->run->ctx, t->trainer, batch, rate, &result);
+    if (status != DCLS_OK) return fail_step(t, status, rate);
+    t->at.batch++;
+    add_result(&t->at.window, &result);
+    add_result(&t->at.epoch_sums, &result);
+    train_show_step(t, rate);
+    const int logged = train_log_step(t, &result, rate);
+    return logged == CLI_OK ? record_positions(t) : logged;
+}
+
+static int run_batches(train_run *t)
+{
+    dcls_context *ctx = t->run->ctx;
+    const dcls_batch *batch = NULL;
+    double saved = train_now(), begun = saved;
+    dcls_status status = dcls_loader_seek(ctx, t->loader, t->at.epoch, t->at.batch);
+    while (status == DCLS_OK && (status = dcls_loader_next(ctx, t->loader, &batch)) == DCLS_OK &&
+           batch != NULL) {
+        int result = make_step(t, batch);
+        if (result != CLI_OK) return result;
+        const double now = train_now();
+        blend(&t->step_seconds, now - begun);
+        if (stopped || now - saved >= t->options->save_every) {
+            result = train_save(t);
+            if (result != CLI_OK || stopped) return result;
+            saved = train_now();
+        }
+        begun = train_now();
+    }
+    return status == DCLS_OK ? CLI_OK : cli_fail(t->recipe->train, status, ctx);
+}
+
+/* ---- validation ------------------------------------------------------------------------------------- */
+
+typedef struct validation {
+    train_run *run;
+    int64_t done;
+} validation;
+
+static bool visit(void *arg, const dcls_evaluated *item)
+{
+    validation *v = arg;
+    (void)item;
+    train_show_validating(v->run, ++v->done, dcls_dataset_count(v->run->val));
+    return !stopped;
+}
+
+/* Of the averaged weights, if there are any: what is saved is what is measured. */
+static int validate(train_run *t, dcls_scores *out)
+{
+    dcls_context *ctx = t->run->ctx;
+    dcls_metrics *metrics;
+    validation v = {.run = t};
+    dcls_evaluate_options options = dcls_evaluate_options_default();
+    options.algo = t->recipe->trainer.algo;
+    options.visit = visit;
+    options.arg = &v;
+    dcls_status status = dcls_metrics_create(ctx, t->classes, &metrics);
+    if (status == DCLS_OK)
+        status = dcls_evaluate(ctx, dcls_trainer_model(t->trainer, true), t->val, &options, metrics);
+    if (status == DCLS_OK) *out = dcls_metrics_scores(metrics);
+    dcls_metrics_destroy(metrics);
+    return status == DCLS_OK ? CLI_OK : cli_fail(t->recipe->val, status, ctx);
+}
+
+static bool is_due(const train_run *t)
+{
+    const int64_t every = t->recipe->validate_every, done = t->at.epoch + 1;
+    return t->val != NULL && every > 0 && (done % every == 0 || done == t->recipe->epochs);
+}
+
+static void next_epoch(train_run *t)
+{
+    t->at.epoch++;
+    t->at.batch = 0;
+}
+
+/* A run that ends here ends before the validation: that is done when it goes on. */
+static int end_epoch(train_run *t)
+{
+    dcls_scores scores = {0};
+    int status = CLI_OK;
+    bool best = false;
+    const bool due = is_due(t);
+    if (due) {
+        const double begun = train_now();
+        status = validate(t, &scores);
+        if (status != CLI_OK) return status;
+        if (stopped) return train_save(t);
+        t->validation_seconds = train_now() - begun;
+        const double score = t->task == DCLS_TASK_SEGMENTATION ? scores.mean_iou : scores.top1;
+        best = score > t->at.best;
+        next_epoch(t);
+        if (best) {
+            t->at.best = score;
+            t->at.best_epoch = t->at.epoch;
+        }
+        status = train_log_validation(t, &scores, t->validation_seconds, best);
+        if (status == CLI_OK && best) status = train_save_model(t, "best.bin");
+    } else {
+        next_epoch(t);
+    }
+    train_show_epoch(t, due ? &scores : NULL, best);
+    t->at.epoch_sums = (train_sums){0};
+    return status == CLI_OK ? train_save(t) : status;
+}
+
+/* ---- the run ---------------------------------------------------------------------------------------- */
+
+static int run_epochs(train_run *t)
+{
+    while (t->at.epoch < t->recipe->epochs) {
+        int status = t->at.batch < t->batches ? run_batches(t) : CLI_OK;
+        if (status != CLI_OK || stopped) return status;
+        status = end_epoch(t);
+        if (status != CLI_OK || stopped) return status;
+    }
+    return train_save_model(t, "model.bin");
+}
+
+int train_loop(train_run *t)
+{
+    catch_signals();
+    t->begun = t->told = train_now();
+    t->before = t->at.seconds;
+    cli_progress_begin(&t->progress, t->run);
+    int status = t->at.epoch == 0 && t->at.batch == 0 && t->at.frames == 0 ? record_positions(t) : CLI_OK;
+    if (status == CLI_OK) status = run_epochs(t);
+    cli_progress_end(&t->progress);
+    if (status != CLI_OK || !stopped) return status;
+    if (t->at.epoch == t->recipe->epochs) return train_save_model(t, "model.bin");
+    cli_note(t->run, "stopped after step %" PRId64 " of %" PRId64 "; 'dcls train --resume %s' goes on",
+             dcls_trainer_steps(t->trainer), t->recipe->schedule.steps, t->folder);
+    return 128 + (int)stopped;
+}
+
+/* ---- a trial ---------------------------------------------------------------------------------------- */
+
+/* The second step: the first one also waits for memory and pictures. */
+static int time_steps(train_run *t)
+{
+    dcls_context *ctx = t->run->ctx;
+    dcls_status status = DCLS_OK;
+    for (int i = 0; i < 2 && status == DCLS_OK; i++) {
+        const dcls_batch *batch;
+        dcls_step_result result;
+        const double rate = dcls_schedule_rate(&t->recipe->schedule, i);
+        status = dcls_loader_next(ctx, t->loader, &batch);
+        if (status != DCLS_OK) return cli_fail(t->recipe->train, status, ctx);
+        if (batch == NULL) break; /* there is one batch alone */
+        const double begun = train_now();
+        status = dcls_trainer_step(ctx, t->trainer, batch, rate, &result);
+        if (status != DCLS_OK) return fail_step(t, status, rate);
+        t->step_seconds = train_now() - begun;
+    }
+    return CLI_OK;
+}
+
+int train_try(train_run *t)
+{
+    const int status = time_steps(t);
+    if (status == CLI_OK) train_show_trial(t);
+    return status;
+}

@@ -1,0 +1,191 @@
+/* What a run says on stderr: one line that is written over on a terminal, one line an epoch, and elsewhere
+ * one a minute besides. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "alloc.h"
+#include "numbers.h"
+#include "output.h"
+#include "train.h"
+
+#define PLAIN_SECONDS 60 /* between lines where there is no terminal */
+
+double train_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+const char *train_score_name(const train_run *t)
+{
+    return t->task == DCLS_TASK_SEGMENTATION ? "mIoU" : "top-1";
+}
+
+/* What is right in training: of pictures or of pixels. */
+static const char *right_name(const train_run *t)
+{
+    return t->task == DCLS_TASK_SEGMENTATION ? "pixels" : "accuracy";
+}
+
+static double share_right(const train_sums *sums)
+{
+    return sums->targets > 0 ? 100 * (double)sums->correct / (double)sums->targets : 0;
+}
+
+static double mean_loss(const train_sums *sums)
+{
+    return sums->batches > 0 ? sums->loss / (double)sums->batches : 0;
+}
+
+/* ---- the network and the data ----------------------------------------------------------------------- */
+
+static const char *network_name(const train_run *t)
+{
+    const dcls_recipe *recipe = t->recipe;
+    const char *name = recipe->create.arch;
+    if (name == NULL) name = recipe->graph != NULL ? recipe->graph : recipe->model_file;
+    const char *slash = strrchr(name, '/');
+    return slash != NULL && slash[1] != '\0' ? slash + 1 : name;
+}
+
+static char *describe_network(const train_run *t)
+{
+    char *positions =
+        t->positions > 0 ? cli_format(" (%s)", cli_counted(t->positions, "position").text) : cli_copy("");
+    char *text =
+        cli_format("%s, %s%s, %s classes", network_name(t), cli_counted(t->parameters, "parameter").text,
+                   positions, cli_grouped(t->classes).text);
+    free(positions);
+    return text;
+}
+
+static char *describe_data(const train_run *t)
+{
+    char *val = t->val != NULL
+                    ? cli_format(", %s for validation", cli_grouped(dcls_dataset_count(t->val)).text)
+                    : cli_copy("");
+    char *text = cli_format("%s%s", cli_counted(dcls_dataset_count(t->train), "picture").text, val);
+    free(val);
+    return text;
+}
+
+void train_show_start(train_run *t)
+{
+    char *network = describe_network(t), *data = describe_data(t);
+    cli_note(t->run, "%s; %s; %s of %s", network, data, cli_counted(t->recipe->epochs, "epoch").text,
+             cli_counted(t->batches, "step").text);
+    free(network);
+    free(data);
+}
+
+static void print_fact(const char *name, char *value)
+{
+    char *shown = cli_printable(value);
+    printf("%-11s %s\n", name, shown);
+    free(shown);
+    free(value);
+}
+
+/* For the user to decide by: on standard output, since it is what was asked for. */
+void train_show_trial(const train_run *t)
+{
+    struct rusage usage;
+    const int64_t steps = t->recipe->schedule.steps;
+    const double epoch = t->step_seconds * (double)t->batches, all = t->step_seconds * (double)steps;
+    print_fact("network", describe_network(t));
+    print_fact("data", describe_data(t));
+    print_fact("input", cli_format("%" PRId64 " pictures of %" PRId64 "x%" PRId64, t->recipe->loader.batch,
+                                   t->recipe->loader.height, t->recipe->loader.width));
+    print_fact("steps", cli_format("%s, %s an epoch", cli_grouped(steps).text, cli_grouped(t->batches).text));
+    print_fact("a step", cli_format("%.3g s, %.4g pictures a second", t->step_seconds,
+                                    (double)t->recipe->loader.batch / t->step_seconds));
+    print_fact("time", cli_format("%s an epoch, %s in all, without validation", cli_duration_of(epoch).text,
+                                  cli_duration_of(all).text));
+    if (getrusage(RUSAGE_SELF, &usage) == 0)
+        print_fact("memory", cli_copy(cli_bytes((uint64_t)usage.ru_maxrss * 1024).text));
+}
+
+/* ---- the line --------------------------------------------------------------------------------------- */
+
+/* Seconds to the end, by the latest steps and the latest validation. */
+static double remaining(const train_run *t)
+{
+    const int64_t every = t->recipe->validate_every, steps = dcls_trainer_steps(t->trainer);
+    double left = t->step_seconds * (double)(t->recipe->schedule.steps - steps);
+    if (t->val != NULL && every > 0)
+        left += t->validation_seconds * (double)((t->recipe->epochs - t->at.epoch + every - 1) / every);
+    return left;
+}
+
+/* What matters most stands first: a narrow terminal cuts the rest. */
+static char *step_line(const train_run *t, double rate)
+{
+    const train_sums *recent = t->at.window.batches >= 5 ? &t->at.window : &t->at.epoch_sums;
+    const double speed = t->step_seconds > 0 ? (double)t->recipe->loader.batch / t->step_seconds : 0;
+    return cli_format(
+        "epoch %" PRId64 "/%" PRId64 " %3.0f%%  loss %.4f  %s %.2f%%  %s left  %.0f/s  rate %.2e",
+        t->at.epoch + 1, t->recipe->epochs, 100 * (double)t->at.batch / (double)t->batches, mean_loss(recent),
+        right_name(t), share_right(recent), cli_duration_of(remaining(t)).text, speed, rate);
+}
+
+void train_show_step(train_run *t, double rate)
+{
+    if (t->run->common.quiet) return;
+    if (t->progress.shown) {
+        if (!cli_progress_due(&t->progress)) return;
+        char *line = step_line(t, rate);
+        cli_progress_show(&t->progress, line);
+        free(line);
+        return;
+    }
+    const double now = train_now();
+    if (now - t->told < PLAIN_SECONDS || t->at.batch == t->batches) return;
+    char *line = step_line(t, rate);
+    fprintf(stderr, "%s\n", line);
+    free(line);
+    t->told = now;
+}
+
+void train_show_validating(train_run *t, int64_t done, int64_t all)
+{
+    if (!cli_progress_due(&t->progress)) return;
+    char *line = cli_format("epoch %" PRId64 "/%" PRId64 "  validation: %s of %s pictures", t->at.epoch + 1,
+                            t->recipe->epochs, cli_grouped(done).text, cli_grouped(all).text);
+    cli_progress_show(&t->progress, line);
+    free(line);
+}
+
+/* ---- an epoch --------------------------------------------------------------------------------------- */
+
+static void print_heading(train_run *t)
+{
+    if (t->headed) return;
+    t->headed = true;
+    fprintf(stderr, "%s%9s %9s %9s", cli_bold(stderr), "epoch", "loss", right_name(t));
+    if (t->val != NULL) fprintf(stderr, " %10s %9s", "val. loss", train_score_name(t));
+    fprintf(stderr, " %9s%s\n", "time", cli_plain(stderr));
+}
+
+/* What later processes of the run print, an earlier one may have printed as well: it is on stderr alone. */
+void train_show_epoch(train_run *t, const dcls_scores *scores, bool best)
+{
+    char number[48];
+    t->told = train_now();
+    if (t->run->common.quiet) return;
+    cli_progress_end(&t->progress);
+    print_heading(t);
+    snprintf(number, sizeof number, "%" PRId64 "/%" PRId64, t->at.epoch, t->recipe->epochs);
+    fprintf(stderr, "%9s %9.4f %8.2f%%", number, mean_loss(&t->at.epoch_sums),
+            share_right(&t->at.epoch_sums));
+    if (scores != NULL)
+        fprintf(stderr, " %10.4f %8.2f%%", scores->loss,
+                100 * (t->task == DCLS_TASK_SEGMENTATION ? scores->mean_iou : scores->top1));
+    else if (t->val != NULL)
+        fprintf(stderr, " %10s %9s", "", "");
+    fprintf(stderr, " %9s%s\n", cli_duration_of(t->before + train_now() - t->begun).text,
+            best ? "  best" : "");
+}

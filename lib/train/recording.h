@@ -1,0 +1,16 @@
+/* Positions over the steps of a run: what the file holds. */
+#ifndef DCLS_TRAIN_RECORDING_H
+#define DCLS_TRAIN_RECORDING_H
+
+#include "dcls_train.h"
+#include "model/model.h"
+
+/* Where the rows begin: a header of that size has room for any number of frames. */
+#define DCLS_RECORDING_HEADER 128
+
+/* Distinct P tensors in order of nodes; NULL past the end. */
+const dcls_tensor *dcls_recording_tensor(const dcls_model *model, size_t index);
+/* Floats of a row. */
+int64_t dcls_recording_columns(const dcls_model *model);
+
+#endif
