@@ -191,6 +191,7 @@ static bool put(dcls_onnx_graph *g, dcls_map *map, const char *key, const char *
 
 const char *dcls_onnx_name(dcls_onnx_graph *g, const char *base)
 {
+    if (base[0] == '\0') base = "tensor"; /* an empty name is that of an input that is left out */
     const char *name = copy_text(g, base);
     for (int number = 2; !failed(g) && !put(g, &g->names, name, name); number++) {
         char *longer = new_object(g, strlen(base) + 16, 1);

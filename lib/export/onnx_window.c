@@ -76,8 +76,10 @@ static bool dense_key(const dcls_node *node, dcls_string *key)
     dcls_string_printf(key, "dense %d %d %d", (int)node->version, (int)node->layer, node->flat_dim);
     for (int i = 0; i < node->window.ndim; i++)
         dcls_string_printf(key, " %lld", (long long)node->window.kernel[i]);
-    dcls_string_printf(key, " %s %s %s", node->weight->name, node->P->name,
-                       node->SIG != NULL ? node->SIG->name : "");
+    /* With their lengths: names may hold blanks. */
+    const char *const names[] = {node->weight->name, node->P->name, node->SIG != NULL ? node->SIG->name : ""};
+    for (int i = 0; i < 3; i++)
+        dcls_string_printf(key, " %zu:%s", strlen(names[i]), names[i]);
     return !key->failed;
 }
 

@@ -242,6 +242,23 @@ one_row() {
   is files "$(ls -A | paste -sd' ')" "d.json f.json huge.json libprotobuf-c.so.1 s.json"
 }
 
+# layer NAME INPUT WEIGHT P
+onnx_layer() { printf '{"op": "dcls", "name": "%s", "inputs": ["%s"], "weight": "%s", "P": "%s", "version": "v0",
+  "dilated_kernel_size": 3, "padding": 1}' "$@"; }
+
+@test ".onnx: names that run into each other, and an empty one" {
+  # two layers whose tensors' names are the same text when joined; 2 and 5 as floats must both be in the file
+  channels=1 model features "$(onnx_layer x input 'a b' c), $(onnx_layer y x a 'b c')" y \
+    "$(f32 'a b' '[1, 1, 1]' '[2]'), $(f32 c '[2, 1, 1, 1]' '[0, 0]'), $(f32 a '[1, 1, 1]' '[5]'),
+     $(f32 'b c' '[2, 1, 1, 1]' '[1, 1]')" >m.json
+  try 0 convert m.json m.onnx
+  LC_ALL=C grep -qaP '\x00\x00\x00\x40' m.onnx
+  LC_ALL=C grep -qaP '\x00\x00\xa0\x40' m.onnx
+  channels=1 model features '{"op": "conv", "name": "c", "inputs": ["input"], "weight": ""}' c "$(f32 '' '[1, 1, 1, 1]' '[2]')" >e.json
+  try 0 convert e.json e.onnx
+  LC_ALL=C grep -qa tensor e.onnx
+}
+
 @test "what does not go together is a usage error" {
   state_dict >s.json
   network >net.json
