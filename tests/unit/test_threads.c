@@ -250,6 +250,25 @@ static void a_forked_child_can_work(void **state)
     }
 }
 
+/* In a child, whose threads end with it. */
+static int work_with_many(void)
+{
+    for (int64_t count = 99; count <= 1000; count += 901) {
+        struct seen seen = {.workers = 99};
+        dcls_parallel_for(99, count, see, &seen);
+        for (int64_t i = 0; i < 1000; i++)
+            if (seen.count[i] != (i < count)) return 1;
+        if (seen.wrong_worker) return 2;
+    }
+    return 0;
+}
+
+static void more_workers_than_shares(void **state)
+{
+    (void)state;
+    assert_int_equal(in_a_child(work_with_many), 0);
+}
+
 static void loop_in_a_loop(void *arg, int64_t item, int worker)
 {
     (void)item, (void)worker;
@@ -308,6 +327,7 @@ int main(void)
         cmocka_unit_test(few_items_end_no_thread),
         cmocka_unit_test(one_thread_where_the_system_refuses_more),
         cmocka_unit_test(a_forked_child_can_work),
+        cmocka_unit_test(more_workers_than_shares),
         cmocka_unit_test(loops_in_loops_and_side_by_side),
         cmocka_unit_test(cpu_level_can_be_lowered),
     };
