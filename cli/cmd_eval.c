@@ -1,4 +1,5 @@
 /* dcls eval: how well a network answers. */
+#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -107,7 +108,19 @@ static int check_plot(const eval *e)
     return CLI_USAGE;
 }
 
-static int make_directory(const char *path)
+/* Pictures of an earlier run, whose ranks mean something else, are not ours to remove. */
+static int warn_of_files(const cli *run, const char *path)
+{
+    DIR *directory = opendir(path);
+    bool found = false;
+    for (const struct dirent *entry; directory != NULL && !found && (entry = readdir(directory)) != NULL;)
+        found = entry->d_name[0] != '.';
+    if (directory != NULL) closedir(directory);
+    if (found) cli_warn(run, path, "is not empty: pictures of an earlier run may stay among the new ones");
+    return CLI_OK;
+}
+
+static int make_directory(const cli *run, const char *path)
 {
     struct stat st;
     if (path == NULL) return CLI_OK;
@@ -118,7 +131,7 @@ static int make_directory(const char *path)
     else if (access(path, W_OK | X_OK) != 0)
         cli_error(path, "cannot write: %s", strerror(errno));
     else
-        return CLI_OK;
+        return warn_of_files(run, path);
     return CLI_IO;
 }
 
@@ -230,7 +243,7 @@ static int run_model(eval *e)
         return CLI_USAGE;
     }
     int status = read_resize(e);
-    if (status == CLI_OK) status = make_directory(e->options->worst);
+    if (status == CLI_OK) status = make_directory(e->run, e->options->worst);
     if (status == CLI_OK) status = eval_open_data(e);
     if (status == CLI_OK) status = evaluate(e);
     if (status == CLI_OK) status = report(e);

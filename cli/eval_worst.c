@@ -6,6 +6,7 @@
 
 #include "alloc.h"
 #include "eval.h"
+#include "numbers.h"
 #include "output.h"
 #include "stems.h"
 
@@ -38,9 +39,12 @@ void eval_rank_item(eval *e, const dcls_evaluated *item)
 typedef struct worst_job {
     eval *e;
     uint8_t palette[256 * 3];
+    dcls_case *sheet; /* classification: [e->worst_count], pictures reduced and owned */
     size_t saved;
     int status;
 } worst_job;
+
+#define SHEET_SIDE 256 /* pixels of a picture that is kept for the sheet */
 
 static const char *base_name(const char *path)
 {
@@ -56,6 +60,33 @@ static char *path_of(const worst_job *job, const char *name)
     char *path = cli_format("%s/%0*zu-%.*s.png", job->e->options->worst, digits, job->saved + 1,
                             (int)(dot != NULL && dot > base ? dot - base : (ptrdiff_t)strlen(base)), base);
     return path;
+}
+
+/* At most SHEET_SIDE pixels a side, so that any number of photographs fits into memory. */
+static dcls_status reduce(dcls_context *ctx, const dcls_image *image, dcls_image **out)
+{
+    const int64_t width = dcls_image_width(image), height = dcls_image_height(image);
+    const int64_t longer = width > height ? width : height, step = (longer + SHEET_SIDE - 1) / SHEET_SIDE;
+    const int64_t columns = (width + step - 1) / step, rows = (height + step - 1) / step;
+    uint8_t *rgb = cli_alloc((size_t)(columns * rows), 3);
+    for (int64_t y = 0; y < rows; y++)
+        for (int64_t x = 0; x < columns; x++)
+            memcpy(rgb + 3 * (y * columns + x), dcls_image_pixels(image) + 3 * (y * step * width + x * step),
+                   3);
+    const dcls_status status = dcls_image_create(ctx, columns, rows, rgb, out);
+    free(rgb);
+    return status;
+}
+
+static dcls_status add_to_sheet(worst_job *job, const dcls_case *shown)
+{
+    dcls_case *item = &job->sheet[job->saved];
+    dcls_image *image;
+    const dcls_status status = reduce(job->e->run->ctx, shown->image, &image);
+    if (status != DCLS_OK) return status;
+    *item = *shown;
+    item->image = image;
+    return DCLS_OK;
 }
 
 static bool save_case(void *arg, const dcls_evaluated *item)
@@ -79,20 +110,45 @@ static bool save_case(void *arg, const dcls_evaluated *item)
                              .mask = sample.mask,
                              .answers = item->answers};
     status = dcls_case_save(e->run->ctx, &shown, e->classes, job->palette, e->labels, path);
-    if (status != DCLS_OK) job->status = cli_fail(path, status, e->run->ctx);
-    job->saved++;
+    if (status == DCLS_OK && job->sheet != NULL) status = add_to_sheet(job, &shown);
+    if (status == DCLS_OK)
+        job->saved++;
+    else
+        job->status = cli_fail(path, status, e->run->ctx);
     free(path);
     dcls_sample_free(&sample);
     return status == DCLS_OK;
 }
 
-int eval_save_worst(eval *e)
+static void save_sheet(worst_job *job)
 {
-    worst_job job = {.e = e};
-    dcls_metrics *metrics; /* they are counted once more, by themselves */
-    if (e->worst_count == 0) return CLI_OK;
-    for (size_t i = 0; i < 256; i++)
-        dcls_model_color(e->model, i, job.palette + 3 * i);
+    const eval *e = job->e;
+    dcls_plot_options options = dcls_plot_options_default();
+    char *path = cli_format("%s/worst.png", e->options->worst);
+    char *title = cli_format("The %zu worst answers of %s", job->saved, cli_grouped(e->done).text);
+    options.title = title;
+    const dcls_status status =
+        dcls_cases_save(e->run->ctx, job->sheet, job->saved, e->classes, e->labels, &options, path);
+    if (status != DCLS_OK) job->status = cli_fail(path, status, e->run->ctx);
+    free(title);
+    free(path);
+}
+
+static void free_sheet(worst_job *job)
+{
+    for (size_t i = 0; job->sheet != NULL && i < job->saved; i++) {
+        dcls_image *image;
+        memcpy(&image, &job->sheet[i].image, sizeof image); /* ours, though others may not write to it */
+        dcls_image_destroy(image);
+    }
+    free(job->sheet);
+}
+
+/* The worst once more, by themselves. */
+static dcls_status answer_again(worst_job *job)
+{
+    const eval *e = job->e;
+    dcls_metrics *metrics;
     int64_t *items = cli_alloc(e->worst_count, sizeof *items);
     for (size_t i = 0; i < e->worst_count; i++)
         items[i] = e->worst[i].index;
@@ -101,15 +157,28 @@ int eval_save_worst(eval *e)
     options.item_count = e->worst_count;
     options.answers = e->task == DCLS_TASK_SEGMENTATION;
     options.visit = save_case;
-    options.arg = &job;
+    options.arg = job;
     dcls_status status = dcls_metrics_create(e->run->ctx, e->classes, &metrics);
     if (status == DCLS_OK) {
         status = dcls_evaluate(e->run->ctx, e->model, e->set, &options, metrics);
         dcls_metrics_destroy(metrics);
     }
     free(items);
-    if (job.status != CLI_OK) return job.status;
-    if (status != DCLS_OK) return cli_fail(e->options->worst, status, e->run->ctx);
-    cli_verbose(e->run, "%zu pictures in %s", job.saved, e->options->worst);
-    return CLI_OK;
+    return status;
+}
+
+int eval_save_worst(eval *e)
+{
+    worst_job job = {.e = e};
+    if (e->worst_count == 0) return CLI_OK;
+    for (size_t i = 0; i < 256; i++)
+        dcls_model_color(e->model, i, job.palette + 3 * i);
+    if (e->task == DCLS_TASK_CLASSIFICATION) job.sheet = cli_alloc(e->worst_count, sizeof *job.sheet);
+    const dcls_status status = answer_again(&job);
+    if (status != DCLS_OK && job.status == CLI_OK)
+        job.status = cli_fail(e->options->worst, status, e->run->ctx);
+    if (job.status == CLI_OK && job.sheet != NULL) save_sheet(&job);
+    free_sheet(&job);
+    if (job.status == CLI_OK) cli_verbose(e->run, "%zu pictures in %s", job.saved, e->options->worst);
+    return job.status;
 }

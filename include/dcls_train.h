@@ -249,6 +249,12 @@ typedef struct dcls_case {
 DCLS_API dcls_status dcls_case_save(dcls_context *ctx, const dcls_case *item, int64_t classes,
                                     const uint8_t *palette, const char *const *labels, const char *path);
 
+/* Many classified pictures on one page, large ones reduced. Of options, format (not HTML), title, width and
+ * scale count. */
+DCLS_API dcls_status dcls_cases_save(dcls_context *ctx, const dcls_case *items, size_t count, int64_t classes,
+                                     const char *const *labels, const dcls_plot_options *options,
+                                     const char *path);
+
 /* ---- new networks
  * --------------------------------------------------------------------------------------------- */
 

@@ -12,6 +12,7 @@
  *   plot_histogram.c    positions, spreads, weights and distances in figures
  *   plot_confusion.c    which class is taken for which
  *   plot_case.c         one item of a data set beside its answer
+ *   plot_sheet.c        many of them on a page
  *   plot_terminal.c     densities as text
  *   html.c              the report, a page for a browser: page.html, page.css and page_*.js with data, of
  * which html_layers.c       writes what is known about layers

@@ -142,7 +142,11 @@ close() {
   is worst "$(jq -r '.worst[0].input' <<<"$output")" set/red/b.ppm
   is count "$(jq '.worst | length' <<<"$output")" 2
   is names "$(cd w && echo 01-*)" 01-b.png
-  is magic "$(head -c 4 w/01-b.png | tail -c 3)" PNG
+  is files "$(ls w | wc -l)" 3
+  is magic "$(head -c 4 w/01-b.png w/worst.png | tr -cd PNG)" PNGPNG
+  is stderr "$stderr" ""
+  try 0 eval -m m.json -d set --worst w
+  is stderr "$stderr" "dcls: w: warning: is not empty: pictures of an earlier run may stay among the new ones"
   for name in red green blue target answer; do has "$name" "$(<c.svg)" '<svg'; done
   try 0 eval -m m.json -d set --confusion c.pdf
   is magic "$(head -c 5 c.pdf)" %PDF-

@@ -136,6 +136,13 @@ static void forms(void **state)
         assert_ok(ctx, dcls_image_create(ctx, sizes[s][0], sizes[s][1], rgb, &image));
         dcls_case item = {.name = "a", .image = image, .target = 1, .answer = 0, .confidence = 0.5};
         assert_ok(ctx, dcls_case_save(ctx, &item, 2, palette, NULL, temp_file(&dir, "a.png")));
+        const dcls_case twelve[12] = {item, item, item, item, item, item, item, item, item, item, item, item};
+        dcls_plot_options options = dcls_plot_options_default();
+        assert_ok(ctx,
+                  dcls_cases_save(ctx, twelve, s < 2 ? 12 : 1, 2, NULL, &options, temp_file(&dir, "c.png")));
+        dcls_image *drawn = load(ctx, temp_file(&dir, "c.png"));
+        assert_int_equal(dcls_image_width(drawn), s < 2 ? 2 * 20 + 6 * 142 - 14 : 420);
+        dcls_image_destroy(drawn);
         item.mask = item.answers = rgb;
         assert_ok(ctx, dcls_case_save(ctx, &item, 2, palette, NULL, temp_file(&dir, "b.png")));
         dcls_image_destroy(image);
