@@ -19,16 +19,17 @@ _dcls_models() {
 # Words that may follow the option in $prev; returns 1 if it takes none.
 _dcls_value() {
   case $command:$prev in
-    infer:-m | infer:--model | bench:-m | bench:--model | eval:-m | eval:--model) _dcls_models ;;
+    infer:-m | infer:--model | bench:-m | bench:--model | eval:-m | eval:--model | train:--model) _dcls_models ;;
     infer:--format) mapfile -t COMPREPLY < <(compgen -W 'text json csv' -- "$cur") ;;
-    infer:--algo | eval:--algo) mapfile -t COMPREPLY < <(compgen -W 'auto construct im2col sparse' -- "$cur") ;;
+    infer:--algo | eval:--algo | train:--algo) mapfile -t COMPREPLY < <(compgen -W 'auto construct im2col sparse' -- "$cur") ;;
     bench:--algo) mapfile -t COMPREPLY < <(compgen -W 'auto construct im2col sparse all' -- "$cur") ;;
-    eval:--kind) mapfile -t COMPREPLY < <(compgen -W 'auto folders pairs cifar10' -- "$cur") ;;
-    infer:-o | infer:--output | convert:--verify | eval:-d | eval:--data | eval:--worst)
+    eval:--kind | train:--data-kind) mapfile -t COMPREPLY < <(compgen -W 'auto folders pairs cifar10' -- "$cur") ;;
+    infer:-o | infer:--output | convert:--verify | eval:-d | eval:--data | eval:--worst | \
+      train:-o | train:--output | train:--resume | train:--train | train:--val)
       compopt -o filenames 2>/dev/null
       mapfile -t COMPREPLY < <(compgen -d -- "$cur")
       ;;
-    infer:--logits | infer:--files0-from | convert:--labels | eval:--classes | eval:--confusion | plot:-o | plot:--output)
+    infer:--logits | infer:--files0-from | convert:--labels | eval:--classes | eval:--confusion | train:--graph | plot:-o | plot:--output)
       compopt -o filenames 2>/dev/null
       mapfile -t COMPREPLY < <(compgen -f -- "$cur")
       ;;
@@ -36,11 +37,25 @@ _dcls_value() {
       compopt -o filenames 2>/dev/null
       mapfile -t COMPREPLY < <(compgen -W 'convmixer convnext_dcls deeplabv3' -f -- "$cur")
       ;;
+    train:--set)
+      compopt -o nospace 2>/dev/null
+      mapfile -t COMPREPLY < <(compgen -W 'dim= depth= dims= depths= patch_size= kernel_count= dilated_kernel_size= version= drop_path=
+        dropout= share_positions= backbone= head_dim= position_sigma= spread= init=' -- "$cur")
+      ;;
+    train:-s | train:--recipe-set)
+      compopt -o nospace 2>/dev/null
+      mapfile -t COMPREPLY < <(compgen -W "$(dcls train --help 2>/dev/null | sed -nE 's/^      -s ([a-z_0-9.]+=).*/\1/p')" -- "$cur")
+      ;;
     convert:--set | plot:--set | diff:--set | inspect:--set)
       compopt -o nospace 2>/dev/null
       mapfile -t COMPREPLY < <(compgen -W 'version= dilated_kernel_size= layer= flat_dim=' -- "$cur")
       ;;
-    convert:--preprocess) mapfile -t COMPREPLY < <(compgen -W 'imagenet imagenet-bicubic cifar10 none' -- "$cur") ;;
+    convert:--preprocess | train:--preprocess) mapfile -t COMPREPLY < <(compgen -W 'imagenet imagenet-bicubic cifar10 none' -- "$cur") ;;
+    train:--arch) mapfile -t COMPREPLY < <(compgen -W 'convmixer convnext_dcls deeplabv3' -- "$cur") ;;
+    train:--replace-version) mapfile -t COMPREPLY < <(compgen -W 'v0 v1 max gauss' -- "$cur") ;;
+    train:--optimizer) mapfile -t COMPREPLY < <(compgen -W 'sgd adamw' -- "$cur") ;;
+    train:--schedule) mapfile -t COMPREPLY < <(compgen -W 'constant cosine onecycle poly' -- "$cur") ;;
+    train:--class-weights) mapfile -t COMPREPLY < <(compgen -W 'balanced' -- "$cur") ;;
     convert:--to) mapfile -t COMPREPLY < <(compgen -W 'dense sparse taps' -- "$cur") ;;
     plot:-m | plot:--model) _dcls_models ;;
     explain:--dim) mapfile -t COMPREPLY < <(compgen -W '1 2 3' -- "$cur") ;;
@@ -58,6 +73,12 @@ _dcls_value() {
       convert:--key | inspect:--key | inspect:-t | inspect:--tensor | inspect:-n | inspect:--values | inspect:--input | \
       bench:--input | bench:-b | bench:--batch | bench:-r | bench:--repeat | bench:-s | bench:--seconds | \
       eval:--ignore | eval:-n | eval:--limit | eval:-b | eval:--batch | eval:--resize | eval:--scales | eval:--worst-count | \
+      train:--save-every | train:--classes | train:--replace-depthwise | train:--replace-layers | train:--ignore | \
+      train:--limit | train:--cache | train:--batch | train:--size | train:--average | train:--seed | \
+      train:--validate-every | train:--record-positions | train:--scale | train:--area | train:--crop-padding | \
+      train:--cutout | train:--mixup | train:--momentum | train:--weight-decay | train:--clip-norm | \
+      train:--position-rate | train:--spread-rate | train:--freeze | train:--rate | train:--epochs | train:--warmup | \
+      train:--label-smoothing | train:--repulsion | \
       plot:--layers | plot:--channels | plot:--width | plot:--scale | \
       plot:--input | plot:--seed) ;;
     *) return 1 ;;
@@ -70,7 +91,7 @@ _dcls() {
   COMPREPLY=()
 
   if ((COMP_CWORD == 1)); then
-    mapfile -t COMPREPLY < <(compgen -W 'infer inspect convert plot diff explain eval bench help --version --help' -- "$cur")
+    mapfile -t COMPREPLY < <(compgen -W 'infer inspect convert plot diff explain train eval bench help --version --help' -- "$cur")
     return
   fi
   # builtin:NAME arrives as three words.
@@ -105,11 +126,19 @@ _dcls() {
         options='--model -m --data -d --kind --classes --ignore --limit -n --batch -b --resize --algo --flip --scales --json
           --confusion --worst --worst-count'
         ;;
+      train)
+        options='--output -o --resume --force --dry-run --print-recipe --save-every --recipe-set -s --model --arch
+          --graph --set --classes --preprocess --replace-dilated --replace-depthwise --replace-layers
+          --replace-version --train --val --data-kind --ignore --limit --cache --batch --size --share-positions
+          --average --algo --seed --validate-every --record-positions --scale --area --crop-padding --no-flip --cutout
+          --mixup --optimizer --momentum --weight-decay --clip-norm --position-rate --spread-rate --freeze --schedule
+          --rate --epochs --warmup --label-smoothing --class-weights --repulsion'
+        ;;
       bench) options='--model -m --input --batch -b --algo --tune --repeat -r --seconds -s --json' ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$options $common" -- "$cur")
   elif [[ $command == help ]]; then
-    mapfile -t COMPREPLY < <(compgen -W 'infer inspect convert plot diff explain eval bench help' -- "$cur")
+    mapfile -t COMPREPLY < <(compgen -W 'infer inspect convert plot diff explain train eval bench help' -- "$cur")
   else
     compopt -o filenames 2>/dev/null
     mapfile -t COMPREPLY < <(compgen -f -- "$cur")

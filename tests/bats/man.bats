@@ -22,7 +22,7 @@ prepare() {
   data_sets
 }
 
-# cifar10/CLASS/*.png and camvid/{images,masks}
+# cifar10/CLASS/*.png, pictures/{train,test}/CLASS/*.png and camvid/{images,masks}
 data_sets() {
   local name class
   for name in "$shared"/models/convmixer-dcls-cifar10/images/*; do
@@ -30,7 +30,9 @@ data_sets() {
     mkdir -p "cifar10/${class%%-*}"
     ln -s "$name" "cifar10/${class%%-*}/"
   done
-  mkdir camvid
+  mkdir pictures camvid
+  ln -s ../cifar10 pictures/train
+  ln -s ../cifar10 pictures/test
   ln -s "$shared"/models/dclsseg-camvid/{images,masks} camvid/
 }
 
@@ -51,6 +53,7 @@ run_examples() { # PAGE
 @test "examples of dcls-convert(1)" { run_examples dcls-convert.1; }
 @test "examples of dcls-inspect(1)" { run_examples dcls-inspect.1; }
 @test "examples of dcls-bench(1)" { run_examples dcls-bench.1; }
+@test "examples of dcls-train(1)" { run_examples dcls-train.1; }
 @test "examples of dcls-eval(1)" { run_examples dcls-eval.1; }
 @test "examples of dcls-plot(1)" { run_examples dcls-plot.1; }
 @test "examples of dcls-diff(1)" { run_examples dcls-diff.1; }

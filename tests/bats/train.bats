@@ -1,0 +1,347 @@
+#!/usr/bin/env bats
+# dcls train: runs over small made pictures, going on to the bit, signals, full disks, what is refused.
+
+load helper
+
+# Six pictures of each of three colours, no two alike.
+colors() {
+  local i
+  mkdir -p set/{red,green,blue}
+  for i in 0 1 2 3 4 5; do
+    ppm 8 8 $((150 + 18 * i)) $((8 * i)) 0 >set/red/$i.ppm
+    ppm 8 8 $((5 * i)) $((150 + 18 * i)) 30 >set/green/$i.ppm
+    ppm 8 8 10 $((7 * i)) $((150 + 18 * i)) >set/blue/$i.ppm
+  done
+}
+
+# Scenes of two sizes beside masks: left half class 0, right half class 1, and a corner of class 2.
+scenes() {
+  local i size
+  mkdir -p scenes/{images,masks}
+  segmenter >s.json
+  for i in 0 1 2 3; do
+    size=$((10 + 2 * (i % 2)))
+    make scene $size >scenes/images/$i.ppm
+    cp scenes/images/$i.ppm $i.ppm
+  done
+  dcls infer -q -m s.json -o out [0-3].ppm >/dev/null
+  for i in 0 1 2 3; do cp out/$i.mask.png scenes/masks/$i.png; done
+}
+
+scene() { # SIZE
+  local x y
+  printf 'P6\n%d %d\n255\n' "$1" "$1"
+  for ((y = 0; y < $1; y++)); do
+    for ((x = 0; x < $1; x++)); do
+      if ((x + y < 5)); then printf '\x10\x20\xe0'; elif ((2 * x < $1)); then printf '\xe0\x10\x20'; else printf '\x20\xe0\x10'; fi
+    done
+  done
+}
+
+net="--arch convmixer --set dim=8 --set depth=1 --set kernel_count=3 --set dilated_kernel_size=5"
+small="$net --size 8 --batch 6 --rate 0.02"
+
+# train DIR ARGUMENT..: of the colours, quietly
+train() {
+  local dir=$1
+  shift
+  try 0 train -q $small --train set --val set -o "$dir" "$@"
+}
+
+# The log without what depends on the clock.
+timeless() { sed -E 's/,"(items_per_second|elapsed|seconds)":[0-9.]+//g' "$1"; }
+
+same_log() { is log "$(timeless "$1/log.ndjson")" "$(timeless "$2/log.ndjson")"; }
+
+@test "a run: it learns, says so, and leaves what the manual lists" {
+  needs jq
+  colors
+  try 0 train $small --train set --val set -o run --epochs 12
+  is stdout "$output" ""
+  has network "${stderr_lines[0]}" "convmixer, "
+  has data "${stderr_lines[0]}" "3 classes; 18 pictures, 18 for validation; 12 epochs of 3 steps"
+  is heading "$(tr -s ' ' <<<"${stderr_lines[1]}")" " epoch loss accuracy val. loss top-1 time"
+  is rows "${#stderr_lines[@]}" 14
+  [[ $stderr != *$'\033'* && $stderr != *$'\r'* ]]
+  is files "$(ls run)" "$(printf '%s\n' best.bin checkpoint.bin log.ndjson model.bin recipe.json)"
+  is score "$(jq -s '[.[].val_top1 // 0] | max' run/log.ndjson)" 1
+  is start "$(jq -c '[.task, .classes, .pictures, .batch, .batches, .epochs]' <<<"$(head -1 run/log.ndjson)")" \
+    '["classification",3,18,6,3,12]'
+  is steps "$(jq -sc '[.[] | select(.loss) | .step] | [first, last, length]' run/log.ndjson)" "[3,36,12]"
+  jq -se '[.[] | select(.loss) | .loss] | first > 2 * last' run/log.ndjson >/dev/null
+  try 0 eval -m run/best.bin -d set --json
+  is eval "$(jq '[.top1, .loss] | map(. * 1e5 | round)' -c <<<"$output")" \
+    "$(jq -sc '[.[] | select(.best)] | last | [.val_top1, .val_loss] | map(. * 1e5 | round)' run/log.ndjson)"
+}
+
+@test "what is saved tells where it comes from, but not where the data lay" {
+  needs jq
+  colors
+  train run --epochs 2
+  try 0 inspect --json run/best.bin
+  is metadata "$(jq -r '.metadata | "\(.["dcls.data"]); \(.["dcls.epochs"])"' <<<"$output")" "set, validated on set; 2 of 2"
+  has score "$(jq -r '.metadata["dcls.score"]' <<<"$output")" "top-1 "
+  is recipe "$(jq -r '.metadata["dcls.recipe"] | fromjson | "\(.schedule.epochs) \(.data.train)"' <<<"$output")" "2 null"
+  [[ $(strings -a run/best.bin run/model.bin) != *$PWD* ]]
+  try 0 infer -m run/best.bin set/red/5.ppm
+  has answer "$output" "red"
+}
+
+@test "any number of threads gives the same bits" {
+  colors
+  local n
+  for n in 1 2 3; do train t$n --epochs 3 --threads $n --average 0.9 --mixup 0.2; done
+  cmp t1/model.bin t2/model.bin
+  cmp t1/model.bin t3/model.bin
+  same_log t1 t2
+}
+
+@test "a run killed at any moment goes on to the same bits" {
+  colors
+  local more="--epochs 40 --average 0.9 --record-positions 5 --validate-every 3 --mixup 0.2 --set drop_path=0.1 --momentum 0.8" i process
+  train whole $more
+  mkdir broken
+  for ((i = 0; i < ${KILLS:-6}; i++)); do
+    go_on broken $more --save-every 0.01 &
+    process=$!
+    sleep 0.0$((RANDOM % 10))$((RANDOM % 10))
+    kill -9 $process 2>/dev/null || :
+    wait $process 2>/dev/null || :
+  done
+  go_on broken $more --save-every 0.01
+  for i in model.bin best.bin positions.npy; do cmp whole/$i broken/$i; done
+  same_log whole broken
+}
+
+go_on() { # DIR ARGUMENT..: its beginning, or where it was
+  local dir=$1
+  shift
+  if [[ -s $dir/recipe.json ]]; then
+    exec_dcls train -q --resume "$dir" --save-every 0.01
+  else
+    exec_dcls train -q $small --train set --val set -o "$dir" "$@"
+  fi
+}
+
+# In the background the program itself, so that a signal meets it and not a shell.
+exec_dcls() { if ((BASH_SUBSHELL > 0 && BASHPID != $$)); then exec "$DCLS" "$@"; else dcls "$@"; fi; }
+
+@test "a checkpoint taken up in the middle of an epoch, again and again" {
+  colors
+  local i
+  train whole --epochs 3 --share-positions
+  train parts --epochs 3 --share-positions --save-every 0
+  cmp whole/model.bin parts/model.bin
+  cp -r parts again
+  rm again/model.bin
+  try 0 train -q --resume again
+  cmp whole/model.bin again/model.bin
+  same_log whole again
+}
+
+@test "an interrupt saves, and the run goes on to the same bits" {
+  colors
+  local signal status process
+  train whole --epochs 400
+  for signal in INT TERM; do
+    rm -rf stopped
+    "$DCLS" train $small --train set --val set -o stopped --epochs 400 2>stderr &
+    process=$!
+    while [[ ! -s stopped/checkpoint.bin ]]; do kill -0 $process; sleep 0.01; done
+    kill -$signal $process
+    status=0
+    wait $process || status=$?
+    is "status after $signal" "$status" "$((128 + $(kill -l $signal)))"
+    has stderr "$(tail -1 stderr)" "; 'dcls train --resume stopped' goes on"
+    [[ ! -e stopped/model.bin ]]
+    try 0 train -q --resume stopped
+    cmp whole/model.bin stopped/model.bin
+    same_log whole stopped
+  done
+}
+
+@test "more epochs for a run that is finished; nothing else changes" {
+  colors
+  train run --epochs 2
+  cp run/model.bin before.bin
+  try 0 train --resume run
+  is stderr "$stderr" "dcls: run: finished after 2 epochs; --epochs N goes on to more"
+  cmp run/model.bin before.bin
+  try 0 train -q --resume run --epochs 3
+  is epochs "$(sed -n 's/.*"epoch":\([0-9]*\),"val_loss.*/\1/p' run/log.ndjson | tr '\n' ' ')" "1 2 3 "
+  try 2 train --resume run --rate 1
+  is stderr "$stderr" "dcls: train: 'schedule.rate' cannot change in a run that goes on: its recipe is that of run"
+  try 2 train --resume run -o run
+  has stderr "$stderr" "--resume DIR stands for recipe and output folder"
+}
+
+@test "a folder that holds a run is not written over; two processes do not share one" {
+  needs flock
+  colors
+  train run --epochs 1
+  cp -r run copy
+  try 2 train $small --train set -o run
+  is stderr "$stderr" "dcls: run: holds a finished run: --force trains anew in its place"
+  rm run/model.bin
+  try 2 train $small --train set -o run
+  is stderr "$stderr" "dcls: run: holds a run: 'dcls train --resume run' goes on with it, --force begins anew"
+  try 4 train $small --train set/none --force -o run # what is wrong is found before anything is removed
+  [[ -e run/checkpoint.bin ]]
+  for dir in '--resume run' "$small --train set --val set --force -o run"; do
+    call_locked train $dir
+    is status "$status" 2
+    is stderr "$stderr" "dcls: run: another process is training here"
+  done
+  cmp run/best.bin copy/best.bin
+  train run --epochs 2 --force
+  is epochs "$(sed -n 's/.*"epoch":\([0-9]*\),"val_loss.*/\1/p' run/log.ndjson | tr '\n' ' ')" "1 2 "
+  try 4 train --resume nowhere
+  is stderr "$stderr" "dcls: nowhere: holds no run to go on with: there is no recipe.json"
+  touch file
+  try 4 train $small --train set -o file
+  has stderr "$stderr" "dcls: file: cannot make the folder: "
+}
+
+call_locked() {
+  status=0
+  flock run/log.ndjson "$DCLS" "$@" 2>../stderr || status=$?
+  stderr=$(<../stderr)
+}
+
+@test "a loss that is no number: where, and what stays" {
+  colors
+  try 3 train -q $small --train set -o run --optimizer sgd --rate 1e6 --epochs 50 --save-every 0
+  has stderr "$stderr" "dcls: run: step "
+  has stderr "$stderr" "is not finite"
+  has stderr "$stderr" "try a lower --rate (it was "
+  has stderr "$stderr" "or --clip-norm 1; the last checkpoint stays"
+  [[ -s run/checkpoint.bin && ! -e run/model.bin ]]
+  dcls inspect run/checkpoint.bin >/dev/null
+  try 3 train -q --resume run
+}
+
+@test "a full disk: the checkpoint of before stays" {
+  colors
+  train run --epochs 1
+  cp run/checkpoint.bin before.bin
+  status=0
+  (trap '' XFSZ; ulimit -f 2; exec "$DCLS" train -q --resume run --epochs 2) 2>../stderr || status=$?
+  is status "$status" 4
+  has stderr "$(<../stderr)" "cannot write: File too large"
+  cmp run/checkpoint.bin before.bin
+  is files "$(ls -A run)" "$(printf '%s\n' best.bin checkpoint.bin log.ndjson model.bin recipe.json)"
+  try 0 train -q --resume run --epochs 2
+  train whole --epochs 1
+  try 0 train -q --resume whole --epochs 2
+  cmp run/model.bin whole/model.bin
+}
+
+@test "recipes: files, flags, -s, what is printed" {
+  needs jq
+  colors
+  printf '{"model": {"arch": "convmixer", "settings": {"dim": 8, "depth": 1}}, "data": {"train": "set"},\n "batch": 6, "size": 8, "schedule": {"epochs": 1, "rate": 0.5}}' >r.json
+  try 0 train r.json --print-recipe --rate 0.25 -s loss.label_smoothing=0.1 --no-flip --freeze 0.weight --freeze '*.bias'
+  is values "$(jq -c '[.schedule.rate, .loss.label_smoothing, .augment.flip, .optimizer.freeze, .batch]' <<<"$output")" \
+    '[0.25,0.1,false,["0.weight","*.bias"],6]'
+  is path "$(jq -r .data.train <<<"$output")" "$PWD/set"
+  echo "$output" >whole.json
+  try 0 train whole.json --print-recipe
+  is again "$output" "$(<whole.json)"
+  try 0 train -q r.json -o a
+  try 0 train -q r.json -o b -s rate=0.5
+  cmp a/model.bin b/model.bin
+  mkdir elsewhere
+  (cd elsewhere && dcls train -q ../whole.json -o c)
+  [[ -s elsewhere/c/model.bin ]]
+}
+
+@test "a dry run says what there would be and writes nothing" {
+  colors
+  try 0 train $small --train set --val set --dry-run
+  has network "$output" "convmixer, "
+  has data "$output" "18 pictures, 18 for validation"
+  has steps "$(tr -s ' ' <<<"$output")" "steps 90, 3 an epoch"
+  has memory "$output" "MiB"
+  is files "$(ls)" set
+}
+
+@test "masks: the validation is what dcls eval says at full size" {
+  needs jq
+  scenes
+  printf '{"format": "dcls-model", "version": 1, "model": {"task": "segmentation", "input": {"channels": 3, "height": "any", "width": "any"},
+    "nodes": [{"op": "dcls", "name": "d", "inputs": ["input"], "weight": "d.weight", "P": "d.P", "bias": "d.bias", "version": "v1",
+      "dilated_kernel_size": 5, "padding": 2, "kernel_count": 3, "out_channels": 3}], "output": "d"}}' >graph.json
+  try 0 train -q --graph graph.json --train scenes --val scenes --classes 3 --batch 2 --size 8 --scale 1,1.5 --rate 0.05 \
+    --epochs 8 --class-weights balanced -o run
+  is score "$(jq -s '[.[].val_miou // 0] | max > 0.6' run/log.ndjson)" true
+  try 0 eval -m run/best.bin -d scenes --json
+  is miou "$(jq '.mean_iou * 1e5 | round' <<<"$output")" \
+    "$(jq -s '[.[] | select(.best)] | last | .val_miou * 1e5 | round' run/log.ndjson)"
+  try 0 train --model run/best.bin --train scenes --val scenes --batch 2 --size 8 --scale 1,1 --epochs 1 -o more
+  has heading "$(tr -s ' ' <<<"$stderr")" " epoch loss pixels val. loss mIoU time"
+}
+
+@test "a model to go on with: layers replaced, tensors frozen, classes by name" {
+  needs jq
+  colors
+  train run --epochs 6 --set kernel_count=0
+  try 0 train -q --model run/model.bin --train set --val set --batch 6 --size 8 --epochs 1 --rate 0 -o same
+  is unchanged "$(dcls inspect same/model.bin -t 0.weight | tail -4)" "$(dcls inspect run/model.bin -t 0.weight | tail -4)"
+  try 0 train -q --model run/model.bin --train set --batch 6 --size 8 --epochs 1 --replace-depthwise 3 --freeze '*.P' -o dcls
+  has layers "$(dcls inspect dcls/model.bin)" "dcls"
+  try 2 train -q --model run/model.bin --train set --batch 6 --size 8 --freeze 'nothing*' -o no
+  has stderr "$stderr" "--freeze: no tensor's name matches 'nothing*'"
+  try 2 train -q --model run/model.bin --train set --preprocess cifar10 -o no
+  has stderr "$stderr" "--preprocess is for new networks"
+  mv set/red set/rot
+  try 0 train --model run/model.bin --train set --batch 6 --size 8 --epochs 1 -o named
+  mkdir set/a_fourth
+  ppm 8 8 9 9 9 >set/a_fourth/1.ppm
+  try 3 train -q --model run/model.bin --train set --batch 6 --size 8 -o no
+  is stderr "$stderr" "dcls: set: has 4 classes, the network 3"
+  [[ ! -e no ]]
+}
+
+@test "what cannot be is refused before anything is made" {
+  colors
+  scenes
+  classifier >m.json
+  refused() { # STATUS WORDS ARGUMENT..
+    local words=$2 expected=$1
+    shift 2
+    try "$expected" train -q -o no "$@"
+    has "stderr of $*" "$stderr" "$words"
+    is lines "${#stderr_lines[@]}" 1
+    [[ ! -e no ]]
+  }
+  refused 2 "'batch' is '0', must be a whole number" $small --train set --batch 0
+  refused 2 "unknown key 'schedule.epoch' (did you mean 'schedule.epochs'?)" $small --train set -s schedule.epoch=3
+  refused 2 "-s: 'epochs' is not KEY=VALUE" $small --train set -s epochs
+  refused 2 "unknown option '--epoch-s'" $small --epoch-s 3
+  refused 2 "one of 'sgd', 'adamw'" $small --train set --optimizer adam
+  refused 2 "the training data (data.train) is missing" $small
+  refused 2 "is needed" --train set
+  refused 4 "cannot open" $small --train nothing
+  refused 2 "holds 18 pictures, less than a batch of 64" $small --train set --batch 64
+  refused 3 "dcls: set: is data for classification" --model s.json --train set --batch 6 --size 8
+  refused 3 "holds data for segmentation" $small --train set --val scenes
+  refused 2 "masks do not say how many classes there are: --classes N" $small --train scenes
+  refused 3 "m.json" $small --train m.json
+  refused 3 "set/red/0.ppm" set/red/0.ppm --train set
+  refused 4 "none.json: cannot open" none.json --train set
+  try 2 train $small --train set
+  has stderr "$stderr" "where to? -o DIR names the folder of the run"
+  printf '{"schedule": {"epochs": "3"}}' >r.json
+  refused 2 "r.json: 'schedule.epochs' must be a number, not" r.json --train set
+}
+
+@test "a picture that is broken is named, and the run before it stays" {
+  colors
+  printf 'P6\n8 8\n255\nshort' >set/green/3.ppm
+  try 3 train -q $small --train set --val set -o run --epochs 4 --save-every 0
+  has stderr "$stderr" "set/green/3.ppm"
+  ppm 8 8 5 250 30 >set/green/3.ppm
+  try 0 train -q --resume run
+  train whole --epochs 4
+  cmp run/model.bin whole/model.bin
+}
