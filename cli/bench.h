@@ -29,6 +29,7 @@ typedef struct bench_result {
     int64_t shape[DCLS_MAX_DIMS];
     int threads;
     double peak_macs; /* per second */
+    double peak_bf16; /* the same in bfloat16; 0: everything is in float */
     bench_run runs[BENCH_ALGOS];
     size_t count; /* of runs; the first is auto or the one asked for */
     bool tune;    /* runs are those of every dcls_algo */

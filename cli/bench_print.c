@@ -21,9 +21,17 @@ static double gflops(double macs, double seconds)
     return seconds > 0 ? 2e-9 * macs / seconds : 0;
 }
 
-static double share_of_peak(const bench_result *result, double macs, double seconds)
+/* Seconds a step would take at the peak of what it multiplies. */
+static double at_peak(const bench_result *result, const dcls_step_facts *step)
 {
-    return seconds > 0 && result->peak_macs > 0 ? macs / seconds / result->peak_macs : 0;
+    const bool bf16 = result->peak_bf16 > 0 && strstr(step->algorithm, "bf16") != NULL;
+    const double peak = bf16 ? result->peak_bf16 : result->peak_macs;
+    return peak > 0 ? step->macs / peak : 0;
+}
+
+static double share_of_peak(double at_peak, double seconds)
+{
+    return seconds > 0 ? at_peak / seconds : 0;
 }
 
 /* ---- text
@@ -43,11 +51,11 @@ static void add_name(columns *table, const dcls_step_facts *step)
         add_made(table, cli_format("%s..%s", step->name, step->last));
 }
 
-static void add_speed(columns *table, const bench_result *result, double macs, double seconds)
+static void add_speed(columns *table, const bench_result *result, const dcls_step_facts *step, double seconds)
 {
-    if (macs > 0) {
-        add_made(table, cli_format("%.1f", gflops(macs, seconds)));
-        columns_add(table, cli_percent(share_of_peak(result, macs, seconds)).text);
+    if (step->macs > 0) {
+        add_made(table, cli_format("%.1f", gflops(step->macs, seconds)));
+        columns_add(table, cli_percent(share_of_peak(at_peak(result, step), seconds)).text);
     } else {
         columns_add(table, "");
         columns_add(table, "");
@@ -70,7 +78,7 @@ static void print_steps(const bench_result *result, const bench_run *run)
         columns_add(table, step.algorithm);
         add_made(table, cli_format("%.3f", ms(seconds)));
         columns_add(table, cli_percent(run->whole.median > 0 ? seconds / run->whole.median : 0).text);
-        add_speed(table, result, step.macs, seconds);
+        add_speed(table, result, &step, seconds);
     }
     columns_print(table, stdout, 2, cli_width());
     columns_destroy(table);
@@ -119,20 +127,26 @@ static void print_algorithms(const bench_result *result)
 static void print_whole(const bench_result *result, const bench_run *run)
 {
     const double macs = bench_macs(run), seconds = run->whole.median;
+    double peak = 0;
+    for (size_t i = 0; i < dcls_plan_step_count(run->plan); i++) {
+        const dcls_step_facts step = dcls_plan_step(run->plan, i);
+        peak += at_peak(result, &step);
+    }
     printf("  %-9s %.3f ms (%.3f to %.3f, %zu runs), %.1f items/s, %s multiply-accumulates, %.1f GFLOP/s, %s "
            "of peak; planned in %.1f ms\n",
            run->algo, ms(seconds), ms(run->whole.least), ms(run->whole.most), run->repeats,
            seconds > 0 ? (double)result->shape[0] / seconds : 0, cli_count((int64_t)macs).text,
-           gflops(macs, seconds), cli_percent(share_of_peak(result, macs, seconds)).text,
-           ms(run->plan_seconds));
+           gflops(macs, seconds), cli_percent(share_of_peak(peak, seconds)).text, ms(run->plan_seconds));
 }
 
 void bench_print_text(const bench_result *result)
 {
     char shape[SHAPE_TEXT], *name = cli_printable(result->model);
     shape_text(shape, result->ndim, result->shape);
-    printf("%s%s: input %s, %d thread%s, peak %.0f GFLOP/s%s\n", cli_bold(stdout), name, shape,
-           result->threads, result->threads == 1 ? "" : "s", 2e-9 * result->peak_macs, cli_plain(stdout));
+    printf("%s%s: input %s, %d thread%s, peak %.0f GFLOP/s", cli_bold(stdout), name, shape, result->threads,
+           result->threads == 1 ? "" : "s", 2e-9 * result->peak_macs);
+    if (result->peak_bf16 > 0) printf(", %.0f in bfloat16", 2e-9 * result->peak_bf16);
+    printf("%s\n", cli_plain(stdout));
     free(name);
     print_steps(result, &result->runs[0]);
     if (result->tune)
@@ -175,7 +189,7 @@ static void write_step(dcls_json_writer *json, const bench_result *result, const
     dcls_json_write_int(json, "macs", (int64_t)step.macs);
     write_time(json, time);
     dcls_json_write_double(json, "gflops", gflops(step.macs, time->median));
-    dcls_json_write_double(json, "share_of_peak", share_of_peak(result, step.macs, time->median));
+    dcls_json_write_double(json, "share_of_peak", share_of_peak(at_peak(result, &step), time->median));
     dcls_json_write_close(json, '}');
 }
 
@@ -206,7 +220,9 @@ int bench_print_json(const cli *run, const bench_result *result)
     dcls_json_write_string(json, "model", result->model);
     write_shape(json, "input", result->ndim, result->shape);
     dcls_json_write_int(json, "threads", result->threads);
+    dcls_json_write_string(json, "precision", result->peak_bf16 > 0 ? "bf16" : "fp32");
     dcls_json_write_double(json, "peak_gflops", 2e-9 * result->peak_macs);
+    if (result->peak_bf16 > 0) dcls_json_write_double(json, "peak_bf16_gflops", 2e-9 * result->peak_bf16);
     dcls_json_write_open(json, "runs", '[');
     for (size_t i = 0; i < result->count; i++)
         write_run(json, result, &result->runs[i]);

@@ -15,7 +15,7 @@ typedef struct bench_options {
     const char *model, *input;
     int64_t batch, repeats;
     double seconds;
-    int algo;
+    int algo, precision;
     bool tune, json;
 } bench_options;
 
@@ -31,6 +31,9 @@ static const cli_option options[] = {
     {"batch", 'b', CLI_INT, "N", AT(batch), "items in one run (default: 1)", 1, 65536},
     {"algo", 0, CLI_CHOICE, "auto|construct|im2col|sparse|all", AT(algo),
      "how DCLS layers run; all compares them side by side (default: auto)", 0, 0},
+    {"precision", 0, CLI_CHOICE, "fp32|bf16", AT(precision),
+     "what pointwise and full convolutions multiply: float, or bfloat16 with float sums (default: fp32)", 0,
+     0},
     {"tune", 0, CLI_FLAG, NULL, AT(tune),
      "time of every algorithm that each DCLS layer could run with, as predicted and as measured, and where "
      "the choice was wrong",
@@ -155,6 +158,7 @@ static dcls_status measure(dcls_context *ctx, const dcls_model *model, const ben
 {
     dcls_plan_options plan_options = dcls_plan_options_default();
     plan_options.algo = algo;
+    plan_options.precision = (dcls_precision)o->precision;
     run->algo = bench_algo_names[algo];
     const double before = now();
     dcls_status status = dcls_plan_create(ctx, model, &plan_options, result->ndim, result->shape, &run->plan);
@@ -196,6 +200,8 @@ static int bench_model(cli *run, const dcls_model *model, const char *name, cons
                            .ndim = input.ndim,
                            .threads = dcls_context_threads(run->ctx),
                            .peak_macs = dcls_peak_macs(run->ctx),
+                           .peak_bf16 =
+                               o->precision == DCLS_PRECISION_BF16 ? dcls_peak_bf16_macs(run->ctx) : 0,
                            .tune = o->tune};
     memcpy(result.shape, input.shape, sizeof result.shape);
     result.shape[0] = o->batch;

@@ -34,6 +34,10 @@ static const cli_option options[] = {
      "read NUL-separated input names from FILE, or from standard input if it is -", 0, 0},
     {"algo", 0, CLI_CHOICE, "auto|construct|im2col|sparse", AT(algo),
      "how DCLS layers are run (default: auto, the fastest for each)", 0, 0},
+    {"precision", 0, CLI_CHOICE, "fp32|bf16", AT(precision),
+     "what pointwise and full convolutions multiply: float, or bfloat16 with float sums, which is faster "
+     "where the processor has AVX512_BF16 (default: fp32)",
+     0, 0},
     {"jobs", 0, CLI_INT, "N", AT(jobs),
      "inputs worked on at the same time, sharing the threads (default: as many as there are threads, at most "
      "16 or what fits into memory; 1 with --fail-fast)",

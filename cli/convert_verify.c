@@ -65,8 +65,8 @@ static dcls_status run_both(struct verify *verify, const int64_t *shape, const f
     const cached_plan *cached[2] = {NULL, NULL};
     for (int i = 0; i < 2; i++) {
         bool created;
-        dcls_status status = plan_cache_get(ctx, &verify->plans[i], verify->models[i], DCLS_ALGO_AUTO, 4,
-                                            shape, &cached[i], &created);
+        dcls_status status =
+            plan_cache_get(ctx, &verify->plans[i], verify->models[i], NULL, 4, shape, &cached[i], &created);
         if (status == DCLS_OK) status = dcls_plan_run(ctx, cached[i]->plan, tensor, cached[i]->output);
         if (status != DCLS_OK) return status;
     }

@@ -24,9 +24,10 @@ typedef enum infer_format { INFER_TEXT, INFER_JSON, INFER_CSV } infer_format;
 
 typedef struct infer_options {
     const char *model;
-    int64_t top; /* 0: what suits the task */
-    int format;  /* infer_format */
-    int algo;    /* dcls_algo */
+    int64_t top;   /* 0: what suits the task */
+    int format;    /* infer_format */
+    int algo;      /* dcls_algo */
+    int precision; /* dcls_precision */
     const char *logits, *output_dir, *files0_from;
     int64_t jobs, max_pixels;
     uint64_t max_memory; /* 0: the library's default */

@@ -110,9 +110,11 @@ static const cached_plan *find_plan(struct work *work, int ndim, const int64_t *
     const cached_plan *cached;
     bool created;
     double start = now_ms();
-    dcls_status status =
-        plan_cache_get(worker->ctx, &worker->plans, worker->infer->model,
-                       (dcls_algo)worker->infer->options->algo, ndim, shape, &cached, &created);
+    dcls_plan_options options = dcls_plan_options_default();
+    options.algo = (dcls_algo)worker->infer->options->algo;
+    options.precision = (dcls_precision)worker->infer->options->precision;
+    dcls_status status = plan_cache_get(worker->ctx, &worker->plans, worker->infer->model, &options, ndim,
+                                        shape, &cached, &created);
     if (!check(work, status)) return NULL;
     if (created) say_planned(worker, cached, now_ms() - start);
     return cached;

@@ -47,11 +47,10 @@ static void make_room(plan_cache *cache)
     }
 }
 
-static dcls_status prepare(dcls_context *ctx, const dcls_model *model, dcls_algo algo, cached_plan *cached)
+static dcls_status prepare(dcls_context *ctx, const dcls_model *model, const dcls_plan_options *options,
+                           cached_plan *cached)
 {
-    dcls_plan_options options = dcls_plan_options_default();
-    options.algo = algo;
-    dcls_status status = dcls_plan_create(ctx, model, &options, cached->ndim, cached->shape, &cached->plan);
+    dcls_status status = dcls_plan_create(ctx, model, options, cached->ndim, cached->shape, &cached->plan);
     if (status != DCLS_OK) return status;
     cached->output_ndim = dcls_plan_output_shape(cached->plan, cached->output_shape);
     cached->output_size = 1; /* the plan has checked that the product fits */
@@ -61,8 +60,9 @@ static dcls_status prepare(dcls_context *ctx, const dcls_model *model, dcls_algo
     return DCLS_OK;
 }
 
-dcls_status plan_cache_get(dcls_context *ctx, plan_cache *cache, const dcls_model *model, dcls_algo algo,
-                           int ndim, const int64_t *shape, const cached_plan **out, bool *created)
+dcls_status plan_cache_get(dcls_context *ctx, plan_cache *cache, const dcls_model *model,
+                           const dcls_plan_options *options, int ndim, const int64_t *shape,
+                           const cached_plan **out, bool *created)
 {
     int index = 0;
     while (index < PLAN_CACHE_SIZE && !fits(&cache->plans[index], ndim, shape))
@@ -76,7 +76,7 @@ dcls_status plan_cache_get(dcls_context *ctx, plan_cache *cache, const dcls_mode
         cached_plan *cached = &cache->plans[index];
         *cached = (cached_plan){.ndim = ndim};
         memcpy(cached->shape, shape, (size_t)ndim * sizeof *shape);
-        dcls_status status = prepare(ctx, model, algo, cached);
+        dcls_status status = prepare(ctx, model, options, cached);
         if (status != DCLS_OK) {
             drop(cached);
             return status;

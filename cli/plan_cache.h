@@ -20,10 +20,11 @@ typedef struct plan_cache {
     cached_plan plans[PLAN_CACHE_SIZE];
 } plan_cache;
 
-/* A plan for this shape out of the cache, or a new one. *out belongs to the cache and lives until the next
- * call; *created tells whether it is new. */
-dcls_status plan_cache_get(dcls_context *ctx, plan_cache *cache, const dcls_model *model, dcls_algo algo,
-                           int ndim, const int64_t *shape, const cached_plan **out, bool *created);
+/* A plan for this shape out of the cache, which always gets the same options (NULL: the defaults), or a new
+ * one. *out belongs to the cache and lives until the next call; *created tells whether it is new. */
+dcls_status plan_cache_get(dcls_context *ctx, plan_cache *cache, const dcls_model *model,
+                           const dcls_plan_options *options, int ndim, const int64_t *shape,
+                           const cached_plan **out, bool *created);
 void plan_cache_clear(plan_cache *cache);
 
 #endif

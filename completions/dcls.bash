@@ -22,6 +22,7 @@ _dcls_value() {
     infer:-m | infer:--model | bench:-m | bench:--model | eval:-m | eval:--model | train:--model) _dcls_models ;;
     infer:--format) mapfile -t COMPREPLY < <(compgen -W 'text json csv' -- "$cur") ;;
     infer:--algo | eval:--algo | train:--algo) mapfile -t COMPREPLY < <(compgen -W 'auto construct im2col sparse' -- "$cur") ;;
+    infer:--precision | bench:--precision) mapfile -t COMPREPLY < <(compgen -W 'fp32 bf16' -- "$cur") ;;
     bench:--algo) mapfile -t COMPREPLY < <(compgen -W 'auto construct im2col sparse all' -- "$cur") ;;
     eval:--kind | train:--data-kind) mapfile -t COMPREPLY < <(compgen -W 'auto folders pairs cifar10' -- "$cur") ;;
     infer:-o | infer:--output | convert:--verify | eval:-d | eval:--data | eval:--worst | \
@@ -106,7 +107,7 @@ _dcls() {
     local options
     case $command in
       infer)
-        options='--model -m --top -k --format --output -o --alpha --logits --files0-from --algo --jobs --no-exif
+        options='--model -m --top -k --format --output -o --alpha --logits --files0-from --algo --precision --jobs --no-exif
           --fail-fast --max-pixels --max-memory'
         ;;
       convert)
@@ -134,7 +135,7 @@ _dcls() {
           --mixup --optimizer --momentum --weight-decay --clip-norm --position-rate --spread-rate --freeze --schedule
           --rate --epochs --warmup --label-smoothing --class-weights --repulsion'
         ;;
-      bench) options='--model -m --input --batch -b --algo --tune --repeat -r --seconds -s --json' ;;
+      bench) options='--model -m --input --batch -b --algo --precision --tune --repeat -r --seconds -s --json' ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$options $common" -- "$cur")
   elif [[ $command == help ]]; then

@@ -208,13 +208,23 @@ typedef enum dcls_algo {
     DCLS_ALGO_SPARSE  /* a list of non-zero cells (taps), applied directly */
 } dcls_algo;
 
+/* What numbers convolutions multiply. */
+typedef enum dcls_precision {
+    DCLS_PRECISION_FP32,
+    DCLS_PRECISION_BF16 /* Pointwise and full convolutions multiply numbers rounded to bfloat16 and sum in
+                           float: fast where the processor has AVX512_BF16, the same bits more slowly
+                           elsewhere. Sparse, interpolated and grouped layers, norms and linear layers stay in
+                           float. */
+} dcls_precision;
+
 typedef struct dcls_plan_options {
     dcls_algo algo;    /* a forced algorithm falls back to construct for layers it cannot run */
     double tap_cutoff; /* gauss only: share of a kernel's sum of |w| that may be dropped with its smallest
                           taps, less than 1; 0 keeps every tap, negative asks for the default, 1e-6 */
+    dcls_precision precision;
 } dcls_plan_options;
 
-/* Defaults: auto, default cut-off. */
+/* Defaults: auto, default cut-off, fp32. */
 DCLS_API dcls_plan_options dcls_plan_options_default(void);
 
 /* shape is [N, C, spatial..], ndim its length. options NULL means the defaults. The number of threads is

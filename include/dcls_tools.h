@@ -431,6 +431,8 @@ DCLS_API dcls_status dcls_plan_run_timed(dcls_context *ctx, dcls_plan *plan, con
 /* Multiply-accumulates per second of vector instructions that do nothing else, on as many threads as ctx
  * has, measured now (takes a few milliseconds). */
 DCLS_API double dcls_peak_macs(dcls_context *ctx);
+/* The same for products in bfloat16, as plans of DCLS_PRECISION_BF16 compute them. */
+DCLS_API double dcls_peak_bf16_macs(dcls_context *ctx);
 
 /* ---- results as pictures
  * -------------------------------------------------------------------------------------------- */

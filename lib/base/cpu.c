@@ -47,11 +47,24 @@ static dcls_cpu_level hardware_level(void)
     return DCLS_CPU_AVX512;
 }
 
+bool dcls_cpu_has_bf16(dcls_cpu_level level)
+{
+    unsigned eax, ebx, ecx, edx;
+    return level == DCLS_CPU_AVX512 && __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) &&
+           has_all(eax, 1u << 5); /* AVX512_BF16 */
+}
+
 #else
 
 static dcls_cpu_level hardware_level(void)
 {
     return DCLS_CPU_SCALAR;
+}
+
+bool dcls_cpu_has_bf16(dcls_cpu_level level)
+{
+    (void)level;
+    return false;
 }
 
 #endif

@@ -2,6 +2,8 @@
 #ifndef DCLS_BASE_CPU_H
 #define DCLS_BASE_CPU_H
 
+#include <stdbool.h>
+
 /* Instruction-set levels the vector kernels are compiled for, in rising order. */
 typedef enum dcls_cpu_level { DCLS_CPU_SCALAR, DCLS_CPU_AVX2, DCLS_CPU_AVX512 } dcls_cpu_level;
 
@@ -9,6 +11,8 @@ typedef enum dcls_cpu_level { DCLS_CPU_SCALAR, DCLS_CPU_AVX2, DCLS_CPU_AVX512 } 
  * DCLS_CPU (scalar, avx2, avx512) if it is set to one of these. avx2 includes FMA and F16C; avx512 includes
  * F, BW, DQ, VL. */
 dcls_cpu_level dcls_cpu_detect(void);
+/* Whether VDPBF16PS can be used at that level. */
+bool dcls_cpu_has_bf16(dcls_cpu_level level);
 const char *dcls_cpu_name(dcls_cpu_level level);
 
 #endif

@@ -9,8 +9,8 @@
  * geometry alone, and one product computes one whole tile.
  *
  * - dense: any convolution. Tiles of an im2col matrix (or the input itself, for 1x1) and one GEMM each.
- * - winograd: dense with 3x3 taps and no stride where that takes fewer products. Rounding errors are up to ten
- *   times those of dense, about 2e-6 of the largest output; a NaN or an infinity reaches its whole tile.
+ * - winograd: dense with 3x3 taps and no stride where that takes fewer products. Rounding errors are up to
+ * ten times those of dense, about 2e-6 of the largest output; a NaN or an infinity reaches its whole tile.
  * - sparse: a list of taps for every output channel, applied directly. Cost follows the number of taps.
  * - fused: a pair of pointwise convolutions, whose intermediate never reaches memory.
  * - interpolated: DCLS with output-shared positions or one output per group, by im2col (arXiv 2112.03740).
@@ -28,6 +28,7 @@
 #include "kernel/kernel.h"
 #include "ops/epilogue.h"
 #include "ops/geometry.h"
+#include "simd/bf16.h"
 
 typedef struct dcls_conv dcls_conv;
 
@@ -65,12 +66,22 @@ dcls_status dcls_conv_create_pair(dcls_context *ctx, const dcls_geometry *g,
                                   const dcls_conv_expansion *expansion, const float *weight,
                                   const dcls_epilogue *epilogue, dcls_conv **out);
 
+/* The same in bfloat16 with sums in float: a convolution of one group, weight [out_channels, in_channels,
+ * kernel..], and a pair. Weights and inputs are rounded to bfloat16, and so is what lies between a pair. */
+bool dcls_conv_bf16_suits(const dcls_geometry *g);
+dcls_status dcls_conv_create_bf16(dcls_context *ctx, const dcls_bf16 *bf16, const dcls_geometry *g,
+                                  const float *weight, const dcls_epilogue *epilogue, dcls_conv **out);
+dcls_status dcls_conv_create_bf16_pair(dcls_context *ctx, const dcls_bf16 *bf16, const dcls_geometry *g,
+                                       const dcls_conv_expansion *expansion, const float *weight,
+                                       const dcls_epilogue *epilogue, dcls_conv **out);
+
 size_t dcls_conv_workspace(const dcls_conv *conv, int threads);
 /* Bytes of packed weights and tables. */
 size_t dcls_conv_packed_bytes(const dcls_conv *conv);
 /* Multiply-accumulates of one run: those of the algorithm that runs, padding included. */
 double dcls_conv_macs(const dcls_conv *conv);
-/* "dense", "winograd", "sparse", "interpolated" or "fused": the one that runs. */
+/* "dense", "winograd", "sparse", "interpolated" or "fused", "dense bf16" or "fused bf16": the one that
+ * runs. */
 const char *dcls_conv_algorithm(const dcls_conv *conv);
 void dcls_conv_run(const dcls_conv *conv, const dcls_simd *simd, const float *in, const float *residual,
                    float *out, void *workspace, int threads);

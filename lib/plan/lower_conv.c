@@ -69,6 +69,14 @@ static dcls_status make_epilogue(dcls_context *ctx, dcls_plan *plan, const dcls_
     return DCLS_OK;
 }
 
+static dcls_status create_dense(dcls_context *ctx, const dcls_plan *plan, const dcls_geometry *g,
+                                const float *weight, const dcls_epilogue *e, dcls_conv **out)
+{
+    if (plan->bf16 && dcls_conv_bf16_suits(g))
+        return dcls_conv_create_bf16(ctx, plan->bf16, g, weight, e, out);
+    return dcls_conv_create_dense(ctx, g, weight, e, out);
+}
+
 /* ---- the algorithms of a DCLS layer
  * -------------------------------------------------------------------------- */
 
@@ -81,7 +89,7 @@ static dcls_status create_constructed(dcls_context *ctx, const dcls_plan *plan, 
     float *dense = dcls_alloc(ctx, cells, sizeof *dense);
     if (!dense) return DCLS_ERR_MEMORY;
     dcls_status status = dcls_kernel_construct(ctx, k, plan->threads, dense);
-    if (!status) status = dcls_conv_create_dense(ctx, g, dense, e, out);
+    if (!status) status = create_dense(ctx, plan, g, dense, e, out);
     free(dense);
     return status;
 }
@@ -247,7 +255,8 @@ static dcls_status create_pair(dcls_context *ctx, dcls_plan *plan, const dcls_gr
     if (!status) {
         const dcls_conv_expansion expansion = {
             .channels = f.out, .weight = f.weight, .bias = f.bias, .activation = ahead->activation};
-        status = dcls_conv_create_pair(ctx, g, &expansion, weight, e, out);
+        status = plan->bf16 ? dcls_conv_create_bf16_pair(ctx, plan->bf16, g, &expansion, weight, e, out)
+                            : dcls_conv_create_pair(ctx, g, &expansion, weight, e, out);
     }
     free(f.weight);
     return status;
@@ -267,7 +276,7 @@ static dcls_status make_conv(dcls_context *ctx, dcls_plan *plan, const dcls_grou
     if (group->ahead >= 0)
         DCLS_TRY(create_pair(ctx, plan, group, &g, f->weight, &epilogue, &step->conv));
     else if (node->op == DCLS_OP_CONV)
-        DCLS_TRY(dcls_conv_create_dense(ctx, &g, f->weight, &epilogue, &step->conv));
+        DCLS_TRY(create_dense(ctx, plan, &g, f->weight, &epilogue, &step->conv));
     else
         DCLS_TRY(create_dcls(ctx, plan, node, f->weight, &g, &epilogue, step));
     step->workspace = dcls_conv_workspace(step->conv, plan->threads);

@@ -14,6 +14,8 @@ static dcls_status check_options(dcls_context *ctx, const dcls_plan_options *o)
     if (o->algo != DCLS_ALGO_AUTO && o->algo != DCLS_ALGO_CONSTRUCT && o->algo != DCLS_ALGO_IM2COL &&
         o->algo != DCLS_ALGO_SPARSE)
         return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "algorithm number %d does not exist", (int)o->algo);
+    if (o->precision != DCLS_PRECISION_FP32 && o->precision != DCLS_PRECISION_BF16)
+        return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "precision number %d does not exist", (int)o->precision);
     if (!(o->tap_cutoff < 1)) /* NaN too */
         return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "the share of taps to drop is %g, must be less than 1",
                          o->tap_cutoff);
@@ -58,7 +60,10 @@ static dcls_status create_plan(dcls_context *ctx, const dcls_model *model, const
     dcls_plan *plan = dcls_alloc_zero(ctx, 1, sizeof *plan);
     if (!plan) return DCLS_ERR_MEMORY;
     plan->model = model;
-    plan->simd = dcls_simd_get(dcls_cpu_detect());
+    const dcls_cpu_level level = dcls_cpu_detect();
+    plan->simd = dcls_simd_get(level);
+    if (options && options->precision == DCLS_PRECISION_BF16)
+        plan->bf16 = dcls_bf16_get(level, dcls_cpu_has_bf16(level));
     plan->threads = plan->most_threads = dcls_context_threads(ctx);
     plan->keep_values = keep_values;
     plan->options = options ? *options : dcls_plan_options_default();

@@ -70,7 +70,7 @@ dcls_status dcls_plan_run_timed(dcls_context *ctx, dcls_plan *plan, const float 
 #define PEAK_THREADS 1024
 
 typedef struct peak_work {
-    const dcls_simd *simd;
+    float (*multiply_add)(int64_t rounds);
     float sink[PEAK_THREADS]; /* keeps the sums from being left out */
 } peak_work;
 
@@ -78,21 +78,34 @@ static void spin(void *arg, int64_t item, int worker)
 {
     peak_work *work = arg;
     (void)worker;
-    work->sink[item] += work->simd->multiply_add(PEAK_ROUNDS);
+    work->sink[item] += work->multiply_add(PEAK_ROUNDS);
 }
 
-double dcls_peak_macs(dcls_context *ctx)
+/* macs: of one round. */
+static double measure_peak(dcls_context *ctx, float (*multiply_add)(int64_t), double macs)
 {
-    peak_work work = {.simd = dcls_simd_get(dcls_cpu_detect())};
+    peak_work work = {.multiply_add = multiply_add};
     int threads = dcls_context_threads(ctx);
     if (threads > PEAK_THREADS) threads = PEAK_THREADS;
     double best = 0;
     for (int repeat = 0; repeat < PEAK_REPEATS; repeat++) {
         const double before = now();
         dcls_parallel_for(threads, threads, spin, &work);
-        const double seconds = now() - before;
-        const double macs = (double)threads * (double)PEAK_ROUNDS * DCLS_SIMD_CHAINS * work.simd->width;
-        if (seconds > 0 && macs / seconds > best) best = macs / seconds;
+        const double seconds = now() - before, all = (double)threads * (double)PEAK_ROUNDS * macs;
+        if (seconds > 0 && all / seconds > best) best = all / seconds;
     }
     return best;
+}
+
+double dcls_peak_macs(dcls_context *ctx)
+{
+    const dcls_simd *simd = dcls_simd_get(dcls_cpu_detect());
+    return measure_peak(ctx, simd->multiply_add, (double)(DCLS_SIMD_CHAINS * simd->width));
+}
+
+double dcls_peak_bf16_macs(dcls_context *ctx)
+{
+    const dcls_cpu_level level = dcls_cpu_detect();
+    const dcls_bf16 *bf16 = dcls_bf16_get(level, dcls_cpu_has_bf16(level));
+    return measure_peak(ctx, bf16->multiply_add, (double)(2 * DCLS_SIMD_CHAINS * bf16->width));
 }

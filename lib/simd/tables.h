@@ -2,11 +2,14 @@
 #ifndef DCLS_SIMD_TABLES_H
 #define DCLS_SIMD_TABLES_H
 
+#include "simd/bf16.h"
 #include "simd/simd.h"
 
 extern const dcls_simd dcls_simd_scalar;
+extern const dcls_bf16 dcls_bf16_scalar;
 #if defined(__x86_64__)
 extern const dcls_simd dcls_simd_avx2, dcls_simd_avx512;
+extern const dcls_bf16 dcls_bf16_avx2, dcls_bf16_avx512, dcls_bf16_native;
 #endif
 
 #endif

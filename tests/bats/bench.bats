@@ -64,6 +64,22 @@ load helper
   is stderr "$stderr" "dcls: bench: --tune compares all algorithms: leave --algo sparse out"
 }
 
+@test "--precision bf16: full convolutions say so, depthwise ones stay" {
+  needs jq
+  model features '{"op": "dcls", "name": "d", "inputs": ["input"], "weight": "d.weight", "P": "d.P", "version": "v1",
+    "dilated_kernel_size": 3, "padding": 1, "groups": 3}, {"op": "conv", "name": "c", "inputs": ["d"], "weight": "w"},
+    {"op": "conv", "name": "e", "inputs": ["c"], "weight": "w"}, {"op": "conv", "name": "s", "inputs": ["e"], "weight": "s", "stride": 2}' s \
+    "$(f32 d.weight '[3, 1, 2]' '[1,2, 1,2, 1,2]'), $(f32 d.P '[2, 3, 1, 2]' '[0,1, 0,0.5, 0,0, 0,0, 0.5,0, 0,0]'),
+    $(f32 w '[3, 3, 1, 1]' '[1,2,3, 4,5,6, 7,8,9]'), $(f32 s '[1, 3, 2, 2]' '[1,2,3,4, 5,6,7,8, 9,1,2,3]')" >m.json
+  try 0 bench -m m.json --input 4x6 -r 3 --precision bf16 --json
+  is algorithms "$(jq -c '[.runs[0].steps[].algorithm]' <<<"$output")" '["sparse","fused bf16","dense bf16"]'
+  is precision "$(jq -c '[.precision, .peak_bf16_gflops > 0]' <<<"$output")" '["bf16",true]'
+  try 0 bench -m m.json --input 4x6 -r 3 --json
+  is precision "$(jq -c '[.precision, has("peak_bf16_gflops")]' <<<"$output")" '["fp32",false]'
+  try 0 bench -m m.json --input 4x6 -r 3 --precision bf16
+  has heading "${lines[0]}" " in bfloat16"
+}
+
 @test "operations without multiply-accumulates have no speed" {
   features >m.json
   try 0 bench -m m.json --input 4x6 -r 3

@@ -108,6 +108,8 @@ float32() {
     0) printf '\0\0\0\0' ;;
     1) printf '\0\0\x80\x3f' ;;
     2) printf '\0\0\0\x40' ;;
+    -1) printf '\0\0\x80\xbf' ;;
+    1.01171875) printf '\0\x80\x81\x3f' ;;
     nan) printf '\0\0\xc0\x7f' ;;
     *) return 1 ;;
   esac

@@ -194,6 +194,31 @@ disguised.png[0]: red 96.5%\ndisguised.png[1]: blue 96.5%'
   is stdout "$output" "red.ppm: red 96.5%"
 }
 
+@test "--precision bf16 rounds what convolutions multiply, to even" {
+  # 1 + 2^-8 lies between 1 and 1 + 2^-7 and becomes 1; 1 + 3 * 2^-8 becomes 1 + 2^-6: 64 and 65 of 64ths.
+  channels=1 model features '{"op": "conv", "name": "c", "inputs": ["input"], "weight": "w"}' c \
+    "$(f32 w '[1, 1, 1, 1]' '[1.00390625]')" >m.json
+  npy "1, 1, 1, 2" 1.01171875 -1 >x.npy
+  try 0 infer -m m.json --precision bf16 --logits b.npy x.npy
+  is bf16 "$(tail -c 8 b.npy | od -An -tf4 -w8 | tr -s ' ')" ' 1.015625 -1'
+  try 0 infer -m m.json --precision fp32 --logits f.npy x.npy
+  is fp32 "$(tail -c 8 f.npy | od -An -tf4 -w8 | tr -s ' ')" ' 1.0156708 -1.0039062'
+  try 0 infer -m m.json --logits default.npy x.npy
+  cmp f.npy default.npy
+  try 1 diff f.npy b.npy
+  has "largest difference" "$(tr -s " " <<<"$output")" " array 2 0.003906 "
+  try 2 infer -m m.json --precision fp16 x.npy
+}
+
+@test "--precision bf16: the built-in classifier answers the same" {
+  local picture="$root/tests/fixtures/images/good/c2d8.png"
+  try 0 infer -q -k 1 --format json "$picture"
+  local label
+  label=$(jq -r '.top[0].label' <<<"$output")
+  try 0 infer -q -k 1 --format json --precision bf16 "$picture"
+  is label "$(jq -r '.top[0].label' <<<"$output")" "$label"
+}
+
 @test "--quiet silences notes, not errors" {
   pictures
   try 4 infer -q -m m.json missing.png
