@@ -371,8 +371,11 @@ static void refuses_options_out_of_range(void **state)
 {
     (void)state;
     dcls_model *model = make_model(networks[0], 1, "n0");
-    const dcls_plan_options wrong[] = {
-        {(dcls_algo)-1, -1}, {(dcls_algo)4, -1}, {DCLS_ALGO_AUTO, 1}, {DCLS_ALGO_AUTO, NAN}};
+    const dcls_plan_options wrong[] = {{(dcls_algo)-1, -1, DCLS_PRECISION_FP32},
+                                       {(dcls_algo)4, -1, DCLS_PRECISION_FP32},
+                                       {DCLS_ALGO_AUTO, 1, DCLS_PRECISION_FP32},
+                                       {DCLS_ALGO_AUTO, NAN, DCLS_PRECISION_FP32},
+                                       {DCLS_ALGO_AUTO, -1, (dcls_precision)2}};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         dcls_plan *plan;
         assert_int_equal(dcls_plan_create(ctx, model, &wrong[i], 4, input_shape, &plan), DCLS_ERR_ARGUMENT);
