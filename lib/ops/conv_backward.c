@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "ops/conv_internal.h"
-#include "ops/gemm.h"
 
 /* ---- the input's gradient --------------------------------------------------------------------------------
  */
@@ -143,7 +142,7 @@ static products products_of(const dcls_geometry *g)
 size_t dcls_conv_dense_backward_scratch(const dcls_geometry *g)
 {
     const products p = products_of(g);
-    return (size_t)(p.block * ((p.direct ? 1 : 2) * p.k + p.m) + 64);
+    return (size_t)((p.direct ? 0 : p.k * p.block) + DCLS_GEMM_ROWS_SCRATCH(p.k, p.block));
 }
 
 /* Columns of the pixels [from, from + count) of one input channel: [kernel cells, count]. */
@@ -169,14 +168,14 @@ static void fill_columns(const dcls_geometry *g, const float *x, int64_t from, i
     }
 }
 
-/* One group of a block of pixels: sums += dy columns^T, both turned so that pixels follow each other down. */
+/* One group of a block of pixels: sums += dy columns^T. */
 static void add_block(const products *p, const dcls_simd *simd, const float *x, const float *dy, int64_t from,
                       float *sums, float *scratch)
 {
     const dcls_geometry *g = p->g;
     const int64_t count = dcls_min_i64(p->block, p->n - from), in = dcls_volume(g->in),
                   cells = dcls_volume(g->kernel);
-    float *packed = scratch, *turned = packed + p->m * p->block, *columns = turned + p->k * p->block;
+    float *columns = scratch, *rest = scratch + (p->direct ? 0 : p->k * p->block);
     const float *source = x + from;
     int64_t stride = in;
     if (!p->direct) {
@@ -185,17 +184,16 @@ static void add_block(const products *p, const dcls_simd *simd, const float *x, 
         source = columns;
         stride = count;
     }
-    simd->transpose(source, stride, p->k, count, turned, p->k);
-    dcls_gemm_pack_rows(simd, p->m, count, dy + from, p->n, packed);
-    dcls_gemm_run(simd, &(dcls_gemm){.m = p->m,
-                                     .n = p->k,
-                                     .k = count,
-                                     .a = packed,
-                                     .b = turned,
-                                     .ldb = p->k,
-                                     .c = sums,
-                                     .ldc = p->k,
-                                     .accumulate = true});
+    simd->gemm_rows(&(dcls_gemm){.m = p->m,
+                                 .n = p->k,
+                                 .k = count,
+                                 .a = dy + from,
+                                 .lda = p->n,
+                                 .b = source,
+                                 .ldb = stride,
+                                 .c = sums,
+                                 .ldc = p->k},
+                    rest);
 }
 
 void dcls_conv_dense_backward(const dcls_geometry *g, const dcls_simd *simd, const float *x, const float *dy,

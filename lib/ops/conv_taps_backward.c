@@ -129,22 +129,24 @@ int64_t dcls_taps_backward_count(const dcls_taps_backward *backward)
     return backward->count;
 }
 
-/* The rows of the input that lie in the box; what lies around them is zero already. */
-static void fill_box(const dcls_taps_backward *b, const float *x, float *box)
+/* The rows of the input that lie in the box; what lies around them is zero already. Copied as a convolution
+ * with the one tap 1. */
+static void fill_box(const dcls_taps_backward *b, const dcls_simd *simd, const float *x, float *box)
 {
+    static const int64_t offset[] = {0};
+    static const float value[] = {1.0f};
     int64_t from[3], to[3];
     for (int d = 0; d < 3; d++) {
         from[d] = dcls_max_i64(0, b->lo[d]);
         to[d] = dcls_min_i64(b->g.in[d], b->lo[d] + b->size[d]);
     }
-    if (from[2] >= to[2]) return;
-    const size_t bytes = (size_t)(to[2] - from[2]) * sizeof *x;
-    for (int64_t z = from[0]; z < to[0]; z++)
-        for (int64_t y = from[1]; y < to[1]; y++) {
-            const int64_t line = (z - b->lo[0]) * b->size[1] + y - b->lo[1];
-            memcpy(box + line * b->size[2] + from[2] - b->lo[2],
-                   x + (z * b->g.in[1] + y) * b->g.in[2] + from[2], bytes);
-        }
+    if (from[1] >= to[1] || from[2] >= to[2]) return;
+    for (int64_t z = from[0]; z < to[0]; z++) {
+        const int64_t line = (z - b->lo[0]) * b->size[1] + from[1] - b->lo[1];
+        simd->taps_rows(x + (z * b->g.in[1] + from[1]) * b->g.in[2] + from[2], b->g.in[2], 1, offset, value,
+                        1, box + line * b->size[2] + from[2] - b->lo[2], b->size[2], to[1] - from[1],
+                        to[2] - from[2]);
+    }
 }
 
 void dcls_taps_backward_run(const dcls_taps_backward *backward, const dcls_simd *simd, const float *x,
@@ -156,7 +158,7 @@ void dcls_taps_backward_run(const dcls_taps_backward *backward, const dcls_simd 
                   in_volume = dcls_volume(g->in), plane = g->out[1] * g->out[2];
     memset(box, 0, dcls_taps_backward_scratch(b) * sizeof *box);
     for (int64_t c = 0; c < g->in_channels; c++) {
-        fill_box(b, x + c * in_volume, box);
+        fill_box(b, simd, x + c * in_volume, box);
         for (int64_t o = c / in * outs; o < (c / in + 1) * outs; o++) {
             const int64_t row = o * in + c % in, first = b->start[row], taps = b->start[row + 1] - first;
             for (int64_t z = 0; z < g->out[0]; z++)

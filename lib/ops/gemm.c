@@ -20,15 +20,6 @@ void dcls_gemm_pack(int64_t m, int64_t k, const float *a, int64_t lda, float *pa
     }
 }
 
-void dcls_gemm_pack_rows(const dcls_simd *simd, int64_t m, int64_t k, const float *a, int64_t lda,
-                         float *packed)
-{
-    for (int64_t i = 0; i < m; i += DCLS_GEMM_ROWS) {
-        int64_t rows = m - i < DCLS_GEMM_ROWS ? m - i : DCLS_GEMM_ROWS;
-        simd->transpose(a + i * lda, lda, rows, k, packed + i * k, rows);
-    }
-}
-
 static void multiply(const dcls_simd *simd, const dcls_gemm *g)
 {
     if (g->transposed)
@@ -56,13 +47,6 @@ void dcls_gemm_pack(int64_t m, int64_t k, const float *a, int64_t lda, float *pa
 {
     for (int64_t i = 0; i < m && k > 0; i++)
         memcpy(packed + i * k, a + i * lda, (size_t)k * sizeof *packed);
-}
-
-void dcls_gemm_pack_rows(const dcls_simd *simd, int64_t m, int64_t k, const float *a, int64_t lda,
-                         float *packed)
-{
-    (void)simd;
-    dcls_gemm_pack(m, k, a, lda, packed);
 }
 
 static int64_t rows_at_once(int64_t stride)

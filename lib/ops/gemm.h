@@ -10,10 +10,6 @@
  * from r, a multiple of DCLS_GEMM_ROWS, on may be multiplied alone; they begin at packed + r * k. */
 void dcls_gemm_pack(int64_t m, int64_t k, const float *a, int64_t lda, float *packed);
 
-/* The same, faster. */
-void dcls_gemm_pack_rows(const dcls_simd *simd, int64_t m, int64_t k, const float *a, int64_t lda,
-                         float *packed);
-
 /* Computes what dcls_gemm describes. Sizes may be 0; k = 0 clears c unless it accumulates. */
 void dcls_gemm_run(const dcls_simd *simd, const dcls_gemm *gemm);
 

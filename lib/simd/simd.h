@@ -147,6 +147,10 @@ typedef struct dcls_simd {
     /* y[c * y_stride + r] = x[r * x_stride + c] for r < rows, c < columns */
     void (*transpose)(const float *x, int64_t x_stride, int64_t rows, int64_t columns, float *y,
                       int64_t y_stride);
+    /* C += A B^T: A [m, k] and B [n, k] row-major, rows lda and ldb floats apart, not packed. k is not cut:
+     * a few hundred at once keep panels in the cache. scratch: DCLS_GEMM_ROWS_SCRATCH(n, k) floats. */
+    void (*gemm_rows)(const dcls_gemm *gemm, float *scratch);
+#define DCLS_GEMM_ROWS_SCRATCH(n, k) (((n) + DCLS_GEMM_PANEL + DCLS_GEMM_ROWS) * (k))
 } dcls_simd;
 
 /* The table for a level, or for the highest level below it that was compiled in. Never NULL. */
