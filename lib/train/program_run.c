@@ -15,7 +15,7 @@ typedef struct run {
     const dcls_batch *batch;
     uint64_t key;
     int phase;
-    bool backward;
+    bool backward, from_end;
     int broken; /* while looking for it: first layer whose result is not finite */
     bool looking;
 } run;
@@ -80,15 +80,20 @@ static void visit_backward(const run *r, const dcls_visit *visit)
     }
 }
 
-static void run_lane(void *arg, int64_t lane, int worker)
+/* Every other phase goes through the batch from its end, where the caches still hold what the one before left. */
+static void run_lane(void *arg, int64_t item, int worker)
 {
     run *r = arg;
     const dcls_program *p = r->program;
-    dcls_visit visit = {.program = p, .batch = r->batch, .key = r->key, .lane = (int)lane, .worker = worker};
+    const int64_t lane = r->from_end ? p->lanes - 1 - item : item;
+    dcls_visit visit = {
+        .program = p, .batch = r->batch, .key = r->key, .lane = (int)lane, .worker = worker};
     visit.local = p->workers + (size_t)worker * p->worker_floats;
     visit.scratch = visit.local + p->local_floats;
-    const int64_t end = p->batch * (lane + 1) / p->lanes;
-    for (visit.first = p->batch * lane / p->lanes; visit.first < end; visit.first += visit.count) {
+    const int64_t start = p->batch * lane / p->lanes, end = p->batch * (lane + 1) / p->lanes;
+    const int64_t visits = (end - start + p->chunk - 1) / p->chunk;
+    for (int64_t i = 0; i < visits; i++) {
+        visit.first = start + (r->from_end ? visits - 1 - i : i) * p->chunk;
         visit.count = end - visit.first < p->chunk ? end - visit.first : p->chunk;
         if (!r->backward) visit_forward(r, &visit);
         if (r->backward || (r->phase == p->phase_count - 1 && !r->looking)) visit_backward(r, &visit);
@@ -101,8 +106,10 @@ static void run_phases(run *r)
     dcls_program *p = r->program;
     for (int i = 0; i < p->phase_count; i++) {
         r->phase = r->backward ? p->phase_count - 1 - i : i;
-        if (!r->backward || r->phase < p->phase_count - 1)
+        if (!r->backward || r->phase < p->phase_count - 1) {
             dcls_parallel_for(r->looking ? 1 : p->threads, p->lanes, run_lane, r);
+            r->from_end = !r->from_end;
+        }
         for (int l = 0; l < p->layer_count; l++) {
             dcls_layer *layer = &p->layers[l];
             if (layer->phase != r->phase) continue;
