@@ -104,15 +104,25 @@ static dcls_status copy_as_floats(dcls_context *ctx, dcls_tensors *set, const dc
     return DCLS_OK;
 }
 
+/* What the network uses: anything else in the file, such as the state of an optimiser, is not the model's. */
+static dcls_status copy_used(dcls_context *ctx, const dcls_model *model, dcls_tensors *set)
+{
+    for (size_t n = 0; n < model->node_count; n++)
+        for (int slot = 0; slot < DCLS_SLOT_COUNT; slot++) {
+            const dcls_tensor *tensor = dcls_node_tensor(&model->nodes[n], (dcls_slot)slot);
+            if (tensor != NULL && dcls_tensors_find(set, tensor->name) == NULL)
+                DCLS_TRY(copy_as_floats(ctx, set, tensor));
+        }
+    return DCLS_OK;
+}
+
 dcls_status dcls_model_writable_copy(dcls_context *ctx, const dcls_model *model, dcls_model **out)
 {
     *out = NULL;
     dcls_string json = {0};
     dcls_tensors *set;
     DCLS_TRY(dcls_tensors_create(ctx, "", &set));
-    dcls_status status = dcls_copy_meta(ctx, model->tensors, set);
-    for (size_t i = 0; i < model->tensors->count && status == DCLS_OK; i++)
-        status = copy_as_floats(ctx, set, &model->tensors->items[i]);
+    dcls_status status = copy_used(ctx, model, set);
     if (status == DCLS_OK) status = dcls_model_to_json(ctx, model, 0, &json);
     if (status == DCLS_OK)
         status = dcls_model_from_json(ctx, set, json.data, out); /* takes the set */

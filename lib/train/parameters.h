@@ -44,8 +44,8 @@ void dcls_parameters_free(dcls_parameters *parameters);
 /* NULL for NULL and for a tensor that is none. */
 dcls_parameter *dcls_parameters_find(const dcls_parameters *parameters, const dcls_tensor *tensor);
 
-/* A copy of a model, all floating-point tensors as F32, in memory that may be written through
- * dcls_parameter.value. */
+/* A copy of a model with the tensors its network uses, floating-point ones as F32, in memory that may be
+ * written through dcls_parameter.value. */
 dcls_status dcls_model_writable_copy(dcls_context *ctx, const dcls_model *model, dcls_model **out);
 
 #endif
