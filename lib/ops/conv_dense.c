@@ -50,9 +50,8 @@ static dcls_status pack(dcls_context *ctx, dcls_conv_matrix *x, const float *wei
 {
     dcls_taps cells;
     dcls_status status = list_cells(ctx, &x->base.g, &cells);
-    x->direct = dcls_conv_is_pointwise(&x->base.g);
     x->k = x->base.g.in_channels / x->base.g.groups * cells.rows;
-    if (!status && !x->direct) status = dcls_conv_matrix_set_columns(ctx, x, &cells, cells.rows);
+    if (!status) status = dcls_conv_matrix_set_columns(ctx, x, &cells, cells.rows);
     if (!status) status = plan(ctx, x, &cells, weight);
     dcls_taps_free(&cells);
     return status;
@@ -85,6 +84,7 @@ dcls_status dcls_conv_create_dense(dcls_context *ctx, const dcls_geometry *g, co
     DCLS_TRY(dcls_conv_check(ctx, g));
     if (is_better_sparse(g)) return create_as_sparse(ctx, g, weight, epilogue, out);
     if (dcls_conv_prefers_pixels(g)) return dcls_conv_create_pixels(ctx, g, weight, epilogue, out);
+    if (dcls_conv_is_pointwise(g)) return dcls_conv_create_pointwise(ctx, g, weight, epilogue, out);
     if (dcls_winograd_pays(g)) return dcls_conv_create_winograd(ctx, g, weight, epilogue, out);
     dcls_conv_matrix *x = dcls_conv_matrix_allocate(ctx, "dense", g, epilogue);
     if (x == NULL) return DCLS_ERR_MEMORY;

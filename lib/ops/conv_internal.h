@@ -14,7 +14,7 @@ typedef struct dcls_conv_pass {
     float *shared;  /* conv->shared_floats floats of workspace */
     float *scratch; /* scratch_floats for each of the workers */
     int64_t workers;
-    bool in_place;  /* residual is out: a result may be written only after the residual below it was read */
+    bool in_place; /* residual is out: a result may be written only after the residual below it was read */
 } dcls_conv_pass;
 
 typedef struct dcls_conv_method {
@@ -54,6 +54,10 @@ dcls_status dcls_conv_create_pixels(dcls_context *ctx, const dcls_geometry *g, c
 bool dcls_conv_prefers_plane(const dcls_geometry *g, const dcls_taps *taps);
 dcls_status dcls_conv_create_plane(dcls_context *ctx, const dcls_geometry *g, const dcls_taps *taps,
                                    const dcls_epilogue *epilogue, dcls_conv **out);
+
+/* A pointwise convolution; g is checked. */
+dcls_status dcls_conv_create_pointwise(dcls_context *ctx, const dcls_geometry *g, const float *weight,
+                                       const dcls_epilogue *epilogue, dcls_conv **out);
 
 /* A convolution of 3x3 taps for which dcls_winograd_pays. */
 dcls_status dcls_conv_create_winograd(dcls_context *ctx, const dcls_geometry *g, const float *weight,

@@ -53,7 +53,7 @@ static int64_t tiles_wanted(const dcls_conv_matrix *x)
 static int64_t pixel_unit(const dcls_conv_matrix *x)
 {
     int64_t width = x->base.g.out[2];
-    for (int64_t pixels = width; pixels <= 2 * SIDE_MIN && !x->direct; pixels += width)
+    for (int64_t pixels = width; pixels <= 2 * SIDE_MIN; pixels += width)
         if (pixels % UNIT_N == 0) return pixels;
     return UNIT_N;
 }
@@ -72,7 +72,6 @@ static int64_t largest_tile(int64_t size, int64_t unit, int64_t tiles)
 /* What making one element of a column costs, where 1 is what copying it in a product costs. */
 static double fill_cost(const dcls_conv_matrix *x)
 {
-    if (x->direct) return 0;
     return 1 + 0.5 * (double)x->columns.taps / (double)dcls_max_i64(x->columns.count, 1);
 }
 
@@ -81,7 +80,7 @@ static double fill_cost(const dcls_conv_matrix *x)
 static void choose_tiles(dcls_conv_matrix *x)
 {
     int64_t wanted = tiles_wanted(x), most_parts = 0;
-    int64_t block_n = x->direct ? x->n : dcls_max_i64(BLOCK_FLOATS / x->block_k, SIDE_MIN);
+    int64_t block_n = dcls_max_i64(BLOCK_FLOATS / x->block_k, SIDE_MIN);
     double fill = fill_cost(x), least = 0, side_min = (double)SIDE_MIN * (1 + 2 * fill);
     for (int64_t m = 1; m <= wanted; m++) {
         int64_t tile_m = largest_tile(x->m, UNIT_M, m);
@@ -132,7 +131,7 @@ dcls_status dcls_conv_matrix_plan(dcls_context *ctx, dcls_conv_matrix *x, const 
 {
     const dcls_geometry *g = &x->base.g;
     x->block_k = dcls_max_i64(x->k, 1);
-    if (!x->direct && x->k > BLOCK_K * 3 / 2) x->block_k = dcls_ceil_div(x->k, dcls_ceil_div(x->k, BLOCK_K));
+    if (x->k > BLOCK_K * 3 / 2) x->block_k = dcls_ceil_div(x->k, dcls_ceil_div(x->k, BLOCK_K));
     x->unit_n = pixel_unit(x);
     choose_tiles(x);
     DCLS_TRY(pack_weight(ctx, x, weight));
@@ -143,10 +142,10 @@ dcls_status dcls_conv_matrix_plan(dcls_context *ctx, dcls_conv_matrix *x, const 
                            .macs = (double)tile_m * (double)tile_n * (double)x->k};
     double images = (double)(g->batch * x->n);
     work.total_macs = images * (double)g->out_channels * (double)x->k;
-    if (!x->direct && x->columns.taps > x->columns.count) /* interpolation */
+    if (x->columns.taps > x->columns.count) /* interpolation */
         work.total_macs +=
             images * (double)(g->groups * x->k) * (double)x->columns.taps / (double)x->columns.count;
-    x->columns_floats = x->direct ? 0 : x->block_k * tile_n;
+    x->columns_floats = x->block_k * tile_n;
     work.scratch_floats = (size_t)x->columns_floats;
     x->apart = x->k > BLOCK_K && x->n * (int64_t)sizeof(float) % SAME_SETS == 0;
     if (x->base.epilogue.residual || x->apart) work.scratch_floats += (size_t)(tile_m * (tile_n + ROW_GAP));
@@ -173,7 +172,7 @@ static void multiply(const dcls_conv_pass *pass, dcls_conv_slice slice, int64_t 
     const float *weight = x->weight + slice.group * x->m * x->k;
     do { /* once even for k = 0, which clears the results */
         slice.columns = dcls_min_i64(x->block_k, x->k - slice.column);
-        if (!x->direct) dcls_conv_columns_fill(pass, &slice, columns);
+        dcls_conv_columns_fill(pass, &slice, columns);
         gemm.k = slice.columns;
         gemm.a = weight + x->m * slice.column + row * slice.columns;
         dcls_gemm_run(pass->simd, &gemm);
@@ -201,12 +200,7 @@ static void run_unit(const dcls_conv_pass *pass, int64_t unit, float *scratch)
     int64_t stride = in_scratch ? pixels + ROW_GAP : x->n;
     float *results =
         in_scratch ? scratch + x->columns_floats : dcls_conv_target(pass, part * x->m + row, pixel, scratch);
-    dcls_gemm gemm = {.m = rows,
-                      .n = pixels,
-                      .b = x->direct ? pass->in + slice.plane * x->base.in_volume + pixel : scratch,
-                      .ldb = x->direct ? x->base.in_volume : pixels,
-                      .c = results,
-                      .ldc = stride};
+    dcls_gemm gemm = {.m = rows, .n = pixels, .b = scratch, .ldb = pixels, .c = results, .ldc = stride};
     multiply(pass, slice, row, gemm, scratch);
     for (int64_t r = 0; r < rows; r++) {
         int64_t plane = part * x->m + row + r;

@@ -28,9 +28,8 @@ typedef struct dcls_conv_columns {
 typedef struct dcls_conv_matrix {
     dcls_conv base;
     int64_t m, n, k;
-    float *weight;                    /* [groups, m, k] in packed blocks; owned */
-    bool direct;                      /* the input is the matrix of columns */
-    dcls_conv_columns columns;        /* unless direct */
+    float *weight; /* [groups, m, k] in packed blocks; owned */
+    dcls_conv_columns columns;
     int64_t tiles_m, tiles_n, unit_n; /* tiles begin at multiples of unit_n pixels */
     int64_t columns_floats;           /* of a block of columns */
     int64_t block_k;                  /* columns of one product */

@@ -41,9 +41,10 @@ void dcls_mul_broadcast_forward(const dcls_simd *simd, dcls_extent e, const floa
  * maximum. Averages divide by the window's cells that lie inside the padded input (count_include_pad) or
  * inside the input. pad_after gives the zero padding behind, needed by count_include_pad at the far edge. NaN
  * propagates through max as in PyTorch. */
-void dcls_max_pool_forward(const dcls_geometry *g, const float *x, float *y, int threads);
-void dcls_avg_pool_forward(const dcls_geometry *g, const int64_t pad_after[3], bool count_include_pad,
-                           const float *x, float *y, int threads);
+void dcls_max_pool_forward(const dcls_simd *simd, const dcls_geometry *g, const float *x, float *y,
+                           int threads);
+void dcls_avg_pool_forward(const dcls_simd *simd, const dcls_geometry *g, const int64_t pad_after[3],
+                           bool count_include_pad, const float *x, float *y, int threads);
 /* [batch, channels, pixels] -> [batch, channels]. x != y. */
 void dcls_global_avg_pool_forward(const dcls_simd *simd, dcls_extent e, const float *x, float *y,
                                   int threads);

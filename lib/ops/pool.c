@@ -7,6 +7,7 @@
  */
 
 typedef struct pool_job {
+    const dcls_simd *simd;
     const dcls_geometry *g;
     bool average, count_include_pad;
     int64_t pad_after[3];
@@ -40,20 +41,6 @@ static range output_range(const dcls_geometry *g, int64_t k)
     return r;
 }
 
-static void max_line(const float *x, int64_t step, float *y, int64_t n)
-{
-    for (int64_t i = 0; i < n; i++) {
-        float v = x[i * step];
-        y[i] = v > y[i] || v != v ? v : y[i];
-    }
-}
-
-static void add_line(const float *x, int64_t step, float *y, int64_t n)
-{
-    for (int64_t i = 0; i < n; i++)
-        y[i] += x[i * step];
-}
-
 /* One row of the input under every window of the output row y. */
 static void pool_line(const pool_job *job, const float *x, float *y)
 {
@@ -62,7 +49,10 @@ static void pool_line(const pool_job *job, const float *x, float *y)
         range r = output_range(g, k);
         if (r.from == r.to) continue;
         const float *first = x + r.from * g->stride[2] - g->pad[2] + k * g->dilation[2];
-        (job->average ? add_line : max_line)(first, g->stride[2], y + r.from, r.to - r.from);
+        if (job->average)
+            job->simd->axpy(1.0f, first, g->stride[2], y + r.from, r.to - r.from);
+        else
+            job->simd->larger(first, g->stride[2], y + r.from, r.to - r.from);
     }
 }
 
@@ -125,15 +115,17 @@ static void pool_forward(pool_job *job, int threads)
                       dcls_ceil_div(job->rows, pool_rows_per_block(g)), pool_block, job);
 }
 
-void dcls_max_pool_forward(const dcls_geometry *g, const float *x, float *y, int threads)
+void dcls_max_pool_forward(const dcls_simd *simd, const dcls_geometry *g, const float *x, float *y,
+                           int threads)
 {
-    pool_forward(&(pool_job){.g = g, .x = x, .y = y}, threads);
+    pool_forward(&(pool_job){.simd = simd, .g = g, .x = x, .y = y}, threads);
 }
 
-void dcls_avg_pool_forward(const dcls_geometry *g, const int64_t pad_after[3], bool count_include_pad,
-                           const float *x, float *y, int threads)
+void dcls_avg_pool_forward(const dcls_simd *simd, const dcls_geometry *g, const int64_t pad_after[3],
+                           bool count_include_pad, const float *x, float *y, int threads)
 {
-    pool_job job = {.g = g,
+    pool_job job = {.simd = simd,
+                    .g = g,
                     .average = true,
                     .count_include_pad = count_include_pad,
                     .pad_after = {pad_after[0], pad_after[1], pad_after[2]},

@@ -109,10 +109,10 @@ static void run_softmax(const dcls_step *s, const dcls_operands *o)
 static void run_pool(const dcls_step *s, const dcls_operands *o)
 {
     if (s->node->op == DCLS_OP_MAX_POOL)
-        dcls_max_pool_forward(&s->geometry, o->in[0], o->out, o->threads);
+        dcls_max_pool_forward(o->simd, &s->geometry, o->in[0], o->out, o->threads);
     else
-        dcls_avg_pool_forward(&s->geometry, s->pad_after, s->node->window.count_include_pad, o->in[0], o->out,
-                              o->threads);
+        dcls_avg_pool_forward(o->simd, &s->geometry, s->pad_after, s->node->window.count_include_pad,
+                              o->in[0], o->out, o->threads);
 }
 
 static void run_global_pool(const dcls_step *s, const dcls_operands *o)

@@ -60,6 +60,21 @@ typedef struct dcls_plane {
     int64_t rows, width;
 } dcls_plane;
 
+/* The end of a product: results in panels [rows, DCLS_GEMM_PANEL], x_stride floats apart, become `pixels`
+ * floats of each row of an output, which lie stride floats apart: y = activation2(scale[row] * activation(x +
+ * bias[row]) + shift[row] + residual) bias, scale with shift, residual (laid out like y, or y itself) may be
+ * NULL. */
+typedef struct dcls_finish {
+    int64_t rows, pixels;
+    const float *x;
+    int64_t x_stride;
+    float *y;
+    const float *residual;
+    int64_t stride;
+    const float *bias, *scale, *shift;
+    dcls_activation activation, activation2;
+} dcls_finish;
+
 /* Winograd's filtering of three taps: most outputs and points of one tile along one axis. */
 #define DCLS_WINOGRAD_OUTPUTS 4
 #define DCLS_WINOGRAD_POINTS  (DCLS_WINOGRAD_OUTPUTS + 2)
@@ -73,6 +88,7 @@ typedef struct dcls_simd {
     /* y = activation2(scale * activation(y + bias) + shift + residual); residual may be NULL or y */
     void (*epilogue)(float *y, const float *residual, int64_t n, float bias, dcls_activation activation,
                      float scale, float shift, dcls_activation activation2);
+    void (*finish)(const dcls_finish *finish);
     void (*add)(const float *a, const float *b, float *y, int64_t n);
     void (*mul)(const float *a, const float *b, float *y, int64_t n);
     void (*scale_shift)(const float *x, float *y, int64_t n, float scale, float shift);
@@ -90,6 +106,8 @@ typedef struct dcls_simd {
     void (*plane)(const dcls_plane *plane);
     /* y[i] += value * x[i * step], i < n: borders and general sparse convolution */
     void (*axpy)(float value, const float *x, int64_t step, float *y, int64_t n);
+    /* y[i] = the larger of y[i] and x[i * step], NaN if x[i * step] is, i < n */
+    void (*larger)(const float *x, int64_t step, float *y, int64_t n);
     /* Layer norm over channels for n pixels: x, y are [channels] rows `stride` floats apart. weight, bias
      * [channels] or NULL. */
     void (*layer_norm)(const float *x, float *y, int64_t channels, int64_t stride, int64_t n,

@@ -38,9 +38,10 @@ static void pool_forward(const dcls_layer *layer, const dcls_visit *visit)
     int64_t pad_after[3];
     pads_after(layer, pad_after);
     if (layer->node->op == DCLS_OP_MAX_POOL)
-        dcls_max_pool_forward(&g, x, y, 1);
+        dcls_max_pool_forward(visit->program->simd, &g, x, y, 1);
     else
-        dcls_avg_pool_forward(&g, pad_after, layer->node->window.count_include_pad, x, y, 1);
+        dcls_avg_pool_forward(visit->program->simd, &g, pad_after, layer->node->window.count_include_pad, x,
+                              y, 1);
 }
 
 static void pool_backward(const dcls_layer *layer, const dcls_visit *visit)

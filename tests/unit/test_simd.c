@@ -338,6 +338,69 @@ static void check_softmax(const dcls_simd *simd, columns_case c)
     free(x);
 }
 
+static void test_larger(void **state)
+{
+    const dcls_simd *simd = simd_of(state);
+    for (int64_t n = 0; n <= 3 * simd->width + 2; n++)
+        for (int64_t step = 1; step <= 3; step++) {
+            float *x = new_floats(n > 0 ? (n - 1) * step + 1 : 0), *y = new_floats(n);
+            if (n > 2) x[(n - 2) * step] = y[0] = NAN;
+            float *before = copy_floats(y, n);
+            simd->larger(x, step, y, n);
+            for (int64_t i = 0; i < n; i++) {
+                float v = x[i * step], expected = v > before[i] || isnan(v) ? v : before[i];
+                assert_memory_equal(&y[i], &expected, sizeof expected);
+            }
+            free(x), free(y), free(before);
+        }
+}
+
+/* Panels to rows of an output, and rows to panels and back. */
+static void check_finish(const dcls_simd *simd, int64_t rows, int64_t pixels, int terms)
+{
+    const int64_t panel = DCLS_GEMM_PANEL, panels = (pixels + panel - 1) / panel, x_stride = rows * panel + 3;
+    const int64_t stride = pixels + random_int(0, 3), floats = rows * stride;
+    float *x = new_floats(panels * x_stride), *y = new_floats(floats), *residual = new_floats(floats);
+    float *bias = new_floats(rows), *scale = new_floats(rows), *shift = new_floats(rows);
+    float *before = copy_floats(y, floats);
+    const dcls_finish f = {.rows = rows,
+                           .pixels = pixels,
+                           .x = x,
+                           .x_stride = x_stride,
+                           .y = y,
+                           .residual = terms & 1 ? residual : NULL,
+                           .stride = stride,
+                           .bias = terms & 2 ? bias : NULL,
+                           .scale = terms & 4 ? scale : NULL,
+                           .shift = terms & 4 ? shift : NULL,
+                           .activation = (dcls_activation)(pixels % 5),
+                           .activation2 = terms & 8 ? DCLS_ACT_RELU : DCLS_ACT_NONE};
+    simd->finish(&f);
+    for (int64_t i = 0; i < floats; i++) {
+        int64_t r = i / stride, p = i % stride;
+        double v = (double)x[p / panel * x_stride + r * panel + p % panel] + (f.bias ? (double)bias[r] : 0);
+        if (p >= pixels) {
+            assert_true(y[i] == before[i]);
+            continue;
+        }
+        v = (double)reference_activation(f.activation, v);
+        if (f.scale) v = v * (double)scale[r] + (double)shift[r];
+        if (f.residual) v += (double)residual[i];
+        assert_near(y[i], f.activation2 == DCLS_ACT_RELU && v < 0 ? 0 : v, 4, "finish", i);
+    }
+    float *again = copy_floats(y, floats);
+    simd->to_panels(before, pixels, x, x_stride);
+    simd->from_panels(x, x_stride, again, pixels);
+    assert_memory_equal(again, before, (size_t)pixels * sizeof *again);
+    free(x), free(y), free(residual), free(bias), free(scale), free(shift), free(before), free(again);
+}
+
+static void test_finish(void **state)
+{
+    for (int64_t pixels = 1; pixels <= 3 * DCLS_GEMM_PANEL + 1; pixels++)
+        check_finish(simd_of(state), 1 + pixels % 4, pixels, (int)random_int(0, 15));
+}
+
 static void test_columns(void **state)
 {
     const dcls_simd *simd = simd_of(state);
@@ -396,6 +459,7 @@ int main(void)
         cmocka_unit_test(test_max_nan),    cmocka_unit_test(test_sum_is_accurate),
         cmocka_unit_test(test_exp_sum),    cmocka_unit_test(test_taps_rows),
         cmocka_unit_test(test_taps_dense), cmocka_unit_test(test_axpy),
+        cmocka_unit_test(test_larger),     cmocka_unit_test(test_finish),
         cmocka_unit_test(test_columns),    cmocka_unit_test(test_cholesky),
     };
     return run_at_every_level("simd", tests, sizeof tests / sizeof *tests);
