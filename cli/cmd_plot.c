@@ -10,6 +10,7 @@
 #include "numbers.h"
 #include "options.h"
 #include "output.h"
+#include "plot_runs.h"
 
 typedef struct plot_options {
     const char *model, *output, *channels, *input, *arch;
@@ -20,7 +21,7 @@ typedef struct plot_options {
     bool terminal;
 } plot_options;
 
-enum { FORMAT_OF_NAME = -1, KIND_NOT_SAID = -1 };
+enum { FORMAT_OF_NAME = -1, KIND_NOT_SAID = -1, PAGE_WIDTH = 960, LOG_WIDTH = 900 };
 
 #define AT(field) offsetof(plot_options, field)
 
@@ -41,8 +42,8 @@ static const cli_option options[] = {
      "only these output channels, such as 0-7,12 (default: as many as fit well; all in densities and "
      "histograms)",
      0, 0},
-    {"width", 0, CLI_INT, "N", AT(width), "width of the page in points, pixels at scale 1 (default: 960)",
-     320, 4000},
+    {"width", 0, CLI_INT, "N", AT(width),
+     "width of the page in points, pixels at scale 1 (default: 960, of curves 900)", 320, 4000},
     {"scale", 0, CLI_REAL, "X", AT(scale), "pixels to the point in a PNG: 2 for print (default: 1)", 0.25,
      16},
     {"terminal", 0, CLI_FLAG, NULL, AT(terminal), "densities in the terminal, as Unicode blocks", 0, 0},
@@ -58,12 +59,13 @@ static const cli_option options[] = {
     {0}};
 
 static const plot_options defaults = {
-    .kind = KIND_NOT_SAID, .format = FORMAT_OF_NAME, .width = 960, .seed = -1, .scale = 1};
+    .kind = KIND_NOT_SAID, .format = FORMAT_OF_NAME, .seed = -1, .scale = 1};
 
 struct plot {
     const cli *run;
     const plot_options *options;
     const char *name; /* of the model */
+    plot_subject subject;
     char *title;
     int64_t (*ranges)[2];
     size_t range_count;
@@ -142,12 +144,39 @@ static int check_fit(const plot_options *o)
     return CLI_OK;
 }
 
+/* A log has curves, a recording has positions: nothing else can be chosen. */
+static int check_subject(const struct plot *plot)
+{
+    const plot_options *o = plot->options;
+    const bool log = plot->subject == PLOT_LOG;
+    if (plot->subject == PLOT_MODEL) return CLI_OK;
+    if (o->kind != KIND_NOT_SAID && (log || o->kind != DCLS_PLOT_POSITIONS))
+        return refuse("--kind", log ? "belongs to models: a log is drawn as curves"
+                                    : "belongs to models: a recording is drawn as positions moving");
+    if (o->terminal) return refuse("--terminal", "belongs to models");
+    if (o->arch != NULL || o->settings.count > 0 || o->input != NULL)
+        return refuse("--arch, --set and --input", "belong to models");
+    if (log && (o->layers.count > 0 || o->channels != NULL))
+        return refuse("--layers and --channels", "belong to models and recordings");
+    if (plot->how.format == DCLS_PLOT_HTML)
+        return refuse("-o",
+                      log ? "must end in .png, .svg or .pdf for a log" : "must end in .png for a recording");
+    if (!log && plot->how.format != DCLS_PLOT_PNG) return refuse("-o", "must end in .png for a recording");
+    return CLI_OK;
+}
+
 static int choose_model(struct plot *plot, cli_operands operands)
 {
     const plot_options *o = plot->options;
-    if (operands.count == 1 && o->model != NULL)
+    if (operands.count > 0 && o->model != NULL)
         return refuse("-m", "and MODEL are the same: give one of them");
-    plot->name = operands.count == 1 ? operands.items[0] : o->model;
+    plot->name = operands.count > 0 ? operands.items[0] : o->model;
+    plot->subject = plot->name != NULL ? plot_subject_of(plot->name) : PLOT_MODEL;
+    if (operands.count > 1 && plot->subject != PLOT_LOG) {
+        cli_error("plot", "'%s' is one argument too many: several are for logs of training alone",
+                  operands.items[1]);
+        return CLI_USAGE;
+    }
     return plot->name != NULL ? CLI_OK : refuse("MODEL", "is needed: a file or builtin:NAME");
 }
 
@@ -172,7 +201,7 @@ static void choose_style(struct plot *plot)
     how->layer_count = o->layers.count;
     how->channels = (const int64_t(*)[2])plot->ranges;
     how->channel_count = plot->range_count;
-    how->width = (double)o->width;
+    how->width = o->width > 0 ? (double)o->width : PAGE_WIDTH;
     how->scale = o->scale;
     how->seed = (uint64_t)(o->seed > 0 ? o->seed : 0);
 }
@@ -301,18 +330,39 @@ static int plot_file(struct plot *plot)
     return result;
 }
 
+static int draw_subject(struct plot *plot, cli_operands operands)
+{
+    const plot_options *o = plot->options;
+    if (plot->subject == PLOT_RECORDING) return plot_recording(plot->run, &plot->how, plot->name, o->output);
+    if (plot->subject == PLOT_MODEL)
+        return cli_builtin_name(plot->name) != NULL ? plot_builtin(plot) : plot_file(plot);
+    if (o->width == 0) plot->how.width = LOG_WIDTH;
+    return operands.count > 0 ? plot_logs(plot->run, &plot->how, (const char *const *)operands.items,
+                                          (size_t)operands.count, o->output)
+                              : plot_logs(plot->run, &plot->how, &plot->name, 1, o->output);
+}
+
+static bool is_written_over(const struct plot *plot, cli_operands operands)
+{
+    const char *out = plot->options->output;
+    bool over = out != NULL && cli_is_input(out, plot->name);
+    for (int i = 1; i < operands.count && !over; i++)
+        over = out != NULL && cli_is_input(out, operands.items[i]);
+    return over;
+}
+
 static int run_plot(cli *run, const void *values, cli_operands operands)
 {
     struct plot plot = {.run = run, .options = values, .how = dcls_plot_options_default()};
     int status = choose_model(&plot, operands);
     if (status == CLI_OK) status = choose_format(&plot);
     if (status == CLI_OK) status = check_fit(plot.options);
-    if (status == CLI_OK && plot.options->output != NULL && cli_is_input(plot.options->output, plot.name))
-        status = CLI_USAGE;
+    if (status == CLI_OK) status = check_subject(&plot);
+    if (status == CLI_OK && is_written_over(&plot, operands)) status = CLI_USAGE;
     if (status == CLI_OK) status = parse_channels(&plot);
     if (status == CLI_OK) {
         choose_style(&plot);
-        status = cli_builtin_name(plot.name) != NULL ? plot_builtin(&plot) : plot_file(&plot);
+        status = draw_subject(&plot, operands);
     }
     free(plot.title);
     free(plot.ranges);
@@ -322,31 +372,36 @@ static int run_plot(cli *run, const void *values, cli_operands operands)
 const cli_command cli_cmd_plot = {
     .name = "plot",
     .summary = "pictures of positions, densities, kernels and receptive fields",
-    .operands = "MODEL",
-    .about = "Draws what the DCLS layers of MODEL learned: a model (binary, JSON or builtin:NAME), or a "
-             "state dict, whose "
-             "layers need --set version=.. and --set dilated_kernel_size=... The picture appears whole or "
-             "not at all; the "
-             "same input gives the same bytes.\n\n"
-             "positions: every element at its place in the window, area by |weight|, colour by sign, spread "
-             "as a ring. "
-             "density: where a layer's elements lie, all channels together. kernels: constructed dense "
-             "kernels. field: "
-             "theoretical and effective receptive field. histogram: positions, spreads, weights, distances "
-             "from the centre, "
-             "and the share at the clamp limit. One-dimensional layers are drawn over their delays, "
-             "three-dimensional ones "
-             "as slices. dcls-plot(1) says how to read each.",
+    .operands = "MODEL|LOG..",
+    .about =
+        "Draws what the DCLS layers of MODEL learned: a model (binary, JSON or builtin:NAME), or a "
+        "state dict, whose "
+        "layers need --set version=.. and --set dilated_kernel_size=... The picture appears whole or "
+        "not at all; the "
+        "same input gives the same bytes.\n\n"
+        "positions: every element at its place in the window, area by |weight|, colour by sign, spread "
+        "as a ring. "
+        "density: where a layer's elements lie, all channels together. kernels: constructed dense "
+        "kernels. field: "
+        "theoretical and effective receptive field. histogram: positions, spreads, weights, distances "
+        "from the centre, "
+        "and the share at the clamp limit. One-dimensional layers are drawn over their delays, "
+        "three-dimensional ones "
+        "as slices.\n\n"
+        "Of a training run it draws curves of log.ndjson, several logs over each other, and positions.npy "
+        "as an animated PNG of the positions moving. dcls-plot(1) says how to read each.",
     .examples = "  dcls plot model.bin -o positions.png\n"
                 "  dcls plot model.bin --kind kernels --layers 'stages.0.*' -o kernels.svg\n"
                 "  dcls plot ckpt.pth --kind density --set version=v1 \\\n"
                 "       --set dilated_kernel_size=17 -o density.pdf\n"
                 "  dcls plot builtin:dclsseg-camvid -o report.html\n"
-                "  dcls plot builtin:dclsseg-camvid --terminal\n",
+                "  dcls plot builtin:dclsseg-camvid --terminal\n"
+                "  dcls plot run/log.ndjson other/log.ndjson -o curves.png\n"
+                "  dcls plot run/positions.npy -o moving.png\n",
     .options = options,
     .values_size = sizeof(plot_options),
     .defaults = &defaults,
     .min_operands = 0,
-    .max_operands = 1,
+    .max_operands = -1,
     .run = run_plot,
 };

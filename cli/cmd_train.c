@@ -51,7 +51,9 @@ static int make_trainer(train_run *t, const dcls_model *model, const dcls_tensor
     if (status == DCLS_OK && state != NULL) status = dcls_trainer_restore(ctx, t->trainer, state);
     if (status != DCLS_OK) return cli_fail("train", status, ctx);
     count_parameters(t, dcls_trainer_model(t->trainer, false));
-    return CLI_OK;
+    if (t->recipe->record_positions == 0 || t->positions > 0 || t->parameters == 0) return CLI_OK;
+    cli_error("train", "--record-positions: the network has no positions to record");
+    return CLI_USAGE;
 }
 
 static int prepare(train_run *t)

@@ -255,6 +255,33 @@ DCLS_API dcls_status dcls_cases_save(dcls_context *ctx, const dcls_case *items, 
                                      const char *const *labels, const dcls_plot_options *options,
                                      const char *path);
 
+/* A log of dcls train. */
+typedef struct dcls_curves_source {
+    const char *name; /* for legends and messages */
+    const char *text; /* [size] */
+    size_t size;
+} dcls_curves_source;
+
+/* Loss, share of right answers and learning rate of 1 to 16 runs over each other. Of options, format (not
+ * HTML), title, width (the height is two thirds of it, and more for many runs) and scale count. A log that is
+ * none is DCLS_ERR_FORMAT, its name and line named; a last line without its end is left out. */
+DCLS_API dcls_status dcls_curves_save(dcls_context *ctx, size_t count, const dcls_curves_source *logs,
+                                      const dcls_plot_options *options, const char *path);
+
+/* The positions of a recording moving, as an animated PNG: the picture of DCLS_PLOT_POSITIONS for some rows
+ * of the file, with weights as model has them. Of options, title, layers, channels, width and scale count.
+ * frames: how many at most; seconds: how long they take together; plays: how often, 0 for ever. A recording
+ * of another network is DCLS_ERR_FORMAT. */
+typedef struct dcls_moving_options {
+    int64_t frames;
+    double seconds;
+    int64_t plays;
+} dcls_moving_options;
+
+DCLS_API dcls_status dcls_moving_save(dcls_context *ctx, const char *recording, const dcls_model *model,
+                                      const dcls_plot_options *options, const dcls_moving_options *moving,
+                                      const char *path);
+
 /* ---- new networks
  * --------------------------------------------------------------------------------------------- */
 

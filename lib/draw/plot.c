@@ -75,7 +75,7 @@ static dcls_status write_png(dcls_plot *plot, const char *path)
     return status;
 }
 
-static dcls_status draw_page(dcls_plot *plot, const dcls_plot_kind_functions *kind)
+dcls_status dcls_plot_draw_page(dcls_plot *plot, const dcls_plot_kind_functions *kind)
 {
     dcls_plot_draw_head(plot);
     kind->draw(plot);
@@ -86,7 +86,7 @@ static dcls_status save_raster(dcls_plot *plot, const dcls_plot_kind_functions *
 {
     DCLS_TRY(dcls_canvas_create_scaled(plot->ctx, plot->width, plot->height, plot->options->scale,
                                        dcls_plot_paper, &plot->canvas));
-    DCLS_TRY(draw_page(plot, kind));
+    DCLS_TRY(dcls_plot_draw_page(plot, kind));
     return write_png(plot, path);
 }
 
@@ -98,7 +98,7 @@ static dcls_status save_vector(dcls_plot *plot, const dcls_plot_kind_functions *
     DCLS_TRY(dcls_output_open(plot->ctx, path, &output));
     dcls_status status = dcls_canvas_create_vector(plot->ctx, format, plot->width, plot->height,
                                                    dcls_plot_paper, output, &plot->canvas);
-    if (status == DCLS_OK) status = draw_page(plot, kind);
+    if (status == DCLS_OK) status = dcls_plot_draw_page(plot, kind);
     dcls_canvas_destroy(plot->canvas);
     plot->canvas = NULL;
     if (status == DCLS_OK) return dcls_output_commit(plot->ctx, output);
@@ -108,8 +108,9 @@ static dcls_status save_vector(dcls_plot *plot, const dcls_plot_kind_functions *
 
 /* ---- the plot ---- */
 
-static dcls_status prepare(dcls_plot *plot, const dcls_plot_kind_functions *kind)
+dcls_status dcls_plot_prepare(dcls_plot *plot, const dcls_plot_kind_functions *kind)
 {
+    DCLS_TRY(check_options(plot->ctx, plot->options));
     plot->width = plot->options->width;
     dcls_colormap_sequential(&plot->sequential);
     dcls_colormap_diverging(&plot->diverging);
@@ -123,8 +124,7 @@ static dcls_status prepare(dcls_plot *plot, const dcls_plot_kind_functions *kind
 
 dcls_status dcls_plot_render(dcls_plot *plot, const dcls_plot_kind_functions *kind, const char *path)
 {
-    DCLS_TRY(check_options(plot->ctx, plot->options));
-    dcls_status status = prepare(plot, kind);
+    dcls_status status = dcls_plot_prepare(plot, kind);
     if (status == DCLS_OK)
         status = plot->options->format == DCLS_PLOT_PNG ? save_raster(plot, kind, path)
                                                         : save_vector(plot, kind, path);

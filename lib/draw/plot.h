@@ -11,6 +11,8 @@
  *   plot_field.c        receptive fields
  *   plot_histogram.c    positions, spreads, weights and distances in figures
  *   plot_confusion.c    which class is taken for which
+ *   plot_moving.c       positions of a training run, one after the other, as an animated PNG
+ *   plot_curves.c       how training went; curves_read.c reads its log
  *   plot_case.c         one item of a data set beside its answer
  *   plot_sheet.c        many of them on a page
  *   plot_terminal.c     densities as text
@@ -106,6 +108,10 @@ void *dcls_plot_alloc(dcls_plot *plot, size_t count, size_t size);
 /* Prepares and draws a page of any kind into path. plot has its context and options; what it holds in its
  * arena stays the caller's to free. */
 dcls_status dcls_plot_render(dcls_plot *plot, const dcls_plot_kind_functions *kind, const char *path);
+
+/* The parts of it: prepares, and draws a page on plot->canvas. */
+dcls_status dcls_plot_prepare(dcls_plot *plot, const dcls_plot_kind_functions *kind);
+dcls_status dcls_plot_draw_page(dcls_plot *plot, const dcls_plot_kind_functions *kind);
 
 /* ---- axes.c: all lengths in units of the page ---- */
 

@@ -3,6 +3,7 @@
 #define DCLS_IMAGE_IMAGE_H
 
 #include "base/context.h"
+#include "base/text.h"
 
 struct dcls_image {
     int64_t width, height;
@@ -43,5 +44,8 @@ typedef struct dcls_png_source {
 
 /* Written whole or not at all. */
 dcls_status dcls_png_write(dcls_context *ctx, const char *path, const dcls_png_source *source);
+
+/* The file's bytes; out is the caller's to free, in failure too. */
+dcls_status dcls_png_encode(dcls_context *ctx, const dcls_png_source *source, dcls_string *out);
 
 #endif

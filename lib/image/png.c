@@ -23,7 +23,8 @@ struct png_job {
     dcls_image *image;
     uint8_t *indices; /* of a mask, [height, width] */
     int64_t width, height;
-    dcls_output *output; /* writing */
+    dcls_output *output; /* writing: to a file, or .. */
+    dcls_string *memory;
 };
 
 /* Of a bad header libpng warns of what is wrong with it, then fails with a message that says less. */
@@ -241,7 +242,10 @@ dcls_status dcls_png_decode_indices(dcls_context *ctx, const uint8_t *data, size
 static void on_write(png_structp png, png_bytep data, size_t count)
 {
     struct png_job *job = png_get_io_ptr(png);
-    dcls_output_write(job->output, data, count);
+    if (job->memory)
+        dcls_string_append(job->memory, (const char *)data, count);
+    else
+        dcls_output_write(job->output, data, count);
 }
 
 /* Errors of dcls_output are remembered there until commit. */
@@ -282,23 +286,43 @@ static void write_all(struct png_job *job, const dcls_png_source *source)
     png_write_end(job->png, job->info);
 }
 
+static dcls_status check_size(dcls_context *ctx, const dcls_png_source *source)
+{
+    if (source->width > 0 && source->height > 0 && source->width <= PNG_UINT_31_MAX &&
+        source->height <= PNG_UINT_31_MAX)
+        return DCLS_OK;
+    return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "a PNG cannot be %lld x %lld pixels", (long long)source->width,
+                     (long long)source->height);
+}
+
+static void encode(struct png_job *job, const dcls_png_source *source)
+{
+    job->png =
+        png_create_write_struct_2(PNG_LIBPNG_VER_STRING, job, on_error, on_warning, job, on_malloc, on_free);
+    if (job->png) {
+        write_all(job, source);
+        png_destroy_write_struct(&job->png, &job->info);
+    } else {
+        out_of_memory(job);
+    }
+}
+
+dcls_status dcls_png_encode(dcls_context *ctx, const dcls_png_source *source, dcls_string *out)
+{
+    struct png_job job = {.ctx = ctx, .verb = "cannot write", .memory = out};
+    *out = (dcls_string){0};
+    DCLS_TRY(check_size(ctx, source));
+    encode(&job, source);
+    if (job.status == DCLS_OK && out->failed) out_of_memory(&job);
+    return job.status;
+}
+
 dcls_status dcls_png_write(dcls_context *ctx, const char *path, const dcls_png_source *source)
 {
     struct png_job job = {.ctx = ctx, .verb = "cannot write"};
-    if (source->width <= 0 || source->height <= 0 || source->width > PNG_UINT_31_MAX ||
-        source->height > PNG_UINT_31_MAX) {
-        return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "a PNG cannot be %lld x %lld pixels",
-                         (long long)source->width, (long long)source->height);
-    }
+    DCLS_TRY(check_size(ctx, source));
     DCLS_TRY(dcls_output_open(ctx, path, &job.output));
-    job.png = png_create_write_struct_2(PNG_LIBPNG_VER_STRING, &job, on_error, on_warning, &job, on_malloc,
-                                        on_free);
-    if (job.png) {
-        write_all(&job, source);
-        png_destroy_write_struct(&job.png, &job.info);
-    } else {
-        out_of_memory(&job);
-    }
+    encode(&job, source);
     if (job.status == DCLS_OK) return dcls_output_commit(ctx, job.output);
     dcls_output_abort(job.output);
     return job.status;

@@ -167,3 +167,43 @@ dcls_status dcls_recording_sync(dcls_context *ctx, dcls_recording *recording)
     if (fdatasync(recording->fd) == 0) return DCLS_OK;
     return dcls_fail_errno(ctx, "cannot write positions", errno);
 }
+
+/* ---- reading ---------------------------------------------------------------------------------------- */
+
+static dcls_status read_row(dcls_context *ctx, const dcls_recording *r, int64_t index, float *row)
+{
+    const size_t size = (size_t)r->columns * sizeof *row;
+    const ssize_t got = pread(r->fd, row, size, DCLS_RECORDING_HEADER + index * (int64_t)size);
+    if (got < 0) return dcls_fail_errno(ctx, "cannot read positions", errno);
+    return (size_t)got == size ? DCLS_OK : dcls_fail(ctx, DCLS_ERR_FORMAT, "is cut short");
+}
+
+static dcls_status read_rows(dcls_context *ctx, dcls_recording *r, const char *path, int64_t most,
+                             float **rows, int64_t *count)
+{
+    struct stat st;
+    r->fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (r->fd < 0 || fstat(r->fd, &st) != 0) return dcls_fail_errno(ctx, "cannot read", errno);
+    DCLS_TRY(check_header(ctx, r));
+    const int64_t all = (st.st_size - DCLS_RECORDING_HEADER) / (r->columns * (int64_t)sizeof(float));
+    *count = all < most ? all : most;
+    if (*count == 0) return dcls_fail(ctx, DCLS_ERR_FORMAT, "there is no row in it yet");
+    *rows = dcls_alloc(ctx, (size_t)(*count * r->columns), sizeof **rows);
+    if (*rows == NULL) return DCLS_ERR_MEMORY;
+    for (int64_t i = 0; i < *count; i++)
+        DCLS_TRY(read_row(ctx, r, *count > 1 ? i * (all - 1) / (*count - 1) : 0, *rows + i * r->columns));
+    return DCLS_OK;
+}
+
+dcls_status dcls_recording_read(dcls_context *ctx, const char *path, const dcls_model *model, int64_t most,
+                                float **rows, int64_t *count)
+{
+    dcls_recording r = {.fd = -1, .columns = dcls_recording_columns(model)};
+    *rows = NULL;
+    const dcls_status status = read_rows(ctx, &r, path, most, rows, count);
+    if (r.fd >= 0) close(r.fd);
+    if (status == DCLS_OK) return DCLS_OK;
+    free(*rows);
+    *rows = NULL;
+    return status;
+}

@@ -13,4 +13,9 @@ const dcls_tensor *dcls_recording_tensor(const dcls_model *model, size_t index);
 /* Floats of a row. */
 int64_t dcls_recording_columns(const dcls_model *model);
 
+/* At most `most` rows of a recording of the model, evenly chosen, the first and the last among them. *rows is
+ * [*count, columns], to be freed. */
+dcls_status dcls_recording_read(dcls_context *ctx, const char *path, const dcls_model *model, int64_t most,
+                                float **rows, int64_t *count);
+
 #endif
