@@ -275,6 +275,10 @@ bench-gemm: $(B)/tests/bench/bench_gemm ## speed of matrix products, ours and Op
 $(B)/tests/bench/bench_gemm: %: %.o $(LIB_A) $(B)/link-flags
 	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) $(BLAS_LIBS) $(LIBS)
 
+.PHONY: bench-kernels
+bench-kernels: all ## what one DCLS layer costs against D and K: tests/bench/kernels.md and .svg
+	@/usr/bin/python3 tests/bench/bench_kernels.py ./dcls build/bench/kernels
+
 .PHONY: bench-fit
 bench-fit: $(B)/tests/bench/bench_fit ## how well and how fast dense kernels become elements again
 	@$< $(KERNELS)

@@ -25,7 +25,7 @@ def write(path, model, tensors):
             file.write(array.tobytes())
 
 
-def layers(name, channels, side, settings, shared, version="v1", groups=1, stride=1):
+def layers(directory, name, channels, side, settings, shared, version="v1", groups=1, stride=1):
     """One chain of layers, each [channels, side, side] to the same; settings: pairs of D and K."""
     nodes, tensors = [], {}
     for i, (size, count) in enumerate(settings):
@@ -39,21 +39,22 @@ def layers(name, channels, side, settings, shared, version="v1", groups=1, strid
             tensors[key + ".SIG"] = np.full(positions, 0.23, np.float32)
             node["SIG"] = key + ".SIG"
         nodes.append(node)
-    write(os.path.join(sys.argv[1], name + ".bin"),
+    write(os.path.join(directory, name + ".bin"),
           {"task": "features", "input": {"channels": channels, "height": side, "width": side}, "nodes": nodes, "output": nodes[-1]["name"]},
           tensors)
 
 
-os.makedirs(sys.argv[1], exist_ok=True)
-sweep = [(size, 9) for size in (3, 5, 9, 17, 33, 65)]
-layers("full-shared", 64, 64, sweep, True)
-layers("full-own", 64, 64, sweep[:4], False)
-layers("full-own-small", 128, 14, sweep[:4], False)
-layers("full-shared-small", 256, 14, sweep[:4], True)
-layers("full-shared-gauss", 64, 32, [(5, 4), (9, 9), (17, 9), (23, 9)], True, "gauss")
-layers("full-own-gauss", 64, 32, [(5, 4), (9, 4), (17, 4)], False, "gauss")
-layers("full-shared-max", 64, 32, [(5, 4), (9, 9), (17, 9)], True, "max")
-layers("elements", 64, 32, [(17, count) for count in (1, 2, 4, 8, 16, 32)], True)
-layers("elements-own", 64, 32, [(17, count) for count in (1, 2, 4, 8, 16, 32)], False)
-layers("grouped", 64, 32, sweep[:5], False, groups=8)
-layers("grouped-shared", 64, 32, sweep[:5], True, groups=8)
+if __name__ == "__main__":
+    os.makedirs(sys.argv[1], exist_ok=True)
+    sweep = [(size, 9) for size in (3, 5, 9, 17, 33, 65)]
+    layers(sys.argv[1], "full-shared", 64, 64, sweep, True)
+    layers(sys.argv[1], "full-own", 64, 64, sweep[:4], False)
+    layers(sys.argv[1], "full-own-small", 128, 14, sweep[:4], False)
+    layers(sys.argv[1], "full-shared-small", 256, 14, sweep[:4], True)
+    layers(sys.argv[1], "full-shared-gauss", 64, 32, [(5, 4), (9, 9), (17, 9), (23, 9)], True, "gauss")
+    layers(sys.argv[1], "full-own-gauss", 64, 32, [(5, 4), (9, 4), (17, 4)], False, "gauss")
+    layers(sys.argv[1], "full-shared-max", 64, 32, [(5, 4), (9, 9), (17, 9)], True, "max")
+    layers(sys.argv[1], "elements", 64, 32, [(17, count) for count in (1, 2, 4, 8, 16, 32)], True)
+    layers(sys.argv[1], "elements-own", 64, 32, [(17, count) for count in (1, 2, 4, 8, 16, 32)], False)
+    layers(sys.argv[1], "grouped", 64, 32, sweep[:5], False, groups=8)
+    layers(sys.argv[1], "grouped-shared", 64, 32, sweep[:5], True, groups=8)
