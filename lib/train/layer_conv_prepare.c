@@ -58,10 +58,9 @@ static void keep_v0_neighbours(const dcls_kernel *k, float *dense)
             }
 }
 
-static dcls_status construct(dcls_context *ctx, const dcls_program *p, dcls_conv_layer *c,
-                             const dcls_kernel *k, float *dense)
+static dcls_status construct(dcls_context *ctx, dcls_conv_layer *c, const dcls_kernel *k, float *dense)
 {
-    DCLS_TRY(dcls_kernel_construct(ctx, k, p->threads, dense));
+    DCLS_TRY(dcls_kernel_construct(ctx, k, dcls_context_threads(ctx), dense));
     if (k->version == DCLS_V0 && has_taps(c)) keep_v0_neighbours(k, dense);
     return DCLS_OK;
 }
@@ -124,13 +123,12 @@ static dcls_status prepare_sparse(dcls_context *ctx, const dcls_layer *layer, dc
     return status;
 }
 
-static dcls_status prepare_interpolated(dcls_context *ctx, const dcls_program *p, const dcls_layer *layer,
-                                        dcls_conv_layer *c, const dcls_epilogue *bias,
-                                        const dcls_epilogue *sum)
+static dcls_status prepare_interpolated(dcls_context *ctx, const dcls_layer *layer, dcls_conv_layer *c,
+                                        const dcls_epilogue *bias, const dcls_epilogue *sum)
 {
     const dcls_kernel single = dcls_conv_single_elements(c);
     dcls_taps taps;
-    DCLS_TRY(construct(ctx, p, c, &single, c->dense));
+    DCLS_TRY(construct(ctx, c, &single, c->dense));
     DCLS_TRY(dcls_taps_from_dense(ctx, c->dense, single.rows, dcls_kernel_cells(&single), (double)c->cutoff,
                                   &taps));
     dcls_status status =
@@ -192,7 +190,7 @@ dcls_status dcls_conv_layer_prepare(dcls_context *ctx, const dcls_program *p, dc
     const float *weight = layer->weight->value;
     dcls_conv_layer_forget(c);
     if (layer->node->op == DCLS_OP_DCLS && c->way != DCLS_WAY_INTERPOLATED) {
-        DCLS_TRY(construct(ctx, p, c, &c->k, c->dense));
+        DCLS_TRY(construct(ctx, c, &c->k, c->dense));
         weight = c->dense;
     }
     if (c->way == DCLS_WAY_DENSE)
@@ -200,7 +198,7 @@ dcls_status dcls_conv_layer_prepare(dcls_context *ctx, const dcls_program *p, dc
     else if (c->way == DCLS_WAY_SPARSE)
         DCLS_TRY(prepare_sparse(ctx, layer, c, weight, &bias, &sum));
     else
-        DCLS_TRY(prepare_interpolated(ctx, p, layer, c, &bias, &sum));
+        DCLS_TRY(prepare_interpolated(ctx, layer, c, &bias, &sum));
     layer->scratch_floats = dcls_conv_layer_scratch(c, NULL).floats;
     c->dense_sums = c->way == DCLS_WAY_DENSE          ? (size_t)c->weights
                     : c->way == DCLS_WAY_INTERPOLATED ? layer->weight->count

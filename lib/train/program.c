@@ -254,6 +254,20 @@ static dcls_status find_shapes(dcls_context *ctx, dcls_program *p)
     return status;
 }
 
+/* Two layers with one parameter; the halves of a batch norm count once. */
+static bool find_shared(const dcls_program *p)
+{
+    for (int a = 0; a < p->layer_count; a++)
+        for (int b = a + 1; b < p->layer_count; b++) {
+            const dcls_layer *x = &p->layers[a], *y = &p->layers[b];
+            if (x->pair == y) continue;
+            if ((x->weight && x->weight == y->weight) || (x->bias && x->bias == y->bias) ||
+                (x->P && x->P == y->P) || (x->SIG && x->SIG == y->SIG))
+                return true;
+        }
+    return false;
+}
+
 static dcls_status create_layers(dcls_context *ctx, dcls_program *p)
 {
     for (int l = 0; l < p->layer_count; l++) {
@@ -302,6 +316,7 @@ static dcls_status build(dcls_context *ctx, dcls_program *p)
     DCLS_TRY(status);
     plan_gradients(p);
     dcls_program_fuse(p);
+    p->shared = find_shared(p);
     choose_lanes(p);
     DCLS_TRY(create_layers(ctx, p));
     return dcls_program_store(ctx, p);

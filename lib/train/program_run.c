@@ -80,14 +80,14 @@ static void visit_backward(const run *r, const dcls_visit *visit)
     }
 }
 
-/* Every other phase goes through the batch from its end, where the caches still hold what the one before left. */
+/* Every other phase goes through the batch from its end, where the caches still hold what the one before
+ * left. */
 static void run_lane(void *arg, int64_t item, int worker)
 {
     run *r = arg;
     const dcls_program *p = r->program;
     const int64_t lane = r->from_end ? p->lanes - 1 - item : item;
-    dcls_visit visit = {
-        .program = p, .batch = r->batch, .key = r->key, .lane = (int)lane, .worker = worker};
+    dcls_visit visit = {.program = p, .batch = r->batch, .key = r->key, .lane = (int)lane, .worker = worker};
     visit.local = p->workers + (size_t)worker * p->worker_floats;
     visit.scratch = visit.local + p->local_floats;
     const int64_t start = p->batch * lane / p->lanes, end = p->batch * (lane + 1) / p->lanes;
@@ -156,17 +156,57 @@ static dcls_status weigh_targets(dcls_context *ctx, dcls_program *p, const dcls_
     return DCLS_OK;
 }
 
+/* Layers by themselves, each on one thread with a context of its own; the failure of the first that fails. */
+typedef dcls_status layer_task(dcls_context *ctx, dcls_program *p, dcls_layer *layer);
+
+typedef struct layer_job {
+    dcls_program *program;
+    layer_task *task;
+    dcls_context *contexts; /* one per layer */
+    dcls_status *status;
+} layer_job;
+
+static void run_layer(void *arg, int64_t l, int worker)
+{
+    (void)worker;
+    const layer_job *job = arg;
+    job->status[l] = job->task(&job->contexts[l], job->program, &job->program->layers[l]);
+}
+
+static dcls_status for_layers(dcls_context *ctx, dcls_program *p, layer_task *task, int threads)
+{
+    const size_t count = (size_t)p->layer_count;
+    layer_job job = {.program = p, .task = task};
+    job.contexts = dcls_alloc(ctx, count, sizeof *job.contexts);
+    job.status = dcls_alloc(ctx, count, sizeof *job.status);
+    dcls_status status = job.contexts && job.status ? DCLS_OK : DCLS_ERR_MEMORY;
+    for (size_t l = 0; l < count && status == DCLS_OK; l++) {
+        job.contexts[l] = *ctx;
+        job.contexts[l].threads = 1;
+    }
+    if (status == DCLS_OK) dcls_parallel_for(threads, p->layer_count, run_layer, &job);
+    for (size_t l = 0; l < count && status == DCLS_OK; l++)
+        if ((status = job.status[l]) != DCLS_OK) dcls_fail(ctx, status, "%s", job.contexts[l].message);
+    free(job.contexts);
+    free(job.status);
+    return status;
+}
+
 /* Layers make ready what depends on the weights; memory grows with what they ask for. */
+static dcls_status prepare_layer(dcls_context *ctx, dcls_program *p, dcls_layer *layer)
+{
+    if (layer->kind->prepare == NULL) return DCLS_OK;
+    const dcls_status status = layer->kind->prepare(ctx, p, layer);
+    return status == DCLS_OK ? DCLS_OK : dcls_fail_within(ctx, status, "node '%s': ", layer->node->name);
+}
+
 static dcls_status prepare(dcls_context *ctx, dcls_program *p)
 {
     size_t scratch = 0;
     p->lane_floats = 0;
+    DCLS_TRY(for_layers(ctx, p, prepare_layer, p->threads));
     for (int l = 0; l < p->layer_count; l++) {
         dcls_layer *layer = &p->layers[l];
-        if (layer->kind->prepare != NULL) {
-            const dcls_status status = layer->kind->prepare(ctx, p, layer);
-            if (status != DCLS_OK) return dcls_fail_within(ctx, status, "node '%s': ", layer->node->name);
-        }
         layer->lane_offset = p->lane_floats;
         p->lane_floats += (layer->lane_floats + 15) / 16 * 16;
         if (layer->scratch_floats > scratch) scratch = layer->scratch_floats;
@@ -208,16 +248,17 @@ static void sum_piece(void *arg, int64_t piece, int worker)
         p->simd->add(p->sums + first, p->sums + lane * all + first, p->sums + first, count);
 }
 
+static dcls_status finish_layer(dcls_context *ctx, dcls_program *p, dcls_layer *layer)
+{
+    if (layer->kind->finish == NULL || !layer->trains) return DCLS_OK;
+    return layer->kind->finish(ctx, p, layer, p->sums + layer->lane_offset);
+}
+
 static dcls_status finish_layers(dcls_context *ctx, dcls_program *p)
 {
     dcls_parallel_for(p->threads, ((int64_t)p->lane_floats + PIECE - 1) / PIECE, sum_piece, p);
     memset(p->parameters->gradients, 0, p->parameters->floats * sizeof(float));
-    for (int l = 0; l < p->layer_count; l++) {
-        const dcls_layer *layer = &p->layers[l];
-        if (layer->kind->finish != NULL && layer->trains)
-            DCLS_TRY(layer->kind->finish(ctx, p, layer, p->sums + layer->lane_offset));
-    }
-    return DCLS_OK;
+    return for_layers(ctx, p, finish_layer, p->shared ? 1 : p->threads);
 }
 
 /* Runs forward once more and looks at every result. */
