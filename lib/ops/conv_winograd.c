@@ -74,7 +74,7 @@ static void place_band(const conv_winograd *x, int64_t i, band *b)
     b->to = x->rows.tiles * (i + 1) / x->bands;
     b->lowest = x->base.g.in[1], b->highest = 0;
     for (int64_t t = b->from; t < b->to; t++)
-        for (int e = 0; e < dcls_winograd_outputs(&x->rows, t) + 2; e++) {
+        for (int e = 0; e < dcls_winograd_kind_of(&x->rows, t)->inputs; e++) {
             int64_t row = x->rows.in[e * x->rows.tiles + t];
             if (row > 0) b->lowest = dcls_min_i64(b->lowest, row);
             b->highest = dcls_max_i64(b->highest, row);
@@ -124,19 +124,22 @@ static void row_to_points(const dcls_conv_pass *pass, const float *row, float *l
     float *read = scratch + width + 1;
     scratch[0] = 0;
     memcpy(scratch + 1, row, (size_t)width * sizeof *row);
-    for (int64_t e = 0; e < c->points; e++)
-        for (int64_t t = 0; t < c->uses[e]; t++)
-            read[e * c->tiles + t] = scratch[c->in[e * c->tiles + t]];
-    for (int outputs = OUTPUTS; outputs >= 1; outputs--) {
-        int64_t first = c->first[outputs], n = c->first[outputs - 1] - first, start = first;
+    for (const dcls_winograd_kind *kind = c->kind; kind < c->kind + c->kinds; kind++) {
+        const int64_t first = kind->first;
         const float *in[POINTS];
-        float *out[POINTS];
-        for (int e = 0; e < outputs + 2; e++) {
-            in[e] = read + e * c->tiles + first;
-            out[e] = line + start;
-            start += c->uses[e];
+        float *out[POINTS], *to = line + first;
+        for (int e = 0; e < kind->inputs; e++) {
+            const int32_t *from = c->in + e * c->tiles + first;
+            float *gathered = read + e * c->tiles + first;
+            in[e] = gathered;
+            for (int64_t t = 0; t < kind->count; t++)
+                gathered[t] = scratch[from[t]];
         }
-        if (n > 0) pass->simd->winograd_forward(outputs, in, out, n);
+        for (int p = 0; p < kind->points; p++) {
+            out[p] = to;
+            to += c->uses[p];
+        }
+        pass->simd->winograd_forward(kind->form, in, out, kind->count);
     }
 }
 
@@ -145,16 +148,17 @@ static void tiles_to_points(const band *b, int64_t t, const float *lines, float 
 {
     const conv_winograd *x = winograd_of(b->pass);
     const int64_t line = x->columns.line;
-    const int outputs = dcls_winograd_outputs(&x->rows, t);
+    const dcls_winograd_kind *kind = dcls_winograd_kind_of(&x->rows, t);
     const float *in[POINTS];
     float *out[POINTS];
-    for (int e = 0; e < outputs + 2; e++) {
+    for (int e = 0; e < kind->inputs; e++) {
         int64_t row = x->rows.in[e * x->rows.tiles + t];
         in[e] = row > 0 ? lines + (row - b->lowest + 1) * line : lines;
-        out[e] = scratch + e * line;
     }
-    b->pass->simd->winograd_forward(outputs, in, out, line);
-    for (int64_t p = 0; p < outputs + 2; p++) {
+    for (int p = 0; p < kind->points; p++)
+        out[p] = scratch + p * line;
+    b->pass->simd->winograd_forward(kind->form, in, out, line);
+    for (int64_t p = 0; p < kind->points; p++) {
         const float *from = scratch + p * line;
         for (int64_t q = 0; q < x->columns.points; q++) {
             int64_t at = p * x->columns.points + q, n = x->columns.uses[q];
@@ -215,21 +219,23 @@ static void multiply(void *arg, int64_t item, int worker)
 static void points_to_row(const dcls_conv_pass *pass, const float *line, float *row, float *scratch)
 {
     const dcls_winograd_axis *c = &winograd_of(pass)->columns;
-    for (int outputs = OUTPUTS; outputs >= 1; outputs--) {
-        int64_t first = c->first[outputs], n = c->first[outputs - 1] - first, start = first;
-        const float *in[POINTS];
+    for (const dcls_winograd_kind *kind = c->kind; kind < c->kind + c->kinds; kind++) {
+        const int64_t first = kind->first;
+        const float *in[POINTS], *from = line + first;
         float *out[POINTS];
-        for (int e = 0; e < outputs + 2; e++) {
-            in[e] = line + start;
-            start += c->uses[e];
+        for (int p = 0; p < kind->points; p++) {
+            in[p] = from;
+            from += c->uses[p];
         }
-        for (int e = 0; e < outputs; e++)
+        for (int e = 0; e < kind->outputs; e++)
             out[e] = scratch + e * c->tiles + first;
-        if (n > 0) pass->simd->winograd_inverse(outputs, in, out, n);
+        pass->simd->winograd_inverse(kind->form, in, out, kind->count);
+        for (int e = 0; e < kind->outputs; e++) {
+            const int32_t *to = c->out + e * c->tiles + first;
+            for (int64_t t = 0; t < kind->count; t++)
+                row[to[t]] = out[e][t];
+        }
     }
-    for (int64_t e = 0; e < c->points - 2; e++)
-        for (int64_t t = 0; t < c->uses[e + 2]; t++)
-            row[c->out[e * c->tiles + t]] = scratch[e * c->tiles + t];
 }
 
 /* A row of tiles, taken from all of them at each point, back to rows of outputs at their points along the
@@ -238,9 +244,9 @@ static void tiles_to_rows(const band *b, int64_t t, const float *tiles, float *c
                           float *scratch)
 {
     const conv_winograd *x = winograd_of(b->pass);
-    const int outputs = dcls_winograd_outputs(&x->rows, t);
+    const dcls_winograd_kind *kind = dcls_winograd_kind_of(&x->rows, t);
     const float *in[POINTS];
-    for (int64_t p = 0; p < outputs + 2; p++) {
+    for (int64_t p = 0; p < kind->points; p++) {
         float *to = scratch + p * (x->columns.line + COPY);
         in[p] = to;
         for (int64_t q = 0; q < x->columns.points; q++) {
@@ -249,7 +255,7 @@ static void tiles_to_rows(const band *b, int64_t t, const float *tiles, float *c
             to += n;
         }
     }
-    b->pass->simd->winograd_inverse(outputs, in, rows, x->columns.line);
+    b->pass->simd->winograd_inverse(kind->form, in, rows, x->columns.line);
 }
 
 static void points_to_channel(void *arg, int64_t channel, int worker)
@@ -265,7 +271,7 @@ static void points_to_channel(void *arg, int64_t channel, int worker)
                                    panel_size(x->m), tiles + b->place[at], b->tiles[at]);
     for (int64_t t = b->from; t < b->to; t++) {
         tiles_to_rows(b, t, tiles, rows, rest);
-        for (int e = 0; e < dcls_winograd_outputs(&x->rows, t); e++) {
+        for (int e = 0; e < dcls_winograd_kind_of(&x->rows, t)->outputs; e++) {
             int64_t pixel = x->rows.out[e * x->rows.tiles + t] * width;
             float *y = dcls_conv_target(b->pass, plane, pixel, rest + OUTPUTS * x->columns.tiles);
             points_to_row(b->pass, rows[e], y, rest);
@@ -326,8 +332,8 @@ static void pack_part(void *arg, int64_t item, int worker)
     const int64_t row = item / blocks * DCLS_GEMM_ROWS, rows = dcls_min_i64(DCLS_GEMM_ROWS, x->m - row);
     float *u = p->scratch + worker * x->points * size;
     for (int64_t r = 0; r < rows; r++)
-        dcls_winograd_weights(p->weight + ((row + r) * x->k + column) * 9, k, x->rows.points,
-                              x->columns.points, u + r * k, size);
+        dcls_winograd_weights(p->weight + ((row + r) * x->k + column) * 9, k, &x->rows, &x->columns,
+                              u + r * k, size);
     for (int64_t point = 0; point < x->points; point++)
         dcls_gemm_pack(rows, k, u + point * size, k, x->weight + (point * x->k + column) * x->m + row * k);
 }

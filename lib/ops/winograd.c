@@ -12,9 +12,9 @@
 /* ---- tiles --------------------------------------------------------------------------------------------- */
 
 /* Tiles of `outputs` outputs in a phase of `length`: as many as go of the largest, then one of the rest. */
-static int64_t tiles_of(int64_t length, int outputs)
+static int64_t tiles_of(int64_t length, int outputs, int most)
 {
-    return outputs == OUTPUTS ? length / OUTPUTS : length % OUTPUTS == outputs;
+    return outputs == most ? length / most : length % most == outputs;
 }
 
 static int64_t phase_length(const dcls_geometry *g, int axis, int64_t phase)
@@ -27,32 +27,53 @@ static int64_t phases(const dcls_geometry *g, int axis)
     return dcls_min_i64(g->dilation[axis], g->out[axis]);
 }
 
+static int most_outputs(const dcls_winograd_axis *x)
+{
+    return x->alone ? 2 : OUTPUTS;
+}
+
+static dcls_winograd_kind kind_with(const dcls_winograd_axis *x, int outputs)
+{
+    if (x->alone)
+        return (dcls_winograd_kind){.form = DCLS_WINOGRAD_ALONE + outputs,
+                                    .inputs = outputs,
+                                    .points = 2 * outputs - 1,
+                                    .outputs = outputs};
+    return (dcls_winograd_kind){
+        .form = outputs, .inputs = outputs + 2, .points = outputs + 2, .outputs = outputs};
+}
+
 /* Counts tiles, longest first. */
 static void count_tiles(const dcls_geometry *g, int axis, dcls_winograd_axis *x)
 {
-    *x = (dcls_winograd_axis){0};
-    for (int outputs = OUTPUTS; outputs >= 1; outputs--) {
-        x->first[outputs] = x->tiles;
+    *x = (dcls_winograd_axis){.alone = g->pad[axis] == g->dilation[axis] && g->in[axis] == g->out[axis] &&
+                                       phase_length(g, axis, 0) <= 2};
+    for (int outputs = most_outputs(x); outputs >= 1; outputs--) {
+        dcls_winograd_kind kind = kind_with(x, outputs);
+        kind.first = x->tiles;
         for (int64_t phase = 0; phase < phases(g, axis); phase++)
-            x->tiles += tiles_of(phase_length(g, axis, phase), outputs);
-        if (x->tiles > 0 && x->points == 0) x->points = outputs + 2;
+            kind.count += tiles_of(phase_length(g, axis, phase), outputs, most_outputs(x));
+        if (kind.count == 0) continue;
+        x->kind[x->kinds++] = kind;
+        x->tiles += kind.count;
+        for (int p = 0; p < kind.points; p++)
+            x->uses[p] += kind.count;
     }
-    x->first[0] = x->tiles;
-    for (int p = 0; p < x->points; p++) {
-        x->uses[p] = p < 2 ? x->tiles : x->first[p - 2];
+    x->points = x->kind[0].points;
+    for (int p = 0; p < x->points; p++)
         x->line += x->uses[p];
-    }
 }
 
 /* The tile whose first output is `output`. */
-static void place_tile(const dcls_geometry *g, int axis, int64_t output, int outputs, dcls_winograd_axis *x,
-                       int64_t t)
+static void place_tile(const dcls_geometry *g, int axis, int64_t output, const dcls_winograd_kind *kind,
+                       dcls_winograd_axis *x, int64_t t)
 {
-    for (int e = 0; e < outputs + 2; e++) {
-        int64_t in = output - g->pad[axis] + e * g->dilation[axis];
+    int64_t first = x->alone ? output : output - g->pad[axis];
+    for (int e = 0; e < kind->inputs; e++) {
+        int64_t in = first + e * g->dilation[axis];
         x->in[e * x->tiles + t] = in >= 0 && in < g->in[axis] ? (int32_t)in + 1 : 0;
     }
-    for (int e = 0; e < outputs; e++)
+    for (int e = 0; e < kind->outputs; e++)
         x->out[e * x->tiles + t] = (int32_t)(output + e * g->dilation[axis]);
 }
 
@@ -63,13 +84,13 @@ dcls_status dcls_winograd_axis_create(dcls_context *ctx, const dcls_geometry *g,
     x->in = dcls_alloc_zero(ctx, (size_t)(POINTS * x->tiles), sizeof *x->in);
     x->out = dcls_alloc_zero(ctx, (size_t)(OUTPUTS * x->tiles), sizeof *x->out);
     if (x->in == NULL || x->out == NULL) return DCLS_ERR_MEMORY;
-    int64_t t = 0, step = g->dilation[axis];
-    for (int outputs = OUTPUTS; outputs >= 1; outputs--)
+    int64_t t = 0, step = g->dilation[axis], most = most_outputs(x);
+    for (const dcls_winograd_kind *kind = x->kind; kind < x->kind + x->kinds; kind++)
         for (int64_t phase = 0; phase < phases(g, axis); phase++) {
-            int64_t length = phase_length(g, axis, phase), n = tiles_of(length, outputs);
-            int64_t start = outputs == OUTPUTS ? 0 : length / OUTPUTS * OUTPUTS;
+            int64_t length = phase_length(g, axis, phase), n = tiles_of(length, kind->outputs, (int)most);
+            int64_t start = kind->outputs == most ? 0 : length / most * most;
             for (int64_t i = 0; i < n; i++)
-                place_tile(g, axis, phase + (start + i * OUTPUTS) * step, outputs, x, t++);
+                place_tile(g, axis, phase + (start + i * most) * step, kind, x, t++);
         }
     return DCLS_OK;
 }
@@ -80,12 +101,12 @@ void dcls_winograd_axis_free(dcls_winograd_axis *axis)
     free(axis->out);
 }
 
-int dcls_winograd_outputs(const dcls_winograd_axis *axis, int64_t t)
+const dcls_winograd_kind *dcls_winograd_kind_of(const dcls_winograd_axis *axis, int64_t t)
 {
-    int outputs = OUTPUTS;
-    while (t >= axis->first[outputs - 1])
-        outputs--;
-    return outputs;
+    const dcls_winograd_kind *kind = axis->kind;
+    while (t >= kind->first + kind->count)
+        kind++;
+    return kind;
 }
 
 /* ---- when it pays -------------------------------------------------------------------------------------- */
@@ -128,17 +149,24 @@ bool dcls_winograd_pays(const dcls_geometry *g)
 /* ---- weights ------------------------------------------------------------------------------------------- */
 
 /* Three taps at the points; step: between taps, and between points. */
-static void at_points(const double *w, int64_t step, int64_t points, double *to, int64_t to_step)
+static void at_points(const double *w, int64_t step, const dcls_winograd_axis *axis, double *to,
+                      int64_t to_step)
 {
     static const double place[POINTS] = {0, 0, 0.75, -0.75, 1.5, -1.5};
-    for (int64_t p = 0; p < points; p++) {
+    if (axis->alone) {
+        const double at[3] = {w[step], w[2 * step] - w[step], w[0] - w[step]};
+        for (int64_t p = 0; p < axis->points; p++)
+            to[p * to_step] = at[p];
+        return;
+    }
+    for (int64_t p = 0; p < axis->points; p++) {
         double value = w[0] + place[p] * (w[step] + place[p] * w[2 * step]);
         to[p * to_step] = p == 1 ? w[2 * step] : value;
     }
 }
 
-void dcls_winograd_weights(const float *taps, int64_t n, int64_t rows, int64_t columns, float *u,
-                           int64_t stride)
+void dcls_winograd_weights(const float *taps, int64_t n, const dcls_winograd_axis *rows,
+                           const dcls_winograd_axis *columns, float *u, int64_t stride)
 {
     for (int64_t i = 0; i < n; i++, taps += 9) {
         double w[9], by_row[3 * POINTS], all[POINTS * POINTS];
@@ -146,9 +174,9 @@ void dcls_winograd_weights(const float *taps, int64_t n, int64_t rows, int64_t c
             w[t] = (double)taps[t];
         for (int r = 0; r < 3; r++)
             at_points(w + r * 3, 1, columns, by_row + r * POINTS, 1);
-        for (int64_t q = 0; q < columns; q++)
-            at_points(by_row + q, POINTS, rows, all + q, columns);
-        for (int64_t pq = 0; pq < rows * columns; pq++)
+        for (int64_t q = 0; q < columns->points; q++)
+            at_points(by_row + q, POINTS, rows, all + q, columns->points);
+        for (int64_t pq = 0; pq < rows->points * columns->points; pq++)
             u[pq * stride + i] = (float)all[pq];
     }
 }

@@ -7,11 +7,19 @@
 #include "ops/geometry.h"
 #include "simd/simd.h"
 
+/* Tiles of one form, first <= t < first + count. */
+typedef struct dcls_winograd_kind {
+    int form, inputs, points, outputs;
+    int64_t first, count;
+} dcls_winograd_kind;
+
 /* Tiles along one axis, those with the most outputs first: what uses point p is the first uses[p] of them. */
 typedef struct dcls_winograd_axis {
     int64_t tiles, points; /* points: those of the largest tile */
-    int64_t uses[DCLS_WINOGRAD_POINTS], first[DCLS_WINOGRAD_OUTPUTS + 2];
-    /* tiles of m outputs: first[m] <= t < first[m - 1]; first[0] is unused and first[of the largest] is 0 */
+    bool alone;            /* two outputs at most, in want of nothing but their inputs */
+    int kinds;
+    dcls_winograd_kind kind[DCLS_WINOGRAD_OUTPUTS];
+    int64_t uses[DCLS_WINOGRAD_POINTS];
     int64_t line;      /* sum of uses: tiles at all their points */
     int32_t *in, *out; /* [POINTS][tiles] inputs, counted from 1, 0: padding; [OUTPUTS][tiles] outputs */
 } dcls_winograd_axis;
@@ -21,15 +29,15 @@ dcls_status dcls_winograd_axis_create(dcls_context *ctx, const dcls_geometry *g,
                                       dcls_winograd_axis *out);
 void dcls_winograd_axis_free(dcls_winograd_axis *axis);
 
-/* Outputs of tile t. */
-int dcls_winograd_outputs(const dcls_winograd_axis *axis, int64_t t);
+/* What tile t is. */
+const dcls_winograd_kind *dcls_winograd_kind_of(const dcls_winograd_axis *axis, int64_t t);
 
 /* Whether g is a convolution that can be done so and is faster for it. */
 bool dcls_winograd_pays(const dcls_geometry *g);
 
-/* u[(p * columns + q) * stride + i] for i < n windows of 3x3 taps: point p along the rows, q along the
- * columns. */
-void dcls_winograd_weights(const float *taps, int64_t n, int64_t rows, int64_t columns, float *u,
-                           int64_t stride);
+/* u[(p * columns->points + q) * stride + i] for i < n windows of 3x3 taps: point p along the rows, q along
+ * the columns. */
+void dcls_winograd_weights(const float *taps, int64_t n, const dcls_winograd_axis *rows,
+                           const dcls_winograd_axis *columns, float *u, int64_t stride);
 
 #endif

@@ -75,9 +75,13 @@ typedef struct dcls_finish {
     dcls_activation activation, activation2;
 } dcls_finish;
 
-/* Winograd's filtering of three taps: most outputs and points of one tile along one axis. */
+/* Winograd's filtering of three taps: most outputs and points of one tile along one axis. Forms 1 to
+ * DCLS_WINOGRAD_OUTPUTS have as many outputs, and two inputs and points more. Two further ones are for
+ * outputs whose neighbours are padding: one input, point and output, and two inputs, three points, two
+ * outputs. */
 #define DCLS_WINOGRAD_OUTPUTS 4
 #define DCLS_WINOGRAD_POINTS  (DCLS_WINOGRAD_OUTPUTS + 2)
+#define DCLS_WINOGRAD_ALONE   4 /* added to the outputs of the further two */
 
 #define DCLS_SIMD_CHAINS 12
 
@@ -121,11 +125,11 @@ typedef struct dcls_simd {
     void (*gemm)(const dcls_gemm *gemm);
     void (*gemm_transposed)(const dcls_gemm *gemm);
     void (*gemm_pixels)(const dcls_gemm_pixels *gemm);
-    /* n tiles of `outputs` (1 to 4) outputs along one axis: outputs + 2 lines of inputs to as many of points,
-     * and lines of points to outputs. Lines of in and out do not overlap. */
-    void (*winograd_forward)(int outputs, const float *const in[DCLS_WINOGRAD_POINTS],
+    /* n tiles along one axis: lines of inputs to lines of points, and these to outputs. Lines of in and out
+     * do not overlap. */
+    void (*winograd_forward)(int form, const float *const in[DCLS_WINOGRAD_POINTS],
                              float *const out[DCLS_WINOGRAD_POINTS], int64_t n);
-    void (*winograd_inverse)(int outputs, const float *const in[DCLS_WINOGRAD_POINTS],
+    void (*winograd_inverse)(int form, const float *const in[DCLS_WINOGRAD_POINTS],
                              float *const out[DCLS_WINOGRAD_POINTS], int64_t n);
     /* n floats into rows of DCLS_GEMM_PANEL, the last one filled up with zeros, `stride` floats apart, and
      * back. By vectors: where rows lie far apart, a store of each float would wait for a line of memory. */
