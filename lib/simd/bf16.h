@@ -12,8 +12,8 @@
 /* out[p, o] = activation(bias[o] + sum over pairs j of in[j * in_step + p * in_stride] . weight[j, o]) for p
  * < pixels and the DCLS_GEMM_PANEL outputs o of a panel; rows of out are out_stride floats apart. in_stride
  * or in_step is 1. bias [DCLS_GEMM_PANEL]; NULL: neither bias nor activation. packed, if not NULL: the
- * results, as pairs of outputs (o, o + DCLS_GEMM_PANEL / 2), rows packed_stride pairs apart; out is scratch
- * then. pixels, pairs >= 1. Bits depend on pairs alone. */
+ * results, as pairs of outputs (o, o + DCLS_GEMM_PANEL / 2), rows packed_stride pairs apart, GELU to 4e-5;
+ * out is scratch then. pixels, pairs >= 1. Bits depend on pairs alone. */
 typedef struct dcls_bf16_product {
     int64_t pixels, pairs;
     const uint32_t *in;

@@ -232,6 +232,7 @@ static double term_at(const problem *p, int64_t image, int64_t j, int64_t pixel,
         magnitude += fabs(term);
     }
     double value = (double)reference_activation(p->activation, sum), error = 3e-6 * magnitude + 1e-7;
+    if (p->activation == DCLS_ACT_GELU) error += 4e-5;
     *doubt = fabs((double)rounded((float)(value + error)) - (double)rounded((float)(value - error)));
     return (double)rounded((float)value);
 }
