@@ -82,9 +82,18 @@ static int open_recording(train_run *t)
 
 /* ---- the run ---------------------------------------------------------------------------------------- */
 
+/* Pictures that do not fit are told of before there is a folder. */
+static int make_batch(train_run *t)
+{
+    const dcls_batch *batch;
+    const dcls_status status = dcls_loader_next(t->run->ctx, t->loader, &batch);
+    return status == DCLS_OK ? CLI_OK : cli_fail(t->recipe->train, status, t->run->ctx);
+}
+
 static int begin(train_run *t)
 {
     int status = prepare(t);
+    if (status == CLI_OK) status = make_batch(t);
     if (status == CLI_OK) status = train_folder_open(t, false);
     if (status == CLI_OK) status = train_folder_write_recipe(t);
     if (status == CLI_OK) status = train_log_start(t);

@@ -11,7 +11,8 @@
 #include "output.h"
 #include "train.h"
 
-#define PLAIN_SECONDS 60 /* between lines where there is no terminal */
+#define PLAIN_SECONDS   60 /* between lines where there is no terminal */
+#define VERBOSE_SECONDS 5
 
 double train_now(void)
 {
@@ -143,7 +144,8 @@ void train_show_step(train_run *t, double rate)
         return;
     }
     const double now = train_now();
-    if (now - t->told < PLAIN_SECONDS || t->at.batch == t->batches) return;
+    const double wait = t->run->common.verbose ? VERBOSE_SECONDS : PLAIN_SECONDS;
+    if (now - t->told < wait || t->at.batch == t->batches) return;
     char *line = step_line(t, rate);
     fprintf(stderr, "%s\n", line);
     free(line);

@@ -110,6 +110,8 @@ int train_save(train_run *t)
     if (status == DCLS_OK) status = dcls_tensors_save(ctx, set, path);
     dcls_tensors_destroy(set);
     const int result = status == DCLS_OK ? CLI_OK : cli_fail(path, status, ctx);
+    if (result == CLI_OK && !t->progress.shown)
+        cli_verbose(t->run, "%s: step %" PRId64, path, dcls_trainer_steps(t->trainer));
     free(note);
     free(path);
     return result;

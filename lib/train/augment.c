@@ -211,7 +211,7 @@ static dcls_status check_size(dcls_context *ctx, const dcls_pipeline *pipeline, 
     if (pipeline->height == 0 || (height == pipeline->height && width == pipeline->width)) return DCLS_OK;
     return dcls_fail(ctx, DCLS_ERR_ARGUMENT,
                      "the picture comes out as %" PRId64 " x %" PRId64 " pixels, the batch is %" PRId64
-                     " x %" PRId64,
+                     " x %" PRId64 ": augment.scale, area or crop_padding would make it fit",
                      width, height, pipeline->width, pipeline->height);
 }
 

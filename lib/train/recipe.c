@@ -318,7 +318,7 @@ dcls_status dcls_recipe_check(dcls_context *ctx, dcls_recipe *recipe)
     if (recipe->label_count > 0) recipe->create.classes = (int64_t)recipe->label_count;
     DCLS_TRY(check_numbers(ctx, recipe));
     if (recipe->train == NULL)
-        return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "the training data (data.train) is missing");
+        return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "the training data is missing: data.train, or --train");
     if (recipe->graph != NULL) DCLS_TRY(read_graph(ctx, recipe));
     recipe->data.class_count = recipe->class_count > 0 ? recipe->class_count : (size_t)recipe->mask_classes;
     recipe->data.ignore_index = (int)recipe->ignore;

@@ -38,6 +38,13 @@ scene() { # SIZE
   done
 }
 
+# One layer with three classes.
+segmentation_graph() {
+  printf '{"format": "dcls-model", "version": 1, "model": {"task": "segmentation", "input": {"channels": 3, "height": "any", "width": "any"},
+    "nodes": [{"op": "dcls", "name": "d", "inputs": ["input"], "weight": "d.weight", "P": "d.P", "bias": "d.bias", "version": "v1",
+      "dilated_kernel_size": 5, "padding": 2, "kernel_count": 3, "out_channels": 3}], "output": "d"}}'
+}
+
 net="--arch convmixer --set dim=8 --set depth=1 --set kernel_count=3 --set dilated_kernel_size=5"
 small="$net --size 8 --batch 6 --rate 0.02"
 
@@ -268,9 +275,7 @@ call_locked() {
 @test "masks: the validation is what dcls eval says at full size" {
   needs jq
   scenes
-  printf '{"format": "dcls-model", "version": 1, "model": {"task": "segmentation", "input": {"channels": 3, "height": "any", "width": "any"},
-    "nodes": [{"op": "dcls", "name": "d", "inputs": ["input"], "weight": "d.weight", "P": "d.P", "bias": "d.bias", "version": "v1",
-      "dilated_kernel_size": 5, "padding": 2, "kernel_count": 3, "out_channels": 3}], "output": "d"}}' >graph.json
+  segmentation_graph >graph.json
   try 0 train -q --graph graph.json --train scenes --val scenes --classes 3 --batch 2 --size 8 --scale 1,1.5 --rate 0.05 \
     --epochs 8 --class-weights balanced -o run
   is score "$(jq -s '[.[].val_miou // 0] | max > 0.6' run/log.ndjson)" true
@@ -306,6 +311,7 @@ call_locked() {
   colors
   scenes
   classifier >m.json
+  segmentation_graph >graph.json
   refused() { # STATUS WORDS ARGUMENT..
     local words=$2 expected=$1
     shift 2
@@ -319,12 +325,13 @@ call_locked() {
   refused 2 "-s: 'epochs' is not KEY=VALUE" $small --train set -s epochs
   refused 2 "unknown option '--epoch-s'" $small --epoch-s 3
   refused 2 "one of 'sgd', 'adamw'" $small --train set --optimizer adam
-  refused 2 "the training data (data.train) is missing" $small
+  refused 2 "the training data is missing: data.train, or --train" $small
   refused 2 "is needed" --train set
   refused 4 "cannot open" $small --train nothing
   refused 2 "holds 18 pictures, less than a batch of 64" $small --train set --batch 64
   refused 3 "dcls: set: is data for classification" --model s.json --train set --batch 6 --size 8
   refused 3 "holds data for segmentation" $small --train set --val scenes
+  refused 2 "augment.scale, area or crop_padding would make it fit" --graph graph.json --train scenes --classes 3 --batch 2 --size 8
   refused 2 "masks do not say how many classes there are: --classes N" $small --train scenes
   refused 3 "m.json" $small --train m.json
   refused 3 "set/red/0.ppm" set/red/0.ppm --train set

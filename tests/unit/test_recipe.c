@@ -331,7 +331,7 @@ static void what_does_not_go_together(void **state)
         const char *key, *value, *part;
     } ROWS[] = {
         {"arch", "", "one of a model to go on with"},
-        {"data.train", "", "(data.train) is missing"},
+        {"data.train", "", "training data is missing"},
         {"model.labels", "cat", "model.classes is 2, but there are 1 model.labels"},
         {"class-weights", "1,2,3", "has 3 numbers for 2 classes"},
         {"schedule.floor", "0.5", "is above schedule.rate"},
