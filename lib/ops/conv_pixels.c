@@ -145,6 +145,22 @@ static void release(dcls_conv *conv)
     free(c->second.weight);
 }
 
+typedef struct packing {
+    const product *p;
+    const float *weight;
+} packing;
+
+static void pack_panel(void *arg, int64_t panel, int worker)
+{
+    const product *p = ((const packing *)arg)->p;
+    const float *weight = ((const packing *)arg)->weight;
+    (void)worker;
+    float *to = p->weight + panel * PANEL * p->k;
+    for (int64_t k = 0; k < p->k; k++)
+        for (int64_t o = panel * PANEL; o < (panel + 1) * PANEL; o++)
+            *to++ = o < p->outputs ? weight[o * p->k + k] : 0.0f;
+}
+
 /* weight [outputs, k]; channels missing in the last panel are zeros. */
 static dcls_status pack(dcls_context *ctx, conv_pixels *c, product *p, const float *weight)
 {
@@ -152,12 +168,10 @@ static dcls_status pack(dcls_context *ctx, conv_pixels *c, product *p, const flo
     int64_t floats;
     if (!dcls_mul_i64(p->panels * PANEL, p->k, &floats))
         return dcls_fail(ctx, DCLS_ERR_LIMIT, "the sizes of this convolution are too large");
-    float *to = p->weight = dcls_conv_pack(ctx, &c->base, floats, sizeof *to);
-    if (to == NULL) return DCLS_ERR_MEMORY;
-    for (int64_t first = 0; first < p->outputs; first += PANEL)
-        for (int64_t k = 0; k < p->k; k++)
-            for (int64_t o = first; o < first + PANEL; o++)
-                *to++ = o < p->outputs ? weight[o * p->k + k] : 0.0f;
+    p->weight = dcls_conv_pack(ctx, &c->base, floats, sizeof *p->weight);
+    if (p->weight == NULL) return DCLS_ERR_MEMORY;
+    packing work = {p, weight};
+    dcls_parallel_for(dcls_threads_for(dcls_context_threads(ctx), floats), p->panels, pack_panel, &work);
     return DCLS_OK;
 }
 

@@ -10,19 +10,26 @@
 
 /* bias is NULL until something needs it. */
 typedef struct folded {
-    float *weight; /* [out, per_output] */
-    float *bias;   /* [out] or NULL */
+    const float *weight; /* [out, per_output]: the model's, or own */
+    float *own;
+    float *bias; /* [out] or NULL */
     int64_t out, per_output;
 } folded;
 
-static dcls_status load_weights(dcls_context *ctx, dcls_plan *plan, const dcls_node *node, folded *f)
+/* change: the weights will be changed. Otherwise the model's are used where they are floats: a copy of all of
+ * them takes longer than packing. */
+static dcls_status load_weights(dcls_context *ctx, dcls_plan *plan, const dcls_node *node, bool change,
+                                folded *f)
 {
     size_t count = node->weight->nbytes / dcls_dtype_size(node->weight->dtype);
     f->out = node->out_channels;
     f->per_output = (int64_t)count / f->out;
-    f->weight = dcls_alloc(ctx, count, sizeof *f->weight);
-    if (!f->weight) return DCLS_ERR_MEMORY;
-    dcls_to_float(node->weight->dtype, node->weight->data, f->weight, count);
+    if (change || node->weight->dtype != DCLS_F32) {
+        f->own = dcls_alloc(ctx, count, sizeof *f->own);
+        if (!f->own) return DCLS_ERR_MEMORY;
+        dcls_to_float(node->weight->dtype, node->weight->data, f->own, count);
+    }
+    f->weight = f->own ? f->own : node->weight->data;
     if (!node->bias) return DCLS_OK;
     f->bias = dcls_arena_alloc(ctx, &plan->arena, (size_t)f->out, sizeof *f->bias);
     if (!f->bias) return DCLS_ERR_MEMORY;
@@ -37,7 +44,7 @@ static dcls_status fold_affine(dcls_context *ctx, dcls_plan *plan, int node, fol
     DCLS_TRY(dcls_plan_affine(ctx, plan, &plan->model->nodes[node], f->out, &scale, &shift));
     for (int64_t o = 0; o < f->out; o++) {
         for (int64_t i = 0; i < f->per_output; i++)
-            f->weight[o * f->per_output + i] *= scale[o];
+            f->own[o * f->per_output + i] *= scale[o];
         shift[o] += f->bias ? scale[o] * f->bias[o] : 0;
     }
     f->bias = shift;
@@ -238,7 +245,7 @@ static dcls_status pad_ahead(dcls_context *ctx, const dcls_node *node, dcls_step
 /* Weights and bias of a group's convolution with what is folded into them. */
 static dcls_status fold_group(dcls_context *ctx, dcls_plan *plan, const dcls_group *group, folded *f)
 {
-    DCLS_TRY(load_weights(ctx, plan, &plan->model->nodes[group->head], f));
+    DCLS_TRY(load_weights(ctx, plan, &plan->model->nodes[group->head], group->fold_count > 0, f));
     for (int i = 0; i < group->fold_count; i++)
         DCLS_TRY(fold_affine(ctx, plan, group->fold[i], f));
     return DCLS_OK;
@@ -258,7 +265,7 @@ static dcls_status create_pair(dcls_context *ctx, dcls_plan *plan, const dcls_gr
         status = plan->bf16 ? dcls_conv_create_bf16_pair(ctx, plan->bf16, g, &expansion, weight, e, out)
                             : dcls_conv_create_pair(ctx, g, &expansion, weight, e, out);
     }
-    free(f.weight);
+    free(f.own);
     return status;
 }
 
@@ -290,6 +297,6 @@ dcls_status dcls_lower_conv(dcls_context *ctx, dcls_plan *plan, const dcls_group
 {
     folded f = {0};
     dcls_status status = make_conv(ctx, plan, group, step, &f);
-    free(f.weight);
+    free(f.own);
     return status;
 }
