@@ -340,7 +340,7 @@ report_data() { sed -n 's|.*<script type="application/json" id="data">\(.*\)</sc
   has stderr "$stderr" "is no map of cells"
   npy "3," 0 1 2 >x.npy
   try 2 plot x.npy --kind field -o c.svg
-  is stderr "$stderr" "dcls: plot: --kind field needs --arch: the file holds tensors without a network"
+  is stderr "$stderr" "dcls: plot: --kind belongs to models: a recording is drawn as positions moving"
   [ ! -e c.svg ]
 }
 
