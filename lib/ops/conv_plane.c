@@ -9,8 +9,8 @@
 #include "ops/conv_internal.h"
 
 /* A tap costs simd->taps_rows as much as this many input pixels cost simd->plane, and a list of any length as
- * much as so many pixels more (measured with 7x7 planes). What is not finite reaches the whole plane here, not
- * only the outputs whose windows hold it. */
+ * much as so many pixels more (measured with 7x7 planes). What is not finite reaches the whole plane here,
+ * not only the outputs whose windows hold it. */
 #define PIXELS_OF_TAP  1
 #define PIXELS_OF_LIST 60
 
