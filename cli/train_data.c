@@ -87,6 +87,19 @@ static int create_network(train_run *t, dcls_model **out)
     return status;
 }
 
+/* A checkpoint is a model with the state of an optimiser, which is not gone on with here. */
+static int strip_checkpoint(train_run *t, dcls_model **model)
+{
+    const dcls_tensors *tensors = dcls_model_tensors(*model);
+    dcls_model *alone;
+    if (dcls_trainer_note(tensors) == NULL) return CLI_OK;
+    const dcls_status status = dcls_trainer_stored_model(t->run->ctx, tensors, &alone);
+    if (status != DCLS_OK) return cli_fail(t->recipe->model_file, status, t->run->ctx);
+    dcls_model_destroy(*model);
+    *model = alone;
+    return CLI_OK;
+}
+
 static int load_network(train_run *t, dcls_model **out)
 {
     const char *path = t->recipe->model_file;
@@ -94,7 +107,8 @@ static int load_network(train_run *t, dcls_model **out)
         cli_error("train", "--preprocess is for new networks, '%s' has its own", path);
         return CLI_USAGE;
     }
-    return cli_model_load(t->run, path, out);
+    const int status = cli_model_load(t->run, path, out);
+    return status == CLI_OK ? strip_checkpoint(t, out) : status;
 }
 
 static int replace_layers(train_run *t, dcls_model **model)

@@ -39,17 +39,18 @@ static void add_result(train_sums *sums, const dcls_step_result *result)
     sums->batches++;
 }
 
-/* What stays as it was is what the user wants to know. */
+/* A checkpoint from before is a place to go on from, more slowly. */
 static int fail_step(const train_run *t, dcls_status status, double rate)
 {
     const dcls_context *ctx = t->run->ctx;
+    const char *folder = t->folder != NULL ? t->folder : "train";
     if (status != DCLS_ERR_FORMAT) return cli_fail("train", status, ctx);
-    const char *kept =
-        t->folder != NULL && train_has(t, "checkpoint.bin") ? "; the last checkpoint stays" : "";
-    cli_error(t->folder != NULL ? t->folder : "train",
-              "step %" PRId64 ", epoch %" PRId64
-              ": %s; try a lower --rate (it was %.3g here) or --clip-norm 1%s",
-              dcls_trainer_steps(t->trainer) + 1, t->at.epoch + 1, dcls_context_message(ctx), rate, kept);
+    char *advice = t->folder != NULL && train_has(t, "checkpoint.bin")
+                       ? cli_format("the last checkpoint stays: '--resume %s' with a lower --rate", t->folder)
+                       : cli_copy("try a lower --rate");
+    cli_error(folder, "step %" PRId64 ", epoch %" PRId64 ", rate %.3g: %s; %s or --clip-norm 1",
+              dcls_trainer_steps(t->trainer) + 1, t->at.epoch + 1, rate, dcls_context_message(ctx), advice);
+    free(advice);
     return cli_exit_of(status);
 }
 

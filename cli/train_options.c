@@ -98,10 +98,12 @@ static dcls_recipe_key find_key(const char *name)
     return (dcls_recipe_key){.key = ""};
 }
 
-/* What may change while a run goes on: where data lies, how long it lasts and what is written. */
+/* What may change while a run goes on: where data lies, how long it lasts, what is written, and what helps a
+ * run whose loss is no number any more. */
 static bool may_change(const char *key)
 {
-    static const char *const keys[] = {"data.train", "data.val", "data.cache", "schedule.epochs",
+    static const char *const keys[] = {"data.train",      "data.val",      "data.cache",
+                                       "schedule.epochs", "schedule.rate", "optimizer.clip_norm",
                                        "validate_every"};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if (strcmp(keys[i], key) == 0) return true;

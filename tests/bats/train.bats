@@ -105,7 +105,7 @@ same_log() { is log "$(timeless "$1/log.ndjson")" "$(timeless "$2/log.ndjson")";
 
 @test "a run killed at any moment goes on to the same bits" {
   colors
-  local more="--epochs 40 --average 0.9 --record-positions 5 --validate-every 3 --mixup 0.2 --set drop_path=0.1 --momentum 0.8" i process
+  local more="--epochs $((20 * ${KILLS:-6})) --average 0.9 --record-positions 5 --validate-every 3 --mixup 0.2 --set drop_path=0.1 --momentum 0.8" i process
   train whole $more
   mkdir broken
   for ((i = 0; i < ${KILLS:-6}; i++)); do
@@ -176,8 +176,8 @@ exec_dcls() { if ((BASH_SUBSHELL > 0 && BASHPID != $$)); then exec "$DCLS" "$@";
   cmp run/model.bin before.bin
   try 0 train -q --resume run --epochs 3
   is epochs "$(sed -n 's/.*"epoch":\([0-9]*\),"val_loss.*/\1/p' run/log.ndjson | tr '\n' ' ')" "1 2 3 "
-  try 2 train --resume run --rate 1
-  is stderr "$stderr" "dcls: train: 'schedule.rate' cannot change in a run that goes on: its recipe is that of run"
+  try 2 train --resume run --batch 3
+  is stderr "$stderr" "dcls: train: 'batch' cannot change in a run that goes on: its recipe is that of run"
   try 2 train --resume run -o run
   has stderr "$stderr" "--resume DIR stands for recipe and output folder"
 }
@@ -220,11 +220,16 @@ call_locked() {
   try 3 train -q $small --train set -o run --optimizer sgd --rate 1e6 --epochs 50 --save-every 0
   has stderr "$stderr" "dcls: run: step "
   has stderr "$stderr" "is not finite"
-  has stderr "$stderr" "try a lower --rate (it was "
-  has stderr "$stderr" "or --clip-norm 1; the last checkpoint stays"
+  has stderr "$stderr" "; the last checkpoint stays: '--resume run' with a lower --rate or --clip-norm 1"
   [[ -s run/checkpoint.bin && ! -e run/model.bin ]]
-  dcls inspect run/checkpoint.bin >/dev/null
   try 3 train -q --resume run
+  try 3 train -q $small --train set -o other --optimizer sgd --rate 1e6 --batch 1
+  has stderr "$stderr" "; try a lower --rate or --clip-norm 1"
+  train good --epochs 2 --save-every 0
+  try 0 train -q --resume good --epochs 3 --rate 0.001 --clip-norm 1
+  try 0 train -q --model good/checkpoint.bin --train set --batch 6 --size 8 --epochs 1 --rate 0 -o tuned
+  is tensors "$(dcls inspect tuned/model.bin | sed -n 's/.*safetensors, \([0-9]*\) tensors.*/\1/p')" \
+    "$(dcls inspect good/model.bin | sed -n 's/.*safetensors, \([0-9]*\) tensors.*/\1/p')"
 }
 
 @test "a full disk: the checkpoint of before stays" {
@@ -260,6 +265,14 @@ call_locked() {
   mkdir elsewhere
   (cd elsewhere && dcls train -q ../whole.json -o c)
   [[ -s elsewhere/c/model.bin ]]
+}
+
+@test "the recipes that ship are recipes, of no machine in particular" {
+  local recipe
+  for recipe in "$root"/weights/recipes/*.json; do
+    try 0 train "$recipe" --train x --print-recipe
+    run ! grep -nE '"(/|~)' "$recipe"
+  done
 }
 
 @test "a dry run says what there would be and writes nothing" {
