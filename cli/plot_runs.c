@@ -27,11 +27,12 @@ plot_subject plot_subject_of(const char *path)
 
 /* ---- logs ------------------------------------------------------------------------------------------- */
 
-/* Runs differ by their folders: log.ndjson is the name of all. */
+/* Runs differ by their folders, their files are named alike. */
 static char *run_name(const char *path)
 {
     const char *slash = strrchr(path, '/'), *file = slash != NULL ? slash + 1 : path;
-    if (slash == NULL || strcmp(file, "log.ndjson") != 0) return cli_copy(file);
+    const bool usual = strcmp(file, "log.ndjson") == 0 || strcmp(file, "positions.npy") == 0;
+    if (slash == NULL || !usual) return cli_copy(file);
     const char *begin = slash;
     while (begin > path && begin[-1] != '/')
         begin--;
@@ -95,11 +96,12 @@ int plot_recording(const cli *run, const dcls_plot_options *how, const char *pat
     if (result == CLI_OK) {
         const dcls_moving_options moving = {.frames = 60, .seconds = 6, .plays = 0};
         dcls_plot_options options = *how;
-        char *title = cli_format("%s: positions while training", path);
+        char *own = run_name(path), *title = cli_format("%s: positions while training", own);
         options.title = title;
         const dcls_status status = dcls_moving_save(run->ctx, path, model, &options, &moving, out);
         if (status != DCLS_OK) result = cli_fail(status == DCLS_ERR_IO ? out : path, status, run->ctx);
         dcls_model_destroy(model);
+        free(own);
         free(title);
     }
     free(name);

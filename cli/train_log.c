@@ -9,7 +9,7 @@
 #include "output.h"
 #include "train.h"
 
-#define LINE_BATCHES 20 /* steps that share a line */
+#define LINE_BATCHES 20 /* steps that share a line, about */
 
 /* ---- lines ------------------------------------------------------------------------------------------ */
 
@@ -52,10 +52,17 @@ int train_log_start(train_run *t)
     return end_line(t, json);
 }
 
+/* Lines cut an epoch into equal parts: the means of some few steps at its end would stand out in curves. */
+static bool ends_line(const train_run *t)
+{
+    const int64_t lines = t->batches > LINE_BATCHES ? (t->batches + LINE_BATCHES / 2) / LINE_BATCHES : 1;
+    return t->at.batch * lines / t->batches > (t->at.batch - 1) * lines / t->batches;
+}
+
 int train_log_step(train_run *t, const dcls_step_result *result, double rate)
 {
     train_sums *sums = &t->at.window;
-    if (sums->batches < LINE_BATCHES && t->at.batch < t->batches) return CLI_OK;
+    if (!ends_line(t)) return CLI_OK;
     dcls_json_writer *json = begin_line(t);
     put_place(t, json);
     dcls_json_write_float(json, "loss", (float)(sums->loss / (double)sums->batches));
