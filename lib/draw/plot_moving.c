@@ -90,7 +90,7 @@ static dcls_status write_frames(struct moving *m, const dcls_moving_options *mov
         dcls_canvas_destroy(plot->canvas);
         plot->canvas = NULL;
     }
-    if (status == DCLS_OK) return dcls_apng_commit(plot->ctx, apng);
+    if (status == DCLS_OK && apng != NULL) return dcls_apng_commit(plot->ctx, apng);
     dcls_apng_abort(apng);
     return status;
 }

@@ -77,22 +77,33 @@ static dcls_status write_header(dcls_context *ctx, const dcls_recording *r)
     return write_at(ctx, r, header, DCLS_RECORDING_HEADER, 0);
 }
 
+/* "'shape': (FRAMES, COLUMNS)" */
+static bool read_shape(const char *header, int64_t *frames, int64_t *columns)
+{
+    char *end;
+    const char *shape = strstr(header, "'shape': (");
+    if (shape == NULL) return false;
+    *frames = strtoll(shape + 10, &end, 10);
+    if (end == shape + 10 || *end != ',') return false;
+    *columns = strtoll(end + 1, &end, 10);
+    return *frames >= 0 && *columns > 0 && *end == ')';
+}
+
 /* A file that is there must be one of ours, of so many columns. */
 static dcls_status check_header(dcls_context *ctx, const dcls_recording *r)
 {
     char found[DCLS_RECORDING_HEADER + 1] = {0}, wanted[DCLS_RECORDING_HEADER + 1];
-    long long frames = -1, columns = -1;
+    int64_t frames, columns;
     const ssize_t size = pread(r->fd, found, DCLS_RECORDING_HEADER, 0);
     if (size < 0) return dcls_fail_errno(ctx, "cannot read positions", errno);
-    const char *shape = size == DCLS_RECORDING_HEADER ? strstr(found + 10, "'shape': (") : NULL;
-    if (shape == NULL || sscanf(shape, "'shape': (%lld, %lld)", &frames, &columns) != 2)
+    if (size != DCLS_RECORDING_HEADER || !read_shape(found + 10, &frames, &columns))
         return dcls_fail(ctx, DCLS_ERR_FORMAT, "is not a recording of positions");
     make_header(wanted, frames, columns);
     if (memcmp(wanted, found, DCLS_RECORDING_HEADER) != 0)
         return dcls_fail(ctx, DCLS_ERR_FORMAT, "is not a recording of positions");
     if (columns == r->columns) return DCLS_OK;
-    return dcls_fail(ctx, DCLS_ERR_FORMAT, "records %lld positions, the network has %lld", columns - 1,
-                     (long long)r->columns - 1);
+    return dcls_fail(ctx, DCLS_ERR_FORMAT, "records %lld positions, the network has %lld",
+                     (long long)columns - 1, (long long)r->columns - 1);
 }
 
 static dcls_status open_file(dcls_context *ctx, dcls_recording *r, const char *path, int64_t frames)
