@@ -43,6 +43,13 @@ typedef struct dcls_plot_layer {
     int64_t channel_count;
 } dcls_plot_layer;
 
+/* Where the elements of 2-D windows have been. */
+typedef struct dcls_plot_past {
+    const float *rows; /* [count, columns], the oldest first */
+    int64_t count, columns;
+    const int64_t *offsets; /* per layer of the plot: where its positions begin in a row */
+} dcls_plot_past;
+
 typedef struct dcls_plot {
     dcls_context *ctx;
     const dcls_plot_source *source;
@@ -56,9 +63,10 @@ typedef struct dcls_plot {
 
     dcls_canvas *canvas; /* while preparing: a small one to measure text with */
     double width, height;
-    double top;           /* where the picture begins, below title and note */
-    const char *subtitle; /* what is shown and how to read it, set by prepare before dcls_plot_head */
-    void *data;           /* the kind's own */
+    double top;                 /* where the picture begins, below title and note */
+    const char *subtitle;       /* what is shown and how to read it, set by prepare before dcls_plot_head */
+    void *data;                 /* the kind's own */
+    const dcls_plot_past *past; /* of positions; NULL: none */
 } dcls_plot;
 
 typedef struct dcls_plot_kind_functions {

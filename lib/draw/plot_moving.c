@@ -16,7 +16,9 @@ struct moving {
     const dcls_model *model;
     float *rows; /* [count, columns] */
     int64_t count, columns;
-    uint8_t *pixels; /* of a frame */
+    uint8_t *pixels;  /* of a frame */
+    int64_t *offsets; /* per layer */
+    dcls_plot_past past;
 };
 
 /* Where a layer's positions begin in a row. */
@@ -33,8 +35,21 @@ static void take_row(struct moving *m, int64_t index)
 {
     for (size_t i = 0; i < m->plot.layer_count; i++) {
         dcls_plot_layer *layer = &m->plot.layers[i];
-        layer->k.P = m->rows + index * m->columns + offset_of(m, layer);
+        layer->k.P = m->rows + index * m->columns + m->offsets[i];
     }
+    m->past = (dcls_plot_past){m->rows, index + 1, m->columns, m->offsets};
+}
+
+static dcls_status find_layers(struct moving *m)
+{
+    dcls_plot *plot = &m->plot;
+    DCLS_TRY(dcls_plot_find_layers(plot));
+    m->offsets = dcls_plot_alloc(plot, plot->layer_count, sizeof *m->offsets);
+    if (m->offsets == NULL) return DCLS_ERR_MEMORY;
+    for (size_t i = 0; i < plot->layer_count; i++)
+        m->offsets[i] = offset_of(m, &plot->layers[i]);
+    plot->past = &m->past;
+    return DCLS_OK;
 }
 
 /* The step in words, and as a bar that fills. */
@@ -98,7 +113,7 @@ static dcls_status write_frames(struct moving *m, const dcls_moving_options *mov
 /* The layout is that of the last row: of the network as it became. */
 static dcls_status draw_all(struct moving *m, const dcls_moving_options *moving, const char *path)
 {
-    DCLS_TRY(dcls_plot_find_layers(&m->plot));
+    DCLS_TRY(find_layers(m));
     take_row(m, m->count - 1);
     DCLS_TRY(dcls_plot_prepare(&m->plot, &dcls_plot_positions));
     return write_frames(m, moving, path);

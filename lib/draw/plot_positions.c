@@ -123,10 +123,40 @@ static void draw_cross(dcls_plot *plot, const dcls_box *box, const struct mark *
     dcls_canvas_line(plot->canvas, strokes[1], 2, 1.2, sign_color(mark, 1));
 }
 
+enum { MOST_MOMENTS = 256 };
+
+/* The way of an element to where it is now. */
+static void draw_trail(dcls_plot *plot, const dcls_mosaic_window *w, int64_t element, dcls_color color)
+{
+    const dcls_plot_past *past = plot->past;
+    const int64_t count = past->count < MOST_MOMENTS ? past->count : MOST_MOMENTS;
+    double points[MOST_MOMENTS][2];
+    dcls_kernel k = w->layer->k;
+    for (int64_t i = 0; i < count; i++) {
+        k.P = past->rows + (past->count - count + i) * past->columns + past->offsets[w->layer_index];
+        const dcls_plot_element e = dcls_plot_element_at(&k, w->row % k.position_rows, element);
+        if (!e.finite) return;
+        points[i][0] = w->box.x + (e.centre[1] + 0.5) * w->cell;
+        points[i][1] = w->box.y + (e.centre[0] + 0.5) * w->cell;
+    }
+    if (count > 1) dcls_canvas_line(plot->canvas, (const double(*)[2])points, (size_t)count, 0.9, color);
+}
+
+static void draw_trails(dcls_plot *plot, const dcls_mosaic_window *w)
+{
+    struct mark mark;
+    if (plot->past == NULL || w->layer->k.ndim != 2) return;
+    dcls_canvas_clip(plot->canvas, w->box);
+    for (int64_t e = 0; e < w->layer->k.count; e++)
+        if (make_mark(plot, w, e, &mark)) draw_trail(plot, w, e, sign_color(&mark, 0.45));
+    dcls_canvas_unclip(plot->canvas);
+}
+
 static void draw_window(dcls_plot *plot, const dcls_mosaic_window *w)
 {
     struct mark mark;
     draw_paper(plot, w);
+    draw_trails(plot, w);
     if (w->layer->k.SIG) {
         dcls_canvas_clip(plot->canvas, w->box);
         for (int64_t e = 0; e < w->layer->k.count; e++)
@@ -184,6 +214,10 @@ static const char *subtitle_of(const dcls_plot *plot)
     return texts[slices][spread];
 }
 
+#define MOVING                                                                                               \
+    "Each disc is an element where it was at this step, the line how it came there: area "                   \
+    "|weight| after training, blue negative, orange positive. Ticks: cells from the window's centre."
+
 static dcls_status prepare(dcls_plot *plot)
 {
     struct positions *positions = dcls_plot_alloc(plot, 1, sizeof *positions);
@@ -195,7 +229,7 @@ static dcls_status prepare(dcls_plot *plot)
     positions->share = dcls_plot_alloc(plot, (size_t)longest, sizeof *positions->share);
     if (!positions->largest || !positions->share) return DCLS_ERR_MEMORY;
     plot->data = positions;
-    plot->subtitle = subtitle_of(plot);
+    plot->subtitle = plot->past != NULL ? MOVING : subtitle_of(plot);
     dcls_plot_head(plot);
     return dcls_mosaic_prepare(plot, &style, &positions->mosaic);
 }
