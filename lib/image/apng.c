@@ -212,6 +212,7 @@ void dcls_apng_abort(dcls_apng *apng)
     free(apng);
 }
 
+/* cppcheck-suppress ctunullpointer */
 dcls_status dcls_apng_commit(dcls_context *ctx, dcls_apng *apng)
 {
     dcls_status status = DCLS_OK;

@@ -48,7 +48,7 @@ size_t dcls_taps_backward_scratch(const dcls_taps_backward *backward); /* floats
 int64_t dcls_taps_backward_count(const dcls_taps_backward *backward);
 /* sums += the products of one image. */
 void dcls_taps_backward_run(const dcls_taps_backward *backward, const dcls_simd *simd, const float *x,
-                            const float *dy, float *sums, float *scratch);
+                            const float *dy, float *sums, float *box);
 /* gradient [rows, cells] = the sums over lanes, 0 for cells without a tap. */
 void dcls_taps_backward_collect(const dcls_taps_backward *backward, const dcls_simd *simd, const float *sums,
                                 float *gradient);

@@ -78,19 +78,19 @@ static void place_tile(const dcls_geometry *g, int axis, int64_t output, const d
 }
 
 dcls_status dcls_winograd_axis_create(dcls_context *ctx, const dcls_geometry *g, int axis,
-                                      dcls_winograd_axis *x)
+                                      dcls_winograd_axis *out)
 {
-    count_tiles(g, axis, x);
-    x->in = dcls_alloc_zero(ctx, (size_t)(POINTS * x->tiles), sizeof *x->in);
-    x->out = dcls_alloc_zero(ctx, (size_t)(OUTPUTS * x->tiles), sizeof *x->out);
-    if (x->in == NULL || x->out == NULL) return DCLS_ERR_MEMORY;
-    int64_t t = 0, step = g->dilation[axis], most = most_outputs(x);
-    for (const dcls_winograd_kind *kind = x->kind; kind < x->kind + x->kinds; kind++)
+    count_tiles(g, axis, out);
+    out->in = dcls_alloc_zero(ctx, (size_t)(POINTS * out->tiles), sizeof *out->in);
+    out->out = dcls_alloc_zero(ctx, (size_t)(OUTPUTS * out->tiles), sizeof *out->out);
+    if (out->in == NULL || out->out == NULL) return DCLS_ERR_MEMORY;
+    int64_t t = 0, step = g->dilation[axis], most = most_outputs(out);
+    for (const dcls_winograd_kind *kind = out->kind; kind < out->kind + out->kinds; kind++)
         for (int64_t phase = 0; phase < phases(g, axis); phase++) {
             int64_t length = phase_length(g, axis, phase), n = tiles_of(length, kind->outputs, (int)most);
             int64_t start = kind->outputs == most ? 0 : length / most * most;
             for (int64_t i = 0; i < n; i++)
-                place_tile(g, axis, phase + (start + i * most) * step, kind, x, t++);
+                place_tile(g, axis, phase + (start + i * most) * step, kind, out, t++);
         }
     return DCLS_OK;
 }
@@ -155,7 +155,7 @@ static void at_points(const double *w, int64_t step, const dcls_winograd_axis *a
     static const double place[POINTS] = {0, 0, 0.75, -0.75, 1.5, -1.5};
     if (axis->alone) {
         const double at[3] = {w[step], w[2 * step] - w[step], w[0] - w[step]};
-        for (int64_t p = 0; p < axis->points; p++)
+        for (int64_t p = 0; p < 3; p++) /* all its points */
             to[p * to_step] = at[p];
         return;
     }
@@ -169,7 +169,7 @@ void dcls_winograd_weights(const float *taps, int64_t n, const dcls_winograd_axi
                            const dcls_winograd_axis *columns, float *u, int64_t stride)
 {
     for (int64_t i = 0; i < n; i++, taps += 9) {
-        double w[9], by_row[3 * POINTS], all[POINTS * POINTS];
+        double w[9], by_row[3 * POINTS] = {0}, all[POINTS * POINTS] = {0};
         for (int t = 0; t < 9; t++)
             w[t] = (double)taps[t];
         for (int r = 0; r < 3; r++)

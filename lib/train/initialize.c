@@ -146,7 +146,9 @@ static dcls_position_sigma sigma_of(const start *s)
                            said->text);
         return sigma;
     }
-    return percent ? (dcls_position_sigma){.share = value / 100} : (dcls_position_sigma){.cells = value};
+    dcls_position_sigma found = {.cells = value};
+    if (percent) found = (dcls_position_sigma){.share = value / 100};
+    return found;
 }
 
 static void start_positions(const start *s, const dcls_tensor *tensor)

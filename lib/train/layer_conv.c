@@ -187,7 +187,7 @@ static void backward_image(const dcls_layer *layer, const dcls_visit *visit, con
         back = s.plane_gradients;
     }
     if (layer->trains) add_sums(layer, visit, &s, padded_input(c, &s, x), dy, back);
-    if (!layer->wanted[0]) return;
+    if (dx == NULL) return;
     if (dcls_conv_is_strided(g)) {
         dcls_conv_spread(g, g->out_channels, back, s.spread);
         back = s.spread;

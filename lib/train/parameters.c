@@ -2,6 +2,7 @@
 
 #include <fnmatch.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/tensor.h"
 #include "model/rewrite.h"
@@ -51,8 +52,8 @@ static dcls_status add(dcls_context *ctx, const dcls_node *node, dcls_slot slot,
                           .tensor = tensor,
                           .role = role_of(node, slot),
                           .frozen = is_frozen(tensor->name, freeze, freeze_count),
-                          .count = tensor->nbytes / sizeof(float),
-                          .value = (float *)(uintptr_t)tensor->data}; /* the caller made it writable */
+                          .count = tensor->nbytes / sizeof(float)};
+    memcpy(&p->value, &tensor->data, sizeof p->value); /* the caller made it writable */
     if (p->role == DCLS_ROLE_POSITION) describe_positions(node, p);
     if (p->role != DCLS_ROLE_BUFFER) out->floats += p->count;
     return DCLS_OK;

@@ -37,6 +37,7 @@ typedef struct dcls_visit {
     int lane, worker;
     float *local;   /* values that live within a phase, for `count` images */
     float *scratch; /* of one layer at one image */
+    float *input;   /* of the batch; never written */
 } dcls_visit;
 
 typedef struct dcls_layer_type {

@@ -88,6 +88,7 @@ static void run_lane(void *arg, int64_t item, int worker)
     const dcls_program *p = r->program;
     const int64_t lane = r->from_end ? p->lanes - 1 - item : item;
     dcls_visit visit = {.program = p, .batch = r->batch, .key = r->key, .lane = (int)lane, .worker = worker};
+    memcpy(&visit.input, &r->batch->input, sizeof visit.input);
     visit.local = p->workers + (size_t)worker * p->worker_floats;
     visit.scratch = visit.local + p->local_floats;
     const int64_t start = p->batch * lane / p->lanes, end = p->batch * (lane + 1) / p->lanes;

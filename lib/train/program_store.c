@@ -172,8 +172,7 @@ float *dcls_visit_value(const dcls_visit *visit, int value)
 {
     const dcls_program *p = visit->program;
     const dcls_train_value *v = &p->values[p->values[value].root];
-    if (value == 0 || p->values[value].root == 0)
-        return (float *)(uintptr_t)visit->batch->input + visit->first * v->floats; /* never written */
+    if (value == 0 || p->values[value].root == 0) return visit->input + visit->first * v->floats;
     return v->local ? visit->local + v->offset * p->chunk : v->memory + visit->first * v->floats;
 }
 

@@ -73,7 +73,7 @@ static void check_input(const dcls_geometry *g, const dcls_simd *simd, dcls_conv
     const dcls_geometry back = dcls_conv_turned_geometry(g);
     const int64_t count = g->in_channels * dcls_volume(g->in);
     float *spread = new_floats(g->out_channels * dcls_volume(back.in)), *dx = new_floats(count);
-    void *workspace = malloc(dcls_conv_workspace(turned, 1) + 64);
+    void *workspace = calloc(dcls_conv_workspace(turned, 1) + 64, 1);
     void *aligned = (void *)(((uintptr_t)workspace + 63) / 64 * 64);
     const float *dy = s->dy;
     if (dcls_conv_is_strided(g)) {
