@@ -100,10 +100,22 @@ static int begin(train_run *t)
     return status;
 }
 
+/* Other pictures would lead elsewhere. */
+static int check_place(const train_run *t)
+{
+    const int64_t now = dcls_dataset_count(t->train), then = t->at.pictures;
+    const int64_t steps = t->at.epoch * t->batches + t->at.batch;
+    if (steps == dcls_trainer_steps(t->trainer) && (then == 0 || then == now)) return CLI_OK;
+    cli_error(t->recipe->train, "is not the data the run began with: it has %lld pictures now",
+              (long long)now);
+    return CLI_BAD_INPUT;
+}
+
 /* The log begins anew with a run that was interrupted before its first checkpoint. */
 static int go_on(train_run *t)
 {
     int status = prepare(t);
+    if (status == CLI_OK) status = check_place(t);
     if (status == CLI_OK) status = train_folder_write_recipe(t);
     if (status == CLI_OK) status = train_log_cut(t);
     if (status == CLI_OK && t->at.log_bytes == 0) status = train_log_start(t);

@@ -43,6 +43,7 @@ typedef struct train_point {
     int64_t log_bytes,
         frames; /* of log.ndjson and positions.npy that belong to it; log_bytes -1: not known */
     train_sums window, epoch_sums;
+    int64_t pictures; /* of the training data; 0: not known */
 } train_point;
 
 typedef struct train_run {

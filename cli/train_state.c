@@ -29,6 +29,7 @@ static char *make_note(const train_point *at)
             at->frames);
     put_sums(to, &at->window);
     put_sums(to, &at->epoch_sums);
+    fprintf(to, " %" PRId64, at->pictures);
     if (fclose(to) != 0) cli_checked(NULL);
     return note;
 }
@@ -80,6 +81,7 @@ static bool read_note(const char *note, train_point *at)
     at->frames = read_int(&r);
     at->window = read_sums(&r);
     at->epoch_sums = read_sums(&r);
+    if (r.good && *r.rest != '\0') at->pictures = read_int(&r);
     return r.good && *r.rest == '\0';
 }
 
@@ -103,6 +105,7 @@ int train_save(train_run *t)
     dcls_context *ctx = t->run->ctx;
     const int synced = sync_log(t);
     if (synced != CLI_OK) return synced;
+    t->at.pictures = dcls_dataset_count(t->train);
     t->at.seconds = t->before + train_now() - t->begun;
     char *note = make_note(&t->at), *path = train_path(t, "checkpoint.bin");
     dcls_tensors *set = NULL;

@@ -182,6 +182,34 @@ exec_dcls() { if ((BASH_SUBSHELL > 0 && BASHPID != $$)); then exec "$DCLS" "$@";
   has stderr "$stderr" "--resume DIR stands for recipe and output folder"
 }
 
+@test "a second interrupt ends the run at once" {
+  colors
+  local process status=0
+  "$DCLS" train -q --arch convmixer --set dim=384 --set depth=12 --size 8 --batch 18 --rate 0.001 --train set -o run --threads 1 &
+  process=$!
+  while [[ ! -s run/log.ndjson ]]; do kill -0 $process; sleep 0.01; done
+  kill -INT $process
+  sleep 0.02
+  kill -INT $process || :
+  wait $process || status=$?
+  is status "$status" 130
+  [[ ! -e run/checkpoint.bin ]] # which the first interrupt alone would have made
+}
+
+@test "data that moved are named; others than those of the beginning are refused" {
+  colors
+  train whole --epochs 4
+  train run --epochs 2
+  mv set moved
+  try 4 train -q --resume run
+  has stderr "$stderr" "/set: cannot open"
+  try 0 train -q --resume run --train moved --val moved
+  cp -r moved set
+  for i in 6 7 8 9; do cp set/red/1.ppm set/red/$i.ppm; done
+  try 3 train -q --resume run --train set --val set --epochs 4
+  has stderr "$stderr" "set: is not the data the run began with: it has 22 pictures now"
+}
+
 @test "a folder that holds a run is not written over; two processes do not share one" {
   needs flock
   colors
