@@ -148,9 +148,9 @@ typedef struct dcls_simd {
     void (*sum_products)(const float *y, const float *x, int64_t n, float shift, float out[2]);
     /* z = a y + b x + c, or z += with add; z may be x or y */
     void (*combine)(const float *y, const float *x, float *z, int64_t n, float a, float b, float c, bool add);
-    /* z = (a y + b x + c) s, or z += with add */
-    void (*combine_product)(const float *y, const float *x, const float *s, float *z, int64_t n, float a,
-                            float b, float c, bool add);
+    /* z = (a y + b x + c) s, or z += with add; returns the sum of what was written or added */
+    float (*combine_product)(const float *y, const float *x, const float *s, float *z, int64_t n, float a,
+                             float b, float c, bool add);
     /* z += a b */
     void (*add_product)(const float *a, const float *b, float *z, int64_t n);
     /* dx = dy where y > 0 and 0 elsewhere, or dx += with add; dx may be dy */

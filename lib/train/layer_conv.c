@@ -155,6 +155,12 @@ static void forward(const dcls_layer *layer, const dcls_visit *visit)
     }
 }
 
+float *dcls_conv_bias_sums(const dcls_layer *layer, const dcls_visit *visit)
+{
+    const dcls_conv_layer *c = layer->state;
+    return dcls_visit_sums(layer, visit) + layer->lane_floats - c->g.out_channels;
+}
+
 /* Where the lane's sums are: of dense weights, of taps, of the bias. */
 static void add_sums(const dcls_layer *layer, const dcls_visit *visit, const dcls_conv_scratch *s,
                      const float *x, const float *dy, const float *plane_gradients)
@@ -162,7 +168,7 @@ static void add_sums(const dcls_layer *layer, const dcls_visit *visit, const dcl
     const dcls_conv_layer *c = layer->state;
     const dcls_simd *simd = visit->program->simd;
     float *sums = dcls_visit_sums(layer, visit);
-    float *bias = sums + layer->lane_floats - c->g.out_channels;
+    float *bias = dcls_conv_bias_sums(layer, visit);
     if (c->way == DCLS_WAY_DENSE) dcls_conv_dense_backward(&c->g, simd, x, dy, sums, s->work);
     if (c->way == DCLS_WAY_SPARSE) dcls_taps_backward_run(c->taps, simd, x, dy, sums, s->work);
     if (c->way == DCLS_WAY_INTERPOLATED) {
@@ -170,7 +176,7 @@ static void add_sums(const dcls_layer *layer, const dcls_visit *visit, const dcl
         dcls_conv_dense_backward(&c->mixing, simd, s->planes, dy, sums, s->work);
         dcls_taps_backward_run(c->taps, simd, x, plane_gradients, sums + c->dense_sums, s->work);
     }
-    for (int64_t o = 0; dcls_trains(layer->bias) && o < c->g.out_channels; o++)
+    for (int64_t o = 0; dcls_trains(layer->bias) && !layer->bias_summed && o < c->g.out_channels; o++)
         bias[o] += simd->sum(dy + o * dcls_volume(c->g.out), dcls_volume(c->g.out));
 }
 

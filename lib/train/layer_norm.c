@@ -189,16 +189,20 @@ static void hand_on(const dcls_layer *layer, const dcls_visit *visit)
     const float *x = dcls_visit_value(visit, layer->inputs[0]);
     const float *dy = dcls_visit_gradient(visit, layer->gradient);
     const float *slope = layer->activation != NULL ? dcls_visit_saved(to, visit) : NULL;
+    float *bias = to->source != NULL ? dcls_conv_bias_sums(to->source, visit) : NULL;
     float *dx = dcls_visit_gradient(visit, to->inputs[0]);
     for (int64_t i = 0; i < visit->count * b->channels;
          i++, x += b->pixels, dy += b->pixels, dx += b->pixels) {
         const int64_t c = i % b->channels;
-        if (slope != NULL)
-            simd->combine_product(dy, x, slope + i * b->pixels, dx, b->pixels, b->by_gradient[c],
-                                  b->by_input[c], b->constant[c], to->adds[0]);
-        else
+        if (slope != NULL) {
+            const float sum =
+                simd->combine_product(dy, x, slope + i * b->pixels, dx, b->pixels, b->by_gradient[c],
+                                      b->by_input[c], b->constant[c], to->adds[0]);
+            if (bias != NULL) bias[c] += sum;
+        } else {
             simd->combine(dy, x, dx, b->pixels, b->by_gradient[c], b->by_input[c], b->constant[c],
                           to->adds[0]);
+        }
     }
 }
 

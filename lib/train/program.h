@@ -77,9 +77,11 @@ struct dcls_layer {
     /* Work that is done in passing, while its planes are in the cache (see program_fuse.c): */
     dcls_layer *statistics; /* of an activation: the batch norm behind it, whose statistics it takes */
     dcls_layer
-        *activation; /* of batch statistics: the activation ahead, through which they hand gradients on */
-    int residual;    /* of a batch norm: value it adds to its result, or -1 */
-    bool absorbed;   /* a sum whose work a batch norm does */
+        *activation;    /* of batch statistics: the activation ahead, through which they hand gradients on */
+    dcls_layer *source; /* of an activation: the convolution ahead, the gradient of whose bias is its sum */
+    bool bias_summed;   /* of a convolution: the activation behind does that */
+    int residual;       /* of a batch norm: value it adds to its result, or -1 */
+    bool absorbed;      /* a sum whose work a batch norm does */
 
     size_t lane_floats, lane_offset; /* sums of gradients, per lane */
     size_t scratch_floats;
@@ -186,6 +188,8 @@ dcls_geometry dcls_program_geometry(const dcls_program *program, const dcls_laye
 /* layer_norm.c: one plane of a channel goes into the statistics of the visit's lane. */
 void dcls_batch_stats_take(const dcls_layer *layer, const dcls_visit *visit, int64_t channel,
                            const float *plane);
+/* layer_conv.c: the sums for the gradient of the bias, of the visit's lane. */
+float *dcls_conv_bias_sums(const dcls_layer *layer, const dcls_visit *visit);
 /* gradient += sums, if the parameter trains. */
 void dcls_add_gradient(dcls_parameter *parameter, const float *sums);
 static inline bool dcls_trains(const dcls_parameter *parameter)

@@ -20,7 +20,8 @@ static dcls_layer *maker(const dcls_program *p, int value)
 }
 
 /* An activation whose result only a batch norm sees takes the statistics too, and gets its gradient from
- * there without the one between. */
+ * there without the one between; the sum of what it hands to a convolution is the gradient of the bias there.
+ */
 static void join_activation(const dcls_program *p, dcls_layer *statistics)
 {
     dcls_layer *activation = maker(p, statistics->inputs[0]);
@@ -28,6 +29,12 @@ static void join_activation(const dcls_program *p, dcls_layer *statistics)
     if (readers(p, activation->output) != 2 || activation->phase != statistics->phase) return;
     activation->statistics = statistics;
     statistics->activation = activation;
+    dcls_layer *source = maker(p, activation->inputs[0]);
+    if (source == NULL || source->kind != &dcls_layer_conv || !dcls_trains(source->bias) ||
+        activation->adds[0] || readers(p, activation->inputs[0]) != 1)
+        return;
+    activation->source = source;
+    source->bias_summed = true;
 }
 
 /* A sum behind a batch norm whose terms use its gradient. The other term must be there when the norm runs. */

@@ -59,7 +59,11 @@ static void test_sums(void **state)
             assert_near((double)z[i], (double)before[i] + 1.5 * (double)y[i] - 2.0 * (double)x[i] + 0.5, 4,
                         "combine", i);
         memcpy(z, before, (size_t)n * sizeof *z);
-        simd->combine_product(y, x, before, z, n, 1.5f, -2.0f, 0.5f, true);
+        double whole = 0;
+        for (int64_t i = 0; i < n; i++)
+            whole += (double)before[i] * (1.5 * (double)y[i] - 2.0 * (double)x[i] + 0.5);
+        assert_near((double)simd->combine_product(y, x, before, z, n, 1.5f, -2.0f, 0.5f, true), whole,
+                    (double)n, "combine_product, sum", n);
         for (int64_t i = 0; i < n; i++)
             assert_near((double)z[i], (double)before[i] * (1 + 1.5 * (double)y[i] - 2.0 * (double)x[i] + 0.5),
                         5, "combine_product", i);
