@@ -9,9 +9,11 @@
 
 #include "analysis/field.h"
 #include "dcls_tools.h"
+#include "draw/curves.h"
 #include "formats/formats.h"
 #include "train/optimizer.h"
 #include "train/positions.h"
+#include "train/recording.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #define HAVE_SANITIZER 1
@@ -525,6 +527,86 @@ static void test_training(void **state)
     dcls_model_destroy(model);
 }
 
+/* ---- runs ---- */
+
+typedef struct run_job {
+    const dcls_model *model;
+    const char *path;
+} run_job;
+
+/* A run's log and its positions, written and read. */
+static dcls_status keep_run(dcls_context *ctx, void *arg)
+{
+    static const char text[] = "{\"dcls\":\"0\",\"task\":\"segmentation\",\"batches\":2}\n"
+                               "{\"step\":1,\"epoch\":0,\"loss\":2,\"accuracy\":0.5,\"rate\":1}\n"
+                               "{\"step\":2,\"epoch\":1,\"val_loss\":1,\"val_miou\":0.25}\n{\"st";
+    const run_job *job = arg;
+    const dcls_curves_source source = {"log", text, sizeof text - 1};
+    dcls_run_log log;
+    dcls_recording *recording = NULL;
+    float *rows = NULL;
+    int64_t count = 0;
+    dcls_status status = dcls_run_log_read(ctx, &source, &log);
+    if (status == DCLS_OK && (log.best != 0.25 || log.best_epoch != 1)) fail_msg("another best score");
+    if (status == DCLS_OK) status = dcls_recording_open(ctx, job->path, job->model, 0, &recording);
+    if (status == DCLS_OK) status = dcls_recording_add(ctx, recording, job->model, 0);
+    if (status == DCLS_OK) status = dcls_recording_add(ctx, recording, job->model, 7);
+    if (status == DCLS_OK) status = dcls_recording_read(ctx, job->path, job->model, 5, &rows, &count);
+    if (status == DCLS_OK && (count != 2 || rows[dcls_recording_columns(job->model)] != 7))
+        fail_msg("%lld rows are read", (long long)count);
+    free(rows);
+    dcls_recording_close(recording);
+    dcls_run_log_free(&log);
+    return status;
+}
+
+/* A checkpoint and the network in it, with weights and metadata as they were. */
+static dcls_status keep_checkpoint(dcls_context *ctx, void *arg)
+{
+    const run_job *job = arg;
+    dcls_trainer_options options = dcls_trainer_options_default();
+    dcls_trainer *trainer;
+    dcls_tensors *set = NULL;
+    dcls_model *stored = NULL;
+    options.batch = options.height = options.width = 3;
+    options.average = 0.5;
+    const dcls_text texts[] = {{"from", "here"}};
+    DCLS_TRY(dcls_trainer_create(ctx, job->model, &options, &trainer));
+    dcls_status status = dcls_trainer_store(ctx, trainer, "note", &set);
+    if (status == DCLS_OK) status = dcls_trainer_stored_model(ctx, set, &stored);
+    if (status == DCLS_OK &&
+        (stored->tensors->count != job->model->tensors->count || dcls_trainer_note(stored->tensors) != NULL ||
+         strcmp(dcls_trainer_note(set), "note") != 0))
+        fail_msg("what is stored is not the network alone");
+    if (status == DCLS_OK) status = dcls_trainer_restore(ctx, trainer, set);
+    if (status == DCLS_OK) status = dcls_trainer_save_model(ctx, trainer, true, texts, 1, job->path);
+    dcls_model_destroy(stored);
+    dcls_tensors_destroy(set);
+    dcls_trainer_destroy(trainer);
+    return status;
+}
+
+static void test_runs(void **state)
+{
+    dcls_context *ctx = *state;
+    dcls_model *model;
+    static const char layer[] =
+        NETWORK("segmentation",
+                "{\"op\":\"dcls\",\"name\":\"a\",\"weight\":\"w\",\"P\":\"p\",\"version\":\"v1\","
+                "\"dilated_kernel_size\":3,\"padding\":1,\"groups\":3}",
+                TENSOR("w", "[3,1,1]", "[1,2,3]") "," TENSOR("p", "[2,3,1,1]", "[0,1,0,0,1,0]"));
+    require_interposition();
+    temp_dir t = make_temp_dir();
+    assert_ok(ctx, dcls_context_set_threads(ctx, 1));
+    assert_ok(ctx, dcls_model_load_memory(ctx, layer, sizeof layer - 1, &model));
+    run_job job = {model, temp_file(&t, "run.bin")};
+    torture(ctx, "a run", keep_run, &job);
+    torture(ctx, "a checkpoint", keep_checkpoint, &job);
+    remove(t.file);
+    rmdir(t.path);
+    dcls_model_destroy(model);
+}
+
 /* ---- new networks and recipes ---- */
 
 static dcls_status create(dcls_context *ctx, void *options)
@@ -592,9 +674,10 @@ static void test_new_networks(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        CONTEXT_TEST(test_load),       CONTEXT_TEST(test_write),       CONTEXT_TEST(test_onnx),
-        CONTEXT_TEST(test_plots),      CONTEXT_TEST(test_comparisons), CONTEXT_TEST(test_data_sets),
-        CONTEXT_TEST(test_evaluation), CONTEXT_TEST(test_training),    CONTEXT_TEST(test_new_networks)};
+    const struct CMUnitTest tests[] = {CONTEXT_TEST(test_load),         CONTEXT_TEST(test_write),
+                                       CONTEXT_TEST(test_onnx),         CONTEXT_TEST(test_plots),
+                                       CONTEXT_TEST(test_comparisons),  CONTEXT_TEST(test_data_sets),
+                                       CONTEXT_TEST(test_evaluation),   CONTEXT_TEST(test_training),
+                                       CONTEXT_TEST(test_new_networks), CONTEXT_TEST(test_runs)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
