@@ -34,7 +34,8 @@ static void test_activate_slope(void **state)
         }
     float extreme[] = {-INFINITY, -1e30f, 1e30f, INFINITY, NAN, 0.0f}, y[6], slope[6];
     simd->activate_slope(DCLS_ACT_GELU, extreme, y, slope, 6);
-    assert_true(y[1] == 0 && slope[1] == 0 && y[2] == 1e30f && slope[2] == 1 && slope[5] == 0.5f);
+    assert_true(y[1] == 0 && slope[1] == 0 && y[2] == 1e30f && slope[2] == 1 &&
+                fabsf(slope[5] - 0.5f) < 2e-7f);
     assert_true(isnan(y[4]) && isnan(slope[4]));
 }
 

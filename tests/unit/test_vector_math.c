@@ -8,7 +8,8 @@ typedef struct function {
     void (*run)(const dcls_simd *simd, const float *x, float *y, int64_t n);
     long double (*reference)(long double x);
     double bound; /* ulp; half an ulp is the rounding of a perfect result. Measured over 4 million arguments:
-                     gelu 2.6 with FMA and 3.2 without (1.7 above -1), gelu_tanh 2.6, sigmoid 2.3, exp 1.0. */
+                     gelu_tanh 2.6, sigmoid 2.3, exp 1.0. */
+    double share; /* or an error below this times |x| */
 } function;
 
 static void run_gelu(const dcls_simd *simd, const float *x, float *y, int64_t n)
@@ -47,10 +48,10 @@ static long double sigmoid(long double x)
 }
 
 static const function functions[] = {
-    {"gelu", run_gelu, gelu, 3.5},
-    {"gelu_tanh", run_gelu_tanh, gelu_tanh, 3},
-    {"sigmoid", run_sigmoid, sigmoid, 2.5},
-    {"exp", run_exp, expl, 1.5},
+    {"gelu", run_gelu, gelu, 1, 3e-7},
+    {"gelu_tanh", run_gelu_tanh, gelu_tanh, 3, 0},
+    {"sigmoid", run_sigmoid, sigmoid, 2.5, 0},
+    {"exp", run_exp, expl, 1.5, 0},
 };
 
 /* Worst error of f over n arguments; says which. */
@@ -60,7 +61,9 @@ static double worst_error(const dcls_simd *simd, const function *f, const float 
     double worst = 0;
     f->run(simd, x, y, n);
     for (int64_t i = 0; i < n; i++) {
-        double error = ulp_error(y[i], f->reference((long double)x[i]));
+        const long double want = f->reference((long double)x[i]);
+        double error = ulp_error(y[i], want);
+        if (fabsl((long double)y[i] - want) <= f->share * fabsl((long double)x[i])) error = 0;
         if (error > worst) {
             worst = error;
             *at = x[i];
