@@ -87,7 +87,10 @@ static uint32_t tiny_pair(void)
 static void assert_same(const dcls_bf16 *bf16, float got, float want, int64_t at)
 {
     if (isnan(got) && isnan(want)) return;
-    if (memcmp(&got, &want, sizeof got) != 0)
+    uint32_t bits[2];
+    memcpy(&bits[0], &got, sizeof got);
+    memcpy(&bits[1], &want, sizeof want);
+    if (bits[0] != bits[1])
         fail_msg("%s: at %lld got %a, expected %a", bf16->name, (long long)at, (double)got, (double)want);
 }
 

@@ -247,7 +247,10 @@ static void the_manual(void **state)
         snprintf(line, sizeof line, "\n.It Va %s%s%s\n", key.key, short_too ? " Pq Va " : "",
                  short_too ? key.flag : "");
         const char *at = strstr(text, line);
-        if (at == NULL) fail_msg("the manual lacks '%s'", line);
+        if (at == NULL) {
+            fail_msg("the manual lacks '%s'", line);
+            return;
+        }
         const char *end = strstr(at + 1, "\n.It"), *said = strstr(at, "\nDefault: ");
         if (key.fallback == NULL || strcmp(key.key, "size") == 0) continue;
         snprintf(line, sizeof line, "\nDefault: %s.\n", key.fallback);
