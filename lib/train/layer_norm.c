@@ -324,7 +324,7 @@ static dcls_status finish_scale(dcls_context *ctx, const dcls_program *p, const 
     return DCLS_OK;
 }
 
-const dcls_layer_type dcls_layer_scale = {.name = "layer scale",
+const dcls_layer_type dcls_layer_scale = {.name = "scale",
                                           .keeps_input = true,
                                           .create = create_scale,
                                           .destroy = destroy_scale,
@@ -332,15 +332,6 @@ const dcls_layer_type dcls_layer_scale = {.name = "layer scale",
                                           .forward = scale_forward,
                                           .backward = scale_backward,
                                           .finish = finish_scale};
-
-const dcls_layer_type dcls_layer_fixed_norm = {.name = "fixed batch norm",
-                                               .keeps_input = true,
-                                               .create = create_scale,
-                                               .destroy = destroy_scale,
-                                               .prepare = prepare_scale,
-                                               .forward = scale_forward,
-                                               .backward = scale_backward,
-                                               .finish = finish_scale};
 
 /* ---- layer norm
  * -------------------------------------------------------------------------------------------- */

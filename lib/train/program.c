@@ -91,7 +91,7 @@ static dcls_status add_layer(dcls_context *ctx, dcls_program *p, int n)
     find_parameters(p, layer);
     if (node->op != DCLS_OP_BATCH_NORM) return DCLS_OK;
     if (is_fixed_norm(layer)) {
-        layer->kind = &dcls_layer_fixed_norm;
+        layer->kind = &dcls_layer_scale;
         return DCLS_OK;
     }
     dcls_layer *norm = &p->layers[p->layer_count++];

@@ -198,9 +198,8 @@ static inline bool dcls_trains(const dcls_parameter *parameter)
 }
 
 extern const dcls_layer_type dcls_layer_conv, dcls_layer_linear, dcls_layer_activation, dcls_layer_relu,
-    dcls_layer_batch_stats, dcls_layer_batch_norm, dcls_layer_fixed_norm, dcls_layer_layer_norm,
-    dcls_layer_scale, dcls_layer_add, dcls_layer_mul, dcls_layer_concat, dcls_layer_pool,
-    dcls_layer_global_pool, dcls_layer_resize, dcls_layer_softmax, dcls_layer_dropout, dcls_layer_drop_path,
-    dcls_layer_loss, dcls_layer_given;
+    dcls_layer_batch_stats, dcls_layer_batch_norm, dcls_layer_layer_norm, dcls_layer_scale, dcls_layer_add,
+    dcls_layer_mul, dcls_layer_concat, dcls_layer_pool, dcls_layer_global_pool, dcls_layer_resize,
+    dcls_layer_softmax, dcls_layer_dropout, dcls_layer_drop_path, dcls_layer_loss, dcls_layer_given;
 
 #endif
