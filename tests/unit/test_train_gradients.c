@@ -195,7 +195,7 @@ static void create(bench *b, const row *r, dcls_algo algo)
         b->target[i] = i % CLASSES;
     for (size_t i = 0; i < b->parameters.count; i++) /* away from what is special about fresh ones */
         for (size_t k = 0; k < b->parameters.items[i].count; k++)
-            b->parameters.items[i].value[k] += 0.2f * (float)dcls_rng_normal(&rng);
+            b->parameters.items[i].value[k] += 0.2f * (float)fmax(-4, dcls_rng_normal(&rng));
 }
 
 static void destroy(bench *b)
@@ -233,11 +233,8 @@ static void check_direction(bench *b, const row *r, dcls_parameter *p, const flo
     free(before);
 }
 
-static void check_row(dcls_context *ctx, const row *r, dcls_algo algo)
+static void check_parameters(bench *b, const row *r)
 {
-    bench *b = calloc(1, sizeof *b);
-    b->ctx = ctx;
-    create(b, r, algo);
     dcls_rng rng = {5};
     loss_of(b);
     float *gradients = malloc(b->parameters.floats * sizeof *gradients);
@@ -248,6 +245,14 @@ static void check_row(dcls_context *ctx, const row *r, dcls_algo algo)
             check_direction(b, r, p, gradients + (p->gradient - b->parameters.gradients), &rng);
     }
     free(gradients);
+}
+
+static void check_row(dcls_context *ctx, const row *r, dcls_algo algo)
+{
+    bench *b = calloc(1, sizeof *b);
+    b->ctx = ctx;
+    create(b, r, algo);
+    check_parameters(b, r);
     destroy(b);
     free(b);
 }
@@ -260,6 +265,47 @@ static void test_row(void **state)
     const int algos = strstr(r->nodes, "\"dcls\"") != NULL ? DCLS_ALGO_SPARSE : DCLS_ALGO_AUTO;
     for (int algo = DCLS_ALGO_AUTO; algo <= algos; algo++)
         check_row(ctx, r, (dcls_algo)algo);
+    dcls_context_destroy(ctx);
+}
+
+/* Statistics alone are frozen: weight, bias and what stands before them learn through the fixed ones. */
+static void test_fixed_statistics(void **state)
+{
+    (void)state;
+    static const char *const freeze[] = {"t.m", "t.v"};
+    dcls_context *ctx;
+    assert_int_equal(dcls_context_create(&ctx), DCLS_OK);
+    bench *b = calloc(1, sizeof *b);
+    b->ctx = ctx;
+    create(b, &rows[20], DCLS_ALGO_AUTO);
+    assert_string_equal(rows[20].name, "batch norm");
+    dcls_program_destroy(b->program);
+    dcls_parameters_free(&b->parameters);
+    dcls_trainer_options options = dcls_trainer_options_default();
+    options.batch = BATCH;
+    options.height = options.width = SIDE;
+    assert_ok(ctx, dcls_parameters_create(ctx, b->model, freeze, 2, &b->parameters));
+    assert_ok(ctx, dcls_program_create(ctx, b->model, &b->parameters, &options, NULL, &b->program));
+    check_parameters(b, &rows[20]);
+
+    /* the same loss as the plan that runs the network with these statistics */
+    const int64_t shape[] = {BATCH, 3, SIDE, SIDE};
+    float logits[BATCH * CLASSES];
+    dcls_plan *plan;
+    assert_ok(ctx, dcls_plan_create(ctx, b->model, NULL, 4, shape, &plan));
+    assert_ok(ctx, dcls_plan_run(ctx, plan, b->input, logits));
+    double want = 0;
+    for (int n = 0; n < BATCH; n++) {
+        double sum = 0;
+        for (int c = 0; c < CLASSES; c++)
+            sum += exp((double)logits[n * CLASSES + c]);
+        want += (log(sum) - (double)logits[n * CLASSES + b->target[n]]) / BATCH;
+    }
+    const double got = loss_of(b);
+    if (!(fabs(got - want) < 1e-5)) fail_msg("loss %.8g, the plan's logits say %.8g", got, want);
+    dcls_plan_destroy(plan);
+    destroy(b);
+    free(b);
     dcls_context_destroy(ctx);
 }
 
@@ -302,9 +348,10 @@ static void test_frozen(void **state)
 int main(void)
 {
     enum { ROWS = sizeof rows / sizeof *rows };
-    struct CMUnitTest tests[ROWS + 1];
+    struct CMUnitTest tests[ROWS + 2];
     for (int i = 0; i < ROWS; i++)
         tests[i] = (struct CMUnitTest){rows[i].name, test_row, NULL, NULL, (void *)(uintptr_t)&rows[i]};
     tests[ROWS] = (struct CMUnitTest)cmocka_unit_test(test_frozen);
+    tests[ROWS + 1] = (struct CMUnitTest)cmocka_unit_test(test_fixed_statistics);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
