@@ -218,7 +218,9 @@ static void segmenter_from_pictures(void **state)
 static void conversions_keep_bits(void **state)
 {
     (void)state;
-    char path[] = "/tmp/dcls-test-XXXXXX", file[64];
+    char path[256], file[320];
+    const char *base = getenv("TMPDIR");
+    snprintf(path, sizeof path, "%s/dcls-test-XXXXXX", base ? base : "/tmp");
     assert_non_null(mkdtemp(path));
     static const char *const suffixes[] = {"bin", "json"};
     dcls_model *models[2] = {build_classifier(), build_segmenter()};

@@ -22,12 +22,13 @@
 #include "base/file.h"
 
 static dcls_context *ctx;
-static char dir[] = "/tmp/dcls-test-XXXXXX";
+static char dir[256];
 
 static int enter_directory(void **state)
 {
     (void)state;
-    strcpy(dir + strlen(dir) - 6, "XXXXXX");
+    const char *base = getenv("TMPDIR");
+    snprintf(dir, sizeof dir, "%s/dcls-test-XXXXXX", base != NULL ? base : "/tmp");
     if (mkdtemp(dir) == NULL || chdir(dir) != 0) return 1;
     return dcls_context_create(&ctx) == DCLS_OK ? 0 : 1;
 }
@@ -35,7 +36,7 @@ static int enter_directory(void **state)
 static int leave_directory(void **state)
 {
     (void)state;
-    char command[128];
+    char command[320];
     dcls_context_destroy(ctx);
     snprintf(command, sizeof command, "rm -rf '%s'", dir);
     return chdir("/") != 0 || system(command) != 0;

@@ -1,4 +1,5 @@
 /* Reading networks: what is refused and why, what is accepted, and that writing gives the same network. */
+#include "format_util.h"
 #include "model_util.h"
 
 #define TENSORS                                                                                              \
@@ -450,14 +451,15 @@ static void long_chains(void **state)
 static void saves_and_loads(void **state)
 {
     dcls_context *ctx = *state;
-    char dir[] = "/tmp/dcls-graph-XXXXXX", path[64];
-    assert_non_null(mkdtemp(dir));
+    temp_dir dir = make_temp_dir();
     static const char *const SUFFIX[] = {"bin", "safetensors", "json"};
     dcls_model *model, *again;
     assert_ok(ctx, dcls_model_from_json(ctx, make_tensors(ctx, TENSORS), GOOD[5], &model));
     char *text = model_text(ctx, model);
     for (int i = 0; i < 3; i++) {
-        snprintf(path, sizeof path, "%s/m.%s", dir, SUFFIX[i]);
+        char name[32];
+        snprintf(name, sizeof name, "m.%s", SUFFIX[i]);
+        const char *path = temp_file(&dir, name);
         assert_ok(ctx, dcls_model_save(ctx, model, path));
         assert_ok(ctx, dcls_model_load_file(ctx, path, &again));
         char *same = model_text(ctx, again);
@@ -472,7 +474,7 @@ static void saves_and_loads(void **state)
     assert_ok(ctx, dcls_output_path_check(ctx, "m.npy", false));
     free(text);
     dcls_model_destroy(model);
-    rmdir(dir);
+    rmdir(dir.path);
 }
 
 /* The manual's example, which stands behind a comment that says so. */
