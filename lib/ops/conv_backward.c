@@ -145,6 +145,22 @@ size_t dcls_conv_dense_backward_scratch(const dcls_geometry *g)
     return (size_t)((p.direct ? 0 : p.k * p.block) + DCLS_GEMM_ROWS_SCRATCH(p.k, p.block));
 }
 
+/* `count` cells of a line, `stride` apart, the first one at `first`; those outside [0, width) are zeros. */
+static void fill_run(const float *line, int64_t width, int64_t first, int64_t stride, int64_t count,
+                     float *to)
+{
+    const int64_t before = first < 0 ? dcls_min_i64(count, (-first + stride - 1) / stride) : 0;
+    const int64_t inside = first < width ? (width - first + stride - 1) / stride : 0;
+    const int64_t end = dcls_max_i64(before, dcls_min_i64(count, inside));
+    memset(to, 0, (size_t)before * sizeof *to);
+    if (stride == 1 && end > before)
+        memcpy(to + before, line + first + before, (size_t)(end - before) * sizeof *to);
+    else
+        for (int64_t i = before; i < end; i++)
+            to[i] = line[first + i * stride];
+    memset(to + end, 0, (size_t)(count - end) * sizeof *to);
+}
+
 /* Columns of the pixels [from, from + count) of one input channel: [kernel cells, count]. */
 static void fill_columns(const dcls_geometry *g, const float *x, int64_t from, int64_t count, float *to)
 {
@@ -158,11 +174,11 @@ static void fill_columns(const dcls_geometry *g, const float *x, int64_t from, i
             const int64_t y = row % g->out[1] * g->stride[1] - g->pad[1] + k[1] * g->dilation[1];
             const int64_t first = column * g->stride[2] - g->pad[2] + k[2] * g->dilation[2];
             const bool inside = z >= 0 && z < g->in[0] && y >= 0 && y < g->in[1];
-            const float *line = x + (inside ? (z * g->in[1] + y) * g->in[2] : 0);
-            for (int64_t i = 0; i < run; i++) {
-                const int64_t at = first + i * g->stride[2];
-                *to++ = inside && at >= 0 && at < g->in[2] ? line[at] : 0.0f;
-            }
+            if (inside)
+                fill_run(x + (z * g->in[1] + y) * g->in[2], g->in[2], first, g->stride[2], run, to);
+            else
+                memset(to, 0, (size_t)run * sizeof *to);
+            to += run;
             pixel += run;
         }
     }

@@ -96,6 +96,7 @@ static const row rows[] = {
     {"softmax", OP("softmax", ""), 0},
     {"max pool", OP("max_pool", ",\"kernel_size\":3,\"stride\":2,\"padding\":1"), 0.1},
     {"max pool, ceil", OP("max_pool", ",\"kernel_size\":2,\"stride\":2,\"ceil_mode\":true"), 0.1},
+    {"max pool, halves", OP("max_pool", ",\"kernel_size\":2,\"stride\":2"), 0.1},
     {"avg pool", OP("avg_pool", ",\"kernel_size\":3,\"stride\":2,\"padding\":1"), 0},
     {"avg pool, padding not counted",
      OP("avg_pool", ",\"kernel_size\":3,\"stride\":2,\"padding\":1,\"count_include_pad\":false"), 0},
