@@ -1,9 +1,15 @@
-/* Writers of checkpoints for tests, which can be told to lie: pickles, zip archives, the legacy form. */
+/* Writers of checkpoints for tests, which can be told to lie: pickles, zip archives, the legacy form; and
+ * what reads them. */
 #ifndef TESTS_TORCH_UTIL_H
 #define TESTS_TORCH_UTIL_H
 
-#include "base/text.h"
 #include "format_util.h"
+
+#include <dlfcn.h>
+
+#include "base/text.h"
+#include "formats/formats.h"
+#include "formats/pytorch.h"
 
 /* ---- pickles ------------------------------------------------------------------------------------------- */
 
@@ -77,6 +83,15 @@ static inline void put_tensor(dcls_string *to, tensor_call t)
     dcls_string_puts(to, t.metadata ? t.metadata : "");
     PUT(to, "tR");
 }
+
+/* The storage "0" of every checkpoint made here, and the tensor of all of it. */
+static const float numbers[] __attribute__((unused)) = {1, 2, 3, 4};
+#define SCALARS                                                                                              \
+    {                                                                                                        \
+        .ndim = 1, .shape = {4}, .stride = { 1 }                                                             \
+    }
+
+#define HUGE_NUMEL INT64_C(0x4000000000000001) /* times 4 it is 4 */
 
 /* {"w": tensor}, whole. */
 static inline dcls_string one_tensor(tensor_call t)
@@ -217,8 +232,7 @@ static inline dcls_string make_zip(const zip_item *items, size_t count, zip_fram
     return zip;
 }
 
-/* ---- the legacy form -------------------------------------------------------------------------------------
- */
+/* ---- the legacy form ---- */
 
 #define LEGACY_MAGIC                                                                                         \
     "\x80\2\x8a\x0al\xfc\x9c"                                                                                \
@@ -229,5 +243,49 @@ static inline dcls_string make_zip(const zip_item *items, size_t count, zip_fram
 #define LEGACY_KEYS                                                                                          \
     "\x80\2]X\1\0\0\0"                                                                                       \
     "0a."
+
+/* ---- reading ------------------------------------------------------------------------------------------- */
+
+static inline dcls_status read_memory(dcls_context *ctx, const void *data, size_t size, dcls_tensors **out)
+{
+    dcls_bytes bytes = make_bytes(ctx, data, size);
+    dcls_status status = dcls_pytorch_read_key(ctx, &bytes, NULL, out);
+    assert_null(bytes.data);
+    if (status != DCLS_OK) assert_null(*out);
+    return status;
+}
+
+/* A pickle in an archive beside storage "0". */
+static inline dcls_status read_pickle(dcls_context *ctx, const dcls_string *pickle, dcls_tensors **out)
+{
+    zip_item items[] = {{.name = "x/data.pkl", .data = pickle->data, .size = pickle->length},
+                        {.name = "x/data/0", .data = numbers, .size = sizeof numbers}};
+    dcls_string zip = make_zip(items, 2, (zip_frame){0});
+    dcls_status status = read_memory(ctx, zip.data, zip.length, out);
+    dcls_string_free(&zip);
+    return status;
+}
+
+static inline float element_of(const dcls_tensors *set, const char *name, size_t index)
+{
+    const dcls_tensor *t = dcls_tensors_find(set, name);
+    assert_non_null(t);
+    assert_int_equal(t->dtype, DCLS_F32);
+    assert_true(index < t->nbytes / sizeof(float));
+    return ((const float *)t->data)[index];
+}
+
+/* Around a group of tests: libzip stays open, or else each of the many archives would load it anew. */
+static inline int open_libzip(void **state)
+{
+    *state = dlopen("libzip.so.4", RTLD_NOW);
+    return 0;
+}
+
+static inline int close_libzip(void **state)
+{
+    if (*state != NULL) dlclose(*state);
+    return 0;
+}
 
 #endif
