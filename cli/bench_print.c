@@ -34,8 +34,7 @@ static double share_of_peak(double at_peak, double seconds)
     return seconds > 0 ? at_peak / seconds : 0;
 }
 
-/* ---- text
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- text ---- */
 
 static void add_made(columns *table, char *text)
 {
@@ -158,8 +157,7 @@ void bench_print_text(const bench_result *result)
         print_whole(result, &result->runs[i]);
 }
 
-/* ---- JSON
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- JSON ---- */
 
 static void write_time(dcls_json_writer *json, const bench_time *time)
 {

@@ -101,8 +101,7 @@ void bench_print_tune(const bench_result *result)
         wrong, layers, ms(spent), ms(least));
 }
 
-/* ---- JSON
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- JSON ---- */
 
 static void write_layer(dcls_json_writer *json, const bench_tuned *layer)
 {

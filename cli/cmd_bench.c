@@ -61,8 +61,7 @@ double bench_macs(const bench_run *run)
     return macs;
 }
 
-/* ---- measuring
- * --------------------------------------------------------------------------------------------------- */
+/* ---- measuring ---- */
 
 static double now(void)
 {
@@ -177,8 +176,7 @@ static dcls_status measure(dcls_context *ctx, const dcls_model *model, const ben
     return status;
 }
 
-/* ---- the command
- * ------------------------------------------------------------------------------------------------- */
+/* ---- the command ---- */
 
 static int measure_all(cli *run, const dcls_model *model, const bench_options *o, bench_result *result)
 {

@@ -78,8 +78,7 @@ static const convert_options defaults = {.to = TO_SAME,
                                          .merge = -1,
                                          .prune = -1};
 
-/* ---- converting
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- converting ---- */
 
 static int convert_to_taps_file(struct convert *convert, const dcls_model *model, const dcls_tensors *tensors)
 {
@@ -191,8 +190,7 @@ static int build_and_convert(struct convert *convert, dcls_tensors *tensors)
     return result;
 }
 
-/* ---- what fits together
- * ---------------------------------------------------------------------------------------------- */
+/* ---- what fits together ---- */
 
 static int refuse(const char *option, const char *why)
 {

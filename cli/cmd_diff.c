@@ -35,8 +35,7 @@ static const cli_option options[] = {
 
 static const diff_options defaults = {.atol = -1, .rtol = -1};
 
-/* ---- totals
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- totals ---- */
 
 static bool is_worse(const dcls_compare_row *row, const dcls_compare_row *than)
 {
@@ -70,8 +69,7 @@ diff_totals diff_sum(const dcls_comparison *result)
     return sum;
 }
 
-/* ---- loading
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- loading ---- */
 
 const dcls_tensors *diff_tensors(const diff_side *side)
 {

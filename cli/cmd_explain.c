@@ -66,8 +66,7 @@ static int usage(const char *option, const char *text, const char *wanted)
     return CLI_USAGE;
 }
 
-/* ---- settings by the package's names
- * ------------------------------------------------------------------------------ */
+/* ---- settings by the package's names ---- */
 
 static int set_number(const char *setting, const char *value, int64_t *out)
 {
@@ -107,8 +106,7 @@ static int apply_setting(const char *setting, explain_options *o, dcls_layer_spe
     return set_number(setting, value + 1, numbers[at - 2]);
 }
 
-/* ---- the layer of the options
- * -------------------------------------------------------------------------------------- */
+/* ---- the layer of the options ---- */
 
 /* "17", "5,9" or "5x9": the number of values, 0 if it is nothing of the kind. */
 static int parse_list(const char *text, int64_t values[3])
@@ -193,8 +191,7 @@ static int choose_spec(const explain_options *given, explained *it)
     return status;
 }
 
-/* ---- the command
- * --------------------------------------------------------------------------------------------------- */
+/* ---- the command ---- */
 
 static int print_explanation(explained *it, bool json)
 {

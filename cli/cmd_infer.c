@@ -53,8 +53,7 @@ static const cli_option options[] = {
 
 static const infer_options defaults = {.alpha = 0.5};
 
-/* ---- what is checked before any input
- * ---------------------------------------------------------------------------- */
+/* ---- what is checked before any input ---- */
 
 static bool ends_with(const char *text, const char *suffix)
 {
@@ -150,8 +149,7 @@ static void describe_model(infer_shared *infer, const dcls_model *model)
     note_classes(infer);
 }
 
-/* ---- all inputs
- * -------------------------------------------------------------------------------------------------- */
+/* ---- all inputs ---- */
 
 static int save_logits(const infer_shared *infer, const infer_logits *logits)
 {

@@ -50,8 +50,7 @@ int64_t inspect_elements(const dcls_tensor *tensor)
     return (int64_t)(tensor->nbytes / dcls_dtype_size(tensor->dtype));
 }
 
-/* ---- what the file is
- * -------------------------------------------------------------------------------------------- */
+/* ---- what the file is ---- */
 
 static int no_such_tensor(const inspection *it, const char *name)
 {

@@ -78,8 +78,7 @@ static int refuse(const char *option, const char *why)
     return CLI_USAGE;
 }
 
-/* ---- options
- * -------------------------------------------------------------------------------------------------- */
+/* ---- options ---- */
 
 /* "7" or "0-7". */
 static bool parse_range(char *text, int64_t range[2])
@@ -206,8 +205,7 @@ static void choose_style(struct plot *plot)
     how->seed = (uint64_t)(o->seed > 0 ? o->seed : 0);
 }
 
-/* ---- drawing
- * -------------------------------------------------------------------------------------------------- */
+/* ---- drawing ---- */
 
 static int columns_of_terminal(void)
 {

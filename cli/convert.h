@@ -36,18 +36,18 @@ struct convert {
     dcls_changes *elements, *taps; /* NULL: no such change */
 };
 
-/* ---- convert_arch.c: exit statuses; what they load is freed by convert_arch_free */
+/* ---- convert_arch.c: exit statuses; what they load is freed by convert_arch_free ---- */
 int convert_load_labels(struct convert *convert);
 int convert_load_arch(struct convert *convert);
 void convert_arch_free(struct convert *convert);
 
-/* ---- convert_save.c */
+/* ---- convert_save.c ---- */
 
 bool convert_to_onnx(const struct convert *convert);
 int convert_save_model(const struct convert *convert, const dcls_model *model);
 int convert_save_tensors(const struct convert *convert, const dcls_tensors *tensors, const char *what);
 
-/* ---- convert_kernels.c */
+/* ---- convert_kernels.c ---- */
 
 /* Whether elements are to be changed or fitted. */
 bool convert_changes_elements(const convert_options *o);
@@ -59,7 +59,7 @@ dcls_status convert_tensor_kernels(struct convert *convert, const dcls_tensors *
 dcls_status convert_to_taps(struct convert *convert, const dcls_model *model, const dcls_tensors *tensors,
                             dcls_tensors **out);
 
-/* ---- convert_verify.c */
+/* ---- convert_verify.c ---- */
 
 typedef struct convert_comparison {
     int64_t pictures, failed;
@@ -76,7 +76,7 @@ int convert_verify_check(const struct convert *convert);
 int convert_verify(const struct convert *convert, const dcls_model *before, const dcls_model *after,
                    convert_comparison *out);
 
-/* ---- convert_print.c */
+/* ---- convert_print.c ---- */
 
 /* What was done, on stdout; comparison may be NULL. An exit status. */
 int convert_print(const struct convert *convert, const convert_comparison *comparison);

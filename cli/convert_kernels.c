@@ -9,8 +9,7 @@
 #include "convert.h"
 #include "output.h"
 
-/* ---- progress
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- progress ---- */
 
 /* A line on the terminal that is written over. */
 struct progress {
@@ -83,8 +82,7 @@ static void end_progress(struct progress *progress)
     free(progress->layer);
 }
 
-/* ---- elements
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- elements ---- */
 
 bool convert_changes_elements(const convert_options *o)
 {
@@ -140,8 +138,7 @@ static dcls_status change_tensors(struct convert *convert, const dcls_tensors *t
     return status;
 }
 
-/* ---- whole networks and state dicts
- * ------------------------------------------------------------------------------ */
+/* ---- whole networks and state dicts ---- */
 
 dcls_status convert_model_kernels(struct convert *convert, const dcls_model *model, dcls_model **out)
 {

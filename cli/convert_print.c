@@ -25,8 +25,7 @@ static double ratio_of(const dcls_layer_change *change)
                                         : 0;
 }
 
-/* ---- text
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- text ---- */
 
 static char *count_text(const dcls_layer_change *change)
 {
@@ -126,8 +125,7 @@ static void print_comparison(const convert_comparison *c)
     putchar('\n');
 }
 
-/* ---- JSON
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- JSON ---- */
 
 static void write_error(dcls_json_writer *json, const char *key, double error)
 {

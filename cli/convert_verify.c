@@ -30,8 +30,7 @@ static cli_inputs *open_pictures(const struct convert *convert, char **names, in
     return inputs;
 }
 
-/* ---- one picture
- * ------------------------------------------------------------------------------------------------ */
+/* ---- one picture ---- */
 
 /* Classes lie `step` floats apart. */
 static size_t best_class(const float *logits, size_t classes, size_t step)
@@ -109,8 +108,7 @@ static void run_input(struct verify *verify, const cli_input *input)
     }
 }
 
-/* ---- all pictures
- * ----------------------------------------------------------------------------------------------- */
+/* ---- all pictures ---- */
 
 int convert_verify_check(const struct convert *convert)
 {

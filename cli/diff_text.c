@@ -32,8 +32,7 @@ static void print_side(const char *letter, const diff_side *side)
     free(name);
 }
 
-/* ---- the networks
- * ------------------------------------------------------------------------------------------------- */
+/* ---- the networks ---- */
 
 static char *change_text(const dcls_compare_change *change)
 {
@@ -64,8 +63,7 @@ static void print_changes(const dcls_comparison *result)
     columns_destroy(table);
 }
 
-/* ---- tensors without a partner
- * ------------------------------------------------------------------------------------ */
+/* ---- tensors without a partner ---- */
 
 static void add_shape(columns *table, bool there, int ndim, const int64_t *shape)
 {
@@ -95,8 +93,7 @@ static void print_unpaired(const dcls_comparison *result, bool all)
     columns_destroy(table);
 }
 
-/* ---- tensors
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- tensors ---- */
 
 typedef struct listed {
     const dcls_compare_row *row;
@@ -205,8 +202,7 @@ static void print_tensors(const diff *it)
     free(rows);
 }
 
-/* ---- the sum of it
- * ------------------------------------------------------------------------------------------------ */
+/* ---- the sum of it ---- */
 
 static void append(char **text, int64_t count, const char *noun, const char *what)
 {

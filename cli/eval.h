@@ -51,25 +51,25 @@ typedef struct eval {
     size_t worst_count;
 } eval;
 
-/* ---- cmd_eval.c */
+/* ---- cmd_eval.c ---- */
 
 /* As -m names it; to be freed. */
 char *eval_model_name(const eval *e);
 
-/* ---- eval_data.c */
+/* ---- eval_data.c ---- */
 
 /* Opens the data set and finds names for the classes. A failure is reported; returns the exit status. */
 int eval_open_data(eval *e);
 
-/* ---- eval_print.c */
+/* ---- eval_print.c ---- */
 
 void eval_print_text(const eval *e);
 
-/* ---- eval_json.c */
+/* ---- eval_json.c ---- */
 
 int eval_print_json(const eval *e);
 
-/* ---- eval_worst.c */
+/* ---- eval_worst.c ---- */
 
 /* Keeps the item if it is one of the worst so far. */
 void eval_rank_item(eval *e, const dcls_evaluated *item);

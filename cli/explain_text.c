@@ -50,8 +50,7 @@ static int64_t total_of(const dcls_layer_facts *f)
     return sum;
 }
 
-/* ---- what it is
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- what it is ---- */
 
 static void print_title(const explained *it)
 {
@@ -204,8 +203,7 @@ static void print_tensors(const explained *it)
     print_fact("learns", sum_text(f));
 }
 
-/* ---- what it costs
- * ------------------------------------------------------------------------------------------------- */
+/* ---- what it costs ---- */
 
 static void add_made(columns *table, char *text)
 {

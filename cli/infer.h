@@ -79,7 +79,7 @@ typedef struct infer_worker {
     dcls_json_writer *json;
 } infer_worker;
 
-/* ---- infer_input.c */
+/* ---- infer_input.c ---- */
 
 /* One item of an input on its way: a picture, or one tensor of a batch. */
 typedef struct infer_item {
@@ -100,7 +100,7 @@ typedef struct infer_item {
 void infer_input(infer_worker *worker, const char *name, const char *stem, infer_result *result);
 void infer_result_free(infer_result *result);
 
-/* ---- infer_answer.c */
+/* ---- infer_answer.c ---- */
 
 typedef struct infer_class {
     int64_t index;
@@ -118,13 +118,13 @@ typedef struct infer_answer {
 dcls_status infer_answer_make(infer_worker *worker, const infer_item *item, infer_answer *answer);
 void infer_answer_free(infer_answer *answer);
 
-/* ---- infer_print.c */
+/* ---- infer_print.c ---- */
 
 /* What comes before the first result: the header of a CSV. */
 void infer_print_header(const infer_shared *infer, FILE *to);
 void infer_print_item(infer_worker *worker, const infer_item *item, const infer_answer *answer, FILE *to);
 
-/* ---- infer_logits.c */
+/* ---- infer_logits.c ---- */
 
 /* Appends count items of one shape. DCLS_ERR_ARGUMENT if it differs from that of those before, DCLS_ERR_LIMIT
  * if all together would take more than limit bytes, or DCLS_ERR_MEMORY; no message is left in any context. */
@@ -132,7 +132,7 @@ dcls_status infer_logits_add(infer_logits *logits, int ndim, const int64_t *shap
                              size_t count, uint64_t limit);
 dcls_status infer_logits_save(dcls_context *ctx, const infer_logits *logits, const char *path);
 
-/* ---- infer_jobs.c */
+/* ---- infer_jobs.c ---- */
 
 typedef struct infer_counts {
     uint64_t inputs, failed;

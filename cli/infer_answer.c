@@ -25,8 +25,7 @@ static void keep_largest(infer_answer *answer, size_t limit)
     if (answer->count > limit) answer->count = limit;
 }
 
-/* ---- classification
- * ------------------------------------------------------------------------------------------- */
+/* ---- classification ---- */
 
 /* Networks that end in a softmax give probabilities already. */
 static bool is_distribution(const float *values, size_t count)
@@ -64,8 +63,7 @@ static dcls_status classify(const infer_worker *worker, const infer_item *item, 
     return DCLS_OK;
 }
 
-/* ---- segmentation
- * --------------------------------------------------------------------------------------------- */
+/* ---- segmentation ---- */
 
 static dcls_status save_mask(const infer_worker *worker, const infer_item *item, const uint8_t *mask,
                              char **path)

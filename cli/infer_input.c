@@ -60,8 +60,7 @@ void infer_result_free(infer_result *result)
     result->logits = (infer_logits){0};
 }
 
-/* ---- one item
- * --------------------------------------------------------------------------------------------------- */
+/* ---- one item ---- */
 
 static void warn_if_not_finite(infer_result *result, const float *values, size_t count)
 {
@@ -148,8 +147,7 @@ static bool run_item(struct work *work, const cached_plan *cached, const float *
     return give_answer(work, item);
 }
 
-/* ---- pictures
- * --------------------------------------------------------------------------------------------------- */
+/* ---- pictures ---- */
 
 static bool run_picture(struct work *work, const dcls_image *image)
 {
@@ -188,8 +186,7 @@ static bool run_picture_bytes(struct work *work, const void *data, size_t size)
     return good;
 }
 
-/* ---- tensors
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- tensors ---- */
 
 static bool check_tensor(struct work *work, const dcls_tensor *tensor)
 {
@@ -249,8 +246,7 @@ static bool run_tensor_bytes(struct work *work, const void *data, size_t size)
     return good;
 }
 
-/* ---- one input
- * -------------------------------------------------------------------------------------------------- */
+/* ---- one input ---- */
 
 static bool run_file(struct work *work)
 {

@@ -32,8 +32,7 @@ struct job {
     uint64_t number;
 };
 
-/* ---- taking
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- taking ---- */
 
 static bool take_job(struct pool *pool, struct job *job)
 {
@@ -60,8 +59,7 @@ static void work_on(infer_worker *worker, struct job *job, infer_result *result)
     result->status = job->input.status;
 }
 
-/* ---- printing, in turn
- * ------------------------------------------------------------------------------------------- */
+/* ---- printing, in turn ---- */
 
 static void stop(struct pool *pool, int status)
 {
@@ -129,8 +127,7 @@ static void deliver(struct pool *pool, const struct job *job, const infer_result
     pthread_mutex_unlock(&pool->printing);
 }
 
-/* ---- workers
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- workers ---- */
 
 static void copy_settings(const struct pool *pool, dcls_context *ctx)
 {

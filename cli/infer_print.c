@@ -18,8 +18,7 @@ static size_t shown(const infer_shared *infer, size_t count)
     return count < limit ? count : limit;
 }
 
-/* ---- text
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- text ---- */
 
 static void put_printable(FILE *to, const char *text)
 {
@@ -69,8 +68,7 @@ static void print_text(const infer_shared *infer, const infer_item *item, const 
     fputc('\n', to);
 }
 
-/* ---- JSON
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- JSON ---- */
 
 static void json_classes(infer_worker *worker, const infer_answer *answer, const char *key, const char *share)
 {
@@ -148,8 +146,7 @@ static void print_json(infer_worker *worker, const infer_item *item, const infer
     fputs(cli_checked_text(dcls_json_writer_text(json)), to);
 }
 
-/* ---- CSV
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- CSV ---- */
 
 /* RFC 4180: quoted where it must be, quotes doubled. Names keep their bytes. */
 static void csv_field(FILE *to, const char *text)

@@ -32,8 +32,7 @@ static bool is_directory(const char *path)
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-/* ---- opening
- * ------------------------------------------------------------------------------------------------- */
+/* ---- opening ---- */
 
 static bool open_list(cli_inputs *inputs, const char *path)
 {
@@ -106,8 +105,7 @@ void cli_input_free(cli_input *input)
     *input = (cli_input){0};
 }
 
-/* ---- directories
- * --------------------------------------------------------------------------------------------- */
+/* ---- directories ---- */
 
 static int is_picture(const struct dirent *entry)
 {
@@ -191,8 +189,7 @@ static bool open_directory(cli_inputs *inputs, const char *path, cli_input *out)
     return true;
 }
 
-/* ---- the sequence
- * -------------------------------------------------------------------------------------------- */
+/* ---- the sequence ---- */
 
 static bool next_from_list(cli_inputs *inputs, cli_input *out, const char **name)
 {

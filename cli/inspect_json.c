@@ -35,8 +35,7 @@ static void write_floats(writer *json, const char *key, int count, const float *
     dcls_json_write_close(json, ']');
 }
 
-/* ---- the file
- * -------------------------------------------------------------------------------------------------- */
+/* ---- the file ---- */
 
 static void write_metadata(writer *json, const dcls_tensors *tensors)
 {
@@ -71,8 +70,7 @@ static void write_file(writer *json, const inspection *it)
     dcls_json_write_close(json, ']');
 }
 
-/* ---- the network
- * ------------------------------------------------------------------------------------------------ */
+/* ---- the network ---- */
 
 static void write_preprocess(writer *json, const dcls_preprocess *p)
 {

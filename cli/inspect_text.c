@@ -49,8 +49,7 @@ static void print_title(const inspection *it, const char *kind)
     free(size);
 }
 
-/* ---- state dicts
- * --------------------------------------------------------------------------------------------- */
+/* ---- state dicts ---- */
 
 static void print_metadata(const dcls_tensors *tensors)
 {
@@ -81,8 +80,7 @@ static void print_tensor_table(const dcls_tensors *tensors)
     columns_destroy(table);
 }
 
-/* ---- what a model is
- * ------------------------------------------------------------------------------------------ */
+/* ---- what a model is ---- */
 
 static char *join_labels(const dcls_model *model)
 {
@@ -140,8 +138,7 @@ static void print_model_facts(const inspection *it)
     print_metadata(it->tensors);
 }
 
-/* ---- the network
- * ---------------------------------------------------------------------------------------------- */
+/* ---- the network ---- */
 
 static void add_count(columns *table, int64_t count)
 {
@@ -188,8 +185,7 @@ static void print_nodes(const inspection *it)
     columns_destroy(table);
 }
 
-/* ---- its DCLS layers
- * ------------------------------------------------------------------------------------------ */
+/* ---- its DCLS layers ---- */
 
 static void add_position_std(columns *table, const dcls_layer_report *layer)
 {
@@ -247,8 +243,7 @@ static void print_layers(const inspection *it)
     columns_destroy(table);
 }
 
-/* ---- totals
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- totals ---- */
 
 static void print_totals(const inspection *it)
 {

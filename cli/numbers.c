@@ -7,8 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- reading
- * ----------------------------------------------------------------------------------------------- */
+/* ---- reading ---- */
 
 /* The program never calls setlocale(), so that strtod() and printf() keep the C locale's decimal point. */
 
@@ -53,8 +52,7 @@ bool cli_parse_size(const char *text, uint64_t *out)
     return true;
 }
 
-/* ---- writing
- * ----------------------------------------------------------------------------------------------- */
+/* ---- writing ---- */
 
 cli_number cli_grouped(int64_t value)
 {

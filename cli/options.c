@@ -26,8 +26,7 @@ const cli_option cli_common_options[] = {
     {"help", 'h', CLI_FLAG, NULL, offsetof(cli_common, help), "print this help", 0, 0},
     {0}};
 
-/* ---- tables that are made
- * -------------------------------------------------------------------------------------- */
+/* ---- tables that are made ---- */
 
 void cli_table_add(cli_table *table, const char *group, const cli_option *option)
 {
@@ -60,8 +59,7 @@ void cli_table_free(cli_table *table)
     *table = (cli_table){0};
 }
 
-/* ---- the tables of a command as getopt wants them
- * ------------------------------------------------------------- */
+/* ---- the tables of a command as getopt wants them ---- */
 
 struct entry {
     const cli_option *option;
@@ -106,8 +104,7 @@ static const struct entry *find_entry(const struct parser *parser, int value)
     return NULL;
 }
 
-/* ---- one option's value
- * ---------------------------------------------------------------------------------------- */
+/* ---- one option's value ---- */
 
 static int word_count(const char *words)
 {
@@ -207,8 +204,7 @@ static bool set_value(const struct parser *parser, const struct entry *entry, co
     return false;
 }
 
-/* ---- what getopt does not understand
- * ---------------------------------------------------------------------------- */
+/* ---- what getopt does not understand ---- */
 
 static bool fail_long(const struct parser *parser, const char *typed)
 {

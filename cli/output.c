@@ -11,8 +11,7 @@
 
 #include "alloc.h"
 
-/* ---- streams
- * ------------------------------------------------------------------------------------------------- */
+/* ---- streams ---- */
 
 static bool stdin_closed;
 static int stdout_error; /* errno of the first failed write */
@@ -61,8 +60,7 @@ int cli_print_json(const dcls_json_writer *json)
     return CLI_OK;
 }
 
-/* ---- colours
- * ------------------------------------------------------------------------------------------------- */
+/* ---- colours ---- */
 
 bool cli_has_color(FILE *stream)
 {
@@ -89,8 +87,7 @@ int cli_width(void)
     return size.ws_col;
 }
 
-/* ---- messages
- * ------------------------------------------------------------------------------------------------ */
+/* ---- messages ---- */
 
 char *cli_printable(const char *text)
 {

@@ -50,8 +50,7 @@ extern "C" {
 /* The version of the library that is running, such as "0.1.0". */
 DCLS_API const char *dcls_version(void);
 
-/* ---- status and context ----------------------------------------------------------------------------------
- */
+/* ---- status and context ---- */
 
 typedef enum dcls_status {
     DCLS_OK = 0,
@@ -93,8 +92,7 @@ typedef enum dcls_limit {
 DCLS_API void dcls_context_set_limit(dcls_context *ctx, dcls_limit limit, uint64_t value);
 DCLS_API uint64_t dcls_context_limit(const dcls_context *ctx, dcls_limit limit);
 
-/* ---- named tensors
- * ----------------------------------------------------------------------------------------- */
+/* ---- named tensors ---- */
 
 typedef enum dcls_dtype {
     DCLS_F32,
@@ -161,8 +159,7 @@ DCLS_API const dcls_tensor *dcls_tensors_find(const dcls_tensors *tensors, const
 DCLS_API const char *dcls_tensors_meta_key(const dcls_tensors *tensors, size_t index);
 DCLS_API const char *dcls_tensors_meta_value(const dcls_tensors *tensors, size_t index);
 
-/* ---- models
- * -------------------------------------------------------------------------------------------------- */
+/* ---- models ---- */
 
 /* A network with its weights. Immutable once loaded. */
 typedef struct dcls_model dcls_model;
@@ -193,8 +190,7 @@ DCLS_API const char *dcls_model_label(const dcls_model *model, size_t index);
 /* The tensors the model was loaded with. */
 DCLS_API const dcls_tensors *dcls_model_tensors(const dcls_model *model);
 
-/* ---- plans
- * --------------------------------------------------------------------------------------------------- */
+/* ---- plans ---- */
 
 /* A model made ready for one input shape: memory laid out, algorithms chosen, weights packed. Keeps its own
  * copy of what it needs except the model, which must outlive it. */
@@ -251,8 +247,7 @@ DCLS_API size_t dcls_plan_memory(const dcls_plan *plan);
  * both are kept by the caller and must not overlap. Does not allocate. */
 DCLS_API dcls_status dcls_plan_run(dcls_context *ctx, dcls_plan *plan, const float *input, float *output);
 
-/* ---- pictures
- * ------------------------------------------------------------------------------------------------ */
+/* ---- pictures ---- */
 
 /* A picture of 8-bit RGB pixels, rows from top to bottom. */
 typedef struct dcls_image dcls_image;

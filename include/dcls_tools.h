@@ -11,8 +11,7 @@
 extern "C" {
 #endif
 
-/* ---- building and saving models
- * -------------------------------------------------------------------------------- */
+/* ---- building and saving models ---- */
 
 typedef struct dcls_build_options {
     const char *arch; /* "convmixer", "convnext_dcls", "deeplabv3"; NULL: see arch_json, else the file's own
@@ -69,8 +68,7 @@ DCLS_API dcls_status dcls_tensors_to_dense(dcls_context *ctx, const dcls_tensors
                                            const char *const *settings, size_t setting_count,
                                            dcls_tensors **out);
 
-/* ---- elements of kernels
- * -------------------------------------------------------------------------------------------- */
+/* ---- elements of kernels ---- */
 
 /* What is to be done to the kernels of a network's layers, in this order. */
 typedef struct dcls_sparse_options {
@@ -152,8 +150,7 @@ DCLS_API const char *dcls_builtin_name(size_t index);
 /* DCLS_ERR_ARGUMENT with the list of names if there is no such model. name NULL is the default classifier. */
 DCLS_API dcls_status dcls_builtin_load(dcls_context *ctx, const char *name, dcls_model **out);
 
-/* ---- analysis
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- analysis ---- */
 
 /* What one DCLS layer learned. Positions are in cells from the window's centre, in the order of P's first
  * axis. */
@@ -233,8 +230,7 @@ DCLS_API dcls_status dcls_tensor_statistics(dcls_context *ctx, const dcls_tensor
 /* Element index < number of elements, as double (I64 beyond 2^53 rounds). */
 DCLS_API double dcls_tensor_value(const dcls_tensor *tensor, int64_t index);
 
-/* ---- what a layer costs before there is one
- * ------------------------------------------------------------------------------ */
+/* ---- what a layer costs before there is one ---- */
 
 /* A DCLS layer as its constructor is called. Arrays are per dimension, rows before columns. */
 typedef struct dcls_layer_spec {
@@ -308,8 +304,7 @@ DCLS_API dcls_status dcls_layer_spec_of_tensors(dcls_context *ctx, const dcls_te
                                                 const char *name, dcls_layer_spec *out, const char **found,
                                                 size_t *length, dcls_layer_report *learned);
 
-/* ---- comparing
- * ------------------------------------------------------------------------------------------------ */
+/* ---- comparing ---- */
 
 /* One side: a model, or the tensors of a file without a network. The other is NULL. */
 typedef struct dcls_compare_source {
@@ -402,8 +397,7 @@ DCLS_API size_t dcls_comparison_change_count(const dcls_comparison *comparison);
 /* index < dcls_comparison_change_count(comparison) */
 DCLS_API const dcls_compare_change *dcls_comparison_change(const dcls_comparison *comparison, size_t index);
 
-/* ---- where the time goes
- * -------------------------------------------------------------------------------------------- */
+/* ---- where the time goes ---- */
 
 /* A step of a plan: one operation with what is fused behind it. Strings belong to the model or are static. */
 typedef struct dcls_step_facts {
@@ -434,8 +428,7 @@ DCLS_API double dcls_peak_macs(dcls_context *ctx);
 /* The same for products in bfloat16, as plans of DCLS_PRECISION_BF16 compute them. */
 DCLS_API double dcls_peak_bf16_macs(dcls_context *ctx);
 
-/* ---- results as pictures
- * -------------------------------------------------------------------------------------------- */
+/* ---- results as pictures ---- */
 
 /* Class of largest logit per pixel: logits [classes, height, width] are resized bilinearly to out_height x
  * out_width first where sizes differ. classes <= 256. Ties go to the lower index; NaN counts as lowest. */
@@ -465,8 +458,7 @@ typedef struct dcls_overlay_options {
 DCLS_API dcls_status dcls_overlay_save(dcls_context *ctx, const char *path, const dcls_image *image,
                                        const uint8_t *mask, const dcls_overlay_options *options);
 
-/* ---- pictures of what layers learned
- * ---------------------------------------------------------------------------------- */
+/* ---- pictures of what layers learned ---- */
 
 typedef enum dcls_plot_kind {
     DCLS_PLOT_POSITIONS, /* every element at its place in the window: area |weight|, colour sign, ring spread

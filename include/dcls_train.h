@@ -14,8 +14,7 @@
 extern "C" {
 #endif
 
-/* ---- data sets
- * ------------------------------------------------------------------------------------------------ */
+/* ---- data sets ---- */
 
 #define DCLS_IGNORE (-1) /* a target that counts nowhere */
 
@@ -78,8 +77,7 @@ DCLS_API dcls_status dcls_dataset_load(dcls_context *ctx, const dcls_dataset *se
                                        dcls_sample *out);
 DCLS_API void dcls_sample_free(dcls_sample *sample);
 
-/* ---- batches
- * -------------------------------------------------------------------------------------------------- */
+/* ---- batches ---- */
 
 /* Random changes of training pictures, applied in this order; a zero turns one off. Masks follow the geometry
  * by nearest pixels; what lies outside the picture is ignored there. */
@@ -140,8 +138,7 @@ DCLS_API dcls_status dcls_loader_seek(dcls_context *ctx, dcls_loader *loader, in
  * batch; the call after goes on with the batch after. */
 DCLS_API dcls_status dcls_loader_next(dcls_context *ctx, dcls_loader *loader, const dcls_batch **out);
 
-/* ---- metrics
- * -------------------------------------------------------------------------------------------------- */
+/* ---- metrics ---- */
 
 typedef struct dcls_metrics dcls_metrics;
 
@@ -182,8 +179,7 @@ DCLS_API double dcls_metrics_iou(const dcls_metrics *metrics, int64_t index);
 DCLS_API double dcls_metrics_recall(const dcls_metrics *metrics, int64_t index);
 DCLS_API double dcls_metrics_precision(const dcls_metrics *metrics, int64_t index);
 
-/* ---- evaluation
- * ----------------------------------------------------------------------------------------------- */
+/* ---- evaluation ---- */
 
 /* How one item was answered. */
 typedef struct dcls_evaluated {
@@ -224,8 +220,7 @@ DCLS_API dcls_evaluate_options dcls_evaluate_options_default(void);
 DCLS_API dcls_status dcls_evaluate(dcls_context *ctx, const dcls_model *model, const dcls_dataset *set,
                                    const dcls_evaluate_options *options, dcls_metrics *metrics);
 
-/* ---- pictures of results
- * ------------------------------------------------------------------------------------------------- */
+/* ---- pictures of results ---- */
 
 /* Which class is taken for which: confusion [classes, classes], row target, column answer, shown as shares of
  * its row. labels [classes] or NULL. Of options, format (not HTML), title and scale count. "-" is standard
@@ -282,8 +277,7 @@ DCLS_API dcls_status dcls_moving_save(dcls_context *ctx, const char *recording, 
                                       const dcls_plot_options *options, const dcls_moving_options *moving,
                                       const char *path);
 
-/* ---- new networks
- * --------------------------------------------------------------------------------------------- */
+/* ---- new networks ---- */
 
 typedef struct dcls_create_options {
     const char *arch;            /* "convmixer", "convnext_dcls", "deeplabv3", or NULL with .. */
@@ -339,8 +333,7 @@ DCLS_API dcls_status dcls_model_replace(dcls_context *ctx, const dcls_model *mod
                                         const dcls_replace_options *options, dcls_model **out,
                                         int64_t *layers);
 
-/* ---- training
- * ------------------------------------------------------------------------------------------------- */
+/* ---- training ---- */
 
 typedef enum dcls_optimizer { DCLS_SGD, DCLS_ADAMW } dcls_optimizer;
 
@@ -423,8 +416,7 @@ typedef struct dcls_text {
 DCLS_API dcls_status dcls_trainer_save_model(dcls_context *ctx, dcls_trainer *trainer, bool averaged,
                                              const dcls_text *texts, size_t count, const char *path);
 
-/* ---- positions as they move
- * ----------------------------------------------------------------------------------------------- */
+/* ---- positions as they move ---- */
 
 /* The positions of all layers now and then, as a .npy file that grows: F32 [frames, 1 + positions], each row
  * the step and every distinct P of the model, in order of its nodes, as it lies in memory. The file is valid
@@ -443,8 +435,7 @@ DCLS_API dcls_status dcls_recording_add(dcls_context *ctx, dcls_recording *recor
 /* Returns when the disk has it. */
 DCLS_API dcls_status dcls_recording_sync(dcls_context *ctx, dcls_recording *recording);
 
-/* ---- learning rates
- * ------------------------------------------------------------------------------------------------ */
+/* ---- learning rates ---- */
 
 typedef enum dcls_schedule_kind {
     DCLS_SCHEDULE_CONSTANT,
@@ -472,8 +463,7 @@ DCLS_API dcls_schedule dcls_schedule_default(void);
  * (i + 1) / (n + 1) of the rate. */
 DCLS_API double dcls_schedule_rate(const dcls_schedule *schedule, int64_t step);
 
-/* ---- recipes
- * -------------------------------------------------------------------------------------------------- */
+/* ---- recipes ---- */
 
 /* Everything a training run is told. A recipe file is a JSON object whose groups hold the keys, as
  * {"schedule": {"epochs": 30}} for schedule.epochs; its "base" names a recipe it begins with, "about" may

@@ -11,8 +11,7 @@ dcls_compare_options dcls_compare_options_default(void)
     return (dcls_compare_options){.atol = -1, .rtol = -1};
 }
 
-/* ---- sides
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- sides ---- */
 
 static void note_layer(dcls_compare_side *side, const dcls_compare_layer *layer)
 {
@@ -88,8 +87,7 @@ static dcls_status check_settings(const dcls_comparer *c)
                      "settings are for DCLS layers of a file without a network; there are none");
 }
 
-/* ---- rows
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- rows ---- */
 
 dcls_compare_row *dcls_compare_add_row(dcls_comparer *c, const char *name, const dcls_tensor *a,
                                        const dcls_tensor *b)
@@ -222,8 +220,7 @@ dcls_status dcls_compare(dcls_context *ctx, const dcls_compare_source *a, const 
     return status;
 }
 
-/* ---- the result
- * -------------------------------------------------------------------------------------------------- */
+/* ---- the result ---- */
 
 void dcls_comparison_destroy(dcls_comparison *comparison)
 {

@@ -20,8 +20,7 @@ static bool same_shape(const dcls_tensor *a, const dcls_tensor *b)
     return dcls_shape_equal(a->ndim, a->shape, b->ndim, b->shape);
 }
 
-/* ---- elements
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- elements ---- */
 
 /* A layer's learned numbers as rows of elements. Group g, of `groups` that have positions of their own, has
  * the kernels g, g + groups, g + 2 groups, .. */
@@ -243,8 +242,7 @@ static dcls_status compare_elements(dcls_comparer *c, matching *m, const dcls_co
     return status;
 }
 
-/* ---- kernels
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- kernels ---- */
 
 /* The dense kernel of a layer, or the weight of a plain convolution as it is. */
 typedef struct dense_kernel {
@@ -297,8 +295,7 @@ static dcls_status compare_kernels(dcls_comparer *c, const dcls_compare_layer *a
     return status;
 }
 
-/* ---- layers
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- layers ---- */
 
 static dcls_compare_layer layer_of(const dcls_compare_side *side, const dcls_tensor *weight)
 {

@@ -84,8 +84,7 @@ static dcls_status add_value(place *p, const dcls_json *a, const dcls_json *b)
     return add_change(p->c, &change);
 }
 
-/* ---- values
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- values ---- */
 
 static dcls_status compare_values(place *p, const dcls_json *a, const dcls_json *b);
 
@@ -148,8 +147,7 @@ static dcls_status compare_values(place *p, const dcls_json *a, const dcls_json 
     return kind != DCLS_JSON_ARRAY && same_scalar(a, b) ? DCLS_OK : add_value(p, a, b);
 }
 
-/* ---- nodes
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- nodes ---- */
 
 static bool is_dcls(const dcls_json *node)
 {

@@ -54,8 +54,7 @@ void dcls_compare_tolerance(const dcls_compare_options *options, dcls_dtype a, d
     *rtol = fmax(*rtol, rtol_b);
 }
 
-/* ---- one chunk
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- one chunk ---- */
 
 static void load_doubles(const dcls_tensor *tensor, int64_t first, int64_t count, double *to)
 {
@@ -136,8 +135,7 @@ static void compare_block(void *arg, int64_t item, int worker)
     }
 }
 
-/* ---- all of it
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- all of it ---- */
 
 static void join(tally *to, const tally *t)
 {

@@ -41,8 +41,7 @@ static double first_spread(dcls_version_kind version)
     return version == DCLS_GAUSS ? 0.23 : 0;
 }
 
-/* ---- the layer
- * --------------------------------------------------------------------------------------------------- */
+/* ---- the layer ---- */
 
 static dcls_status check_range(dcls_context *ctx, const char *what, int64_t value, int64_t least,
                                int64_t most)
@@ -145,8 +144,7 @@ static dcls_status infer_output(explainer *e)
     return DCLS_OK;
 }
 
-/* ---- numbers
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- numbers ---- */
 
 static int64_t times(int64_t a, int64_t b)
 {
@@ -244,8 +242,7 @@ static void count_costs(explainer *e)
     f->output_bytes = times(dcls_cost_taps(&e->output, s->out_channels), 4);
 }
 
-/* ---- classic kernels of the same reach
- * ---------------------------------------------------------------------------- */
+/* ---- classic kernels of the same reach ---- */
 
 /* dilation (side - 1) + 1 = D in every dimension; a dimension of one cell stays one. */
 static bool reach_of(const dcls_layer_spec *s, int64_t side, dcls_reach *out)
@@ -301,8 +298,7 @@ static void count_classic(explainer *e)
     f->classic_bytes = times(f->classic_weights, 4);
 }
 
-/* ---- notes
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- notes ---- */
 
 static void note(explainer *e, const char *fmt, ...) DCLS_PRINTF(2, 3);
 
@@ -376,8 +372,7 @@ static void add_notes(explainer *e)
     note(e, "A checkpoint stores neither version nor D: keep them with it.");
 }
 
-/* ---- the explanation
- * ---------------------------------------------------------------------------------------------- */
+/* ---- the explanation ---- */
 
 static dcls_status explain(explainer *e)
 {

@@ -49,8 +49,7 @@ static double pair_cost(const matcher *m, int64_t i, int64_t j)
     return fmin(cost, FARTHEST) + (beyond ? BEYOND : 0) + (i != j ? NEW_INDEX : 0);
 }
 
-/* ---- optimal
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- optimal ---- */
 
 /* Arrays are one longer than they look: entry 0 stands for "none". */
 typedef struct assignment {
@@ -152,8 +151,7 @@ static dcls_status match_optimally(dcls_context *ctx, const matcher *m, int64_t 
     return status;
 }
 
-/* ---- greedy
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- greedy ---- */
 
 typedef struct ranked {
     double key;

@@ -40,8 +40,7 @@ dcls_status dcls_report_warn(dcls_context *ctx, dcls_report *report, const char 
     return DCLS_OK;
 }
 
-/* ---- parameters
- * ------------------------------------------------------------------------------------------------ */
+/* ---- parameters ---- */
 
 static int64_t elements_of(const dcls_tensor *tensor)
 {
@@ -80,8 +79,7 @@ static void count_parameters(const reporter *r, const dcls_node *node, dcls_node
     out->spreads = count_once(r, node, node->SIG);
 }
 
-/* ---- costs and receptive fields
- * --------------------------------------------------------------------------------- */
+/* ---- costs and receptive fields ---- */
 
 static void count_macs(const dcls_node *node, const dcls_shape *shape, dcls_node_report *out)
 {
@@ -159,8 +157,7 @@ static dcls_status warn_about_even_window(const reporter *r, const dcls_node *no
     return DCLS_OK;
 }
 
-/* ---- the report
- * -------------------------------------------------------------------------------------------------- */
+/* ---- the report ---- */
 
 static void report_algorithms(const reporter *r)
 {

@@ -20,8 +20,7 @@
 /* Positions that end at one number are taken for clamped ones when so many of a layer do. */
 #define ENDS_WORTH_A_WARNING 3
 
-/* ---- what a layer learned
- * ---------------------------------------------------------------------------------------- */
+/* ---- what a layer learned ---- */
 
 static const char *layer_name(dcls_layer_kind kind)
 {
@@ -109,8 +108,7 @@ dcls_status dcls_report_layer(dcls_context *ctx, const dcls_node *node, bool tap
     return status;
 }
 
-/* ---- what is suspicious about it
- * --------------------------------------------------------------------------------- */
+/* ---- what is suspicious about it ---- */
 
 #define SIZES_TEXT 80
 
@@ -201,8 +199,7 @@ dcls_status dcls_report_warn_of_layer(dcls_context *ctx, dcls_report *report, co
     return has_implied_size(layer) ? warn_of_large_window(ctx, report, name, layer) : DCLS_OK;
 }
 
-/* ---- layers without an input
- * ------------------------------------------------------------------------------------- */
+/* ---- layers without an input ---- */
 
 static dcls_status add_layer(dcls_context *ctx, dcls_report *report, const dcls_node *node, bool thorough)
 {

@@ -33,8 +33,7 @@ struct dcls_output {
     unsigned char buffer[BUFFER_SIZE];
 };
 
-/* ---- names -----------------------------------------------------------------------------------------------
- */
+/* ---- names ---- */
 
 /* Length of the directory part of path, its slash included; 0 for a bare name. */
 static size_t directory_length(const char *path)
@@ -91,8 +90,7 @@ static bool choose_temp(dcls_output *output)
     return false;
 }
 
-/* ---- opening ---------------------------------------------------------------------------------------------
- */
+/* ---- opening ---- */
 
 static void fd_path(int fd, char path[40])
 {
@@ -168,8 +166,7 @@ dcls_status dcls_output_open(dcls_context *ctx, const char *path, dcls_output **
     return DCLS_OK;
 }
 
-/* ---- writing ---------------------------------------------------------------------------------------------
- */
+/* ---- writing ---- */
 
 static void write_through(dcls_output *output, const unsigned char *data, size_t size)
 {
@@ -222,8 +219,7 @@ uint64_t dcls_output_tell(const dcls_output *output)
     return output->written;
 }
 
-/* ---- the end ---------------------------------------------------------------------------------------------
- */
+/* ---- the end ---- */
 
 /* Gives the unnamed file a name: the target's own if nothing stands there, else a temporary one (a link
  * cannot replace, a rename can). *in_place tells that the target's was free. */

@@ -58,8 +58,7 @@ dcls_status dcls_grow(dcls_context *ctx, void *array, size_t *capacity, size_t n
     return DCLS_OK;
 }
 
-/* ---- arena -----------------------------------------------------------------------------------------------
- */
+/* ---- arena ---- */
 
 #define ARENA_UNIT      ((size_t)16)
 #define ARENA_BLOCK_MIN ((size_t)4096)

@@ -83,8 +83,7 @@ static void work_on(loop *job, int worker)
     }
 }
 
-/* ---- the helper's side
- * ---------------------------------------------------------------------------------------- */
+/* ---- the helper's side ---- */
 
 static loop *take_job(helper *self)
 {
@@ -123,8 +122,7 @@ static void *help(void *arg)
     return NULL;
 }
 
-/* ---- the loop's side
- * ------------------------------------------------------------------------------------------ */
+/* ---- the loop's side ---- */
 
 static void forget_helpers(void)
 {

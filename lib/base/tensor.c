@@ -39,8 +39,7 @@ bool dcls_dtype_is_float(dcls_dtype dtype)
     return dtype == DCLS_F32 || dtype == DCLS_F16 || dtype == DCLS_BF16 || dtype == DCLS_F64;
 }
 
-/* ---- shapes ----------------------------------------------------------------------------------------------
- */
+/* ---- shapes ---- */
 
 bool dcls_shape_count(int ndim, const int64_t *shape, int64_t *out)
 {
@@ -89,8 +88,7 @@ const char *dcls_shape_text(char *buffer, size_t size, int ndim, const int64_t *
     return buffer;
 }
 
-/* ---- 16-bit floats ---------------------------------------------------------------------------------------
- */
+/* ---- 16-bit floats ---- */
 
 static float float_from_bits(uint32_t bits)
 {
@@ -145,8 +143,7 @@ uint16_t dcls_float_to_bf16(float value)
     return (uint16_t)((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
 }
 
-/* ---- to float --------------------------------------------------------------------------------------------
- */
+/* ---- to float ---- */
 
 /* One loop per element type; elements are copied out because a file's data may stand at any address. */
 #define CONVERT(type, expression)                                                                            \

@@ -14,8 +14,7 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-/* ---- numbers to text -------------------------------------------------------------------------------------
- */
+/* ---- numbers to text ---- */
 
 /* 0.digits x 10^(exponent + 1), digits without trailing zeros. */
 struct decimal {
@@ -117,8 +116,7 @@ void dcls_format_double(char *buffer, size_t size, double value)
     format_number(buffer, size, value, false);
 }
 
-/* ---- text to numbers -------------------------------------------------------------------------------------
- */
+/* ---- text to numbers ---- */
 
 static const char *skip_sign(const char *text)
 {
@@ -192,8 +190,7 @@ bool dcls_parse_float(const char *text, float *out)
     return true;
 }
 
-/* ---- UTF-8 -----------------------------------------------------------------------------------------------
- */
+/* ---- UTF-8 ---- */
 
 size_t dcls_utf8_length(const char *text, size_t left)
 {
@@ -247,8 +244,7 @@ void dcls_escape_text(char *buffer, size_t size, const char *text)
     *out = '\0';
 }
 
-/* ---- growing strings -------------------------------------------------------------------------------------
- */
+/* ---- growing strings ---- */
 
 static bool reserve(dcls_string *s, size_t more)
 {

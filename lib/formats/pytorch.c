@@ -18,8 +18,7 @@ const char *const dcls_torch_wrappers[] = {
     "network",        "module",         "params",           "weights",     "model_ema",
     "ema_state_dict", "state_dict_ema", "params_ema",       "ema",         NULL};
 
-/* ---- which container is the state dict ------------------------------------------------------------------
- */
+/* ---- which container is the state dict ---- */
 
 static dcls_status fail_holding(dcls_torch_reader *r, dcls_pickle_value *value, dcls_status status,
                                 const char *what)
@@ -168,8 +167,7 @@ static dcls_status choose(dcls_torch_reader *r, dcls_pickle_value *root, const c
     return dcls_fail(r->ctx, DCLS_ERR_FORMAT, "the state dict is wrapped more than %d times", MAX_WRAPPERS);
 }
 
-/* ---- names of its tensors
- * ----------------------------------------------------------------------------------- */
+/* ---- names of its tensors ---- */
 
 typedef struct found {
     const char *name;
@@ -306,8 +304,7 @@ dcls_status dcls_torch_collect(dcls_torch_reader *r, dcls_pickle_value *root, co
     return status;
 }
 
-/* ---- the two forms
- * ------------------------------------------------------------------------------------------ */
+/* ---- the two forms ---- */
 
 /* Copies that views may need: some for small files, and in proportion for large ones. */
 #define COPY_BASE  ((uint64_t)64 << 20)

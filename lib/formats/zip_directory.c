@@ -105,8 +105,7 @@ static dcls_status read_end(reader *r)
     return DCLS_OK;
 }
 
-/* ---- entries --------------------------------------------------------------------------------------------
- */
+/* ---- entries ---- */
 
 /* Where the parts of a central or local header stand that are the same but for their place. */
 typedef struct header {
@@ -209,8 +208,7 @@ static dcls_status check_local(const reader *r, dcls_zip_entry *entry)
     return DCLS_OK;
 }
 
-/* ---- the archive as a whole
- * ---------------------------------------------------------------------------------- */
+/* ---- the archive as a whole ---- */
 
 static int by_begin(const void *a, const void *b)
 {

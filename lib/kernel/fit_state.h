@@ -64,7 +64,7 @@ typedef struct fit_state {
     dcls_rng rng;
 } fit_state;
 
-/* ---- fit_state.c */
+/* ---- fit_state.c ---- */
 
 dcls_status dcls_fit_state_create(dcls_context *ctx, const dcls_kernel *shape, fit_state **out);
 void dcls_fit_state_destroy(fit_state *f);
@@ -92,7 +92,7 @@ void dcls_fit_block(const fit_state *f, const fit_element *a, const fit_element 
 /* <a, b> of the elements at weight 1. */
 double dcls_fit_overlap(const fit_state *f, const fit_element *a, const fit_element *b);
 
-/* ---- fit_refine.c */
+/* ---- fit_refine.c ---- */
 
 /* Levenberg-Marquardt over the elements of set, until an iteration gains less than `gain` of the error or
  * iterations are used up. */
@@ -100,14 +100,14 @@ void dcls_fit_refine(fit_state *f, const int *set, int n, int iterations, double
 /* The same for all elements, in blocks where they are many. */
 void dcls_fit_refine_all(fit_state *f, int iterations, double gain);
 
-/* ---- fit_candidates.c */
+/* ---- fit_candidates.c ---- */
 
 dcls_status dcls_fit_banks_create(dcls_context *ctx, fit_state *f);
 void dcls_fit_banks_destroy(fit_state *f);
 /* The place where an element lowers the error most; noise > 0 shuffles places of similar gain. */
 fit_params dcls_fit_candidate(fit_state *f, double noise);
 
-/* ---- fit_search.c */
+/* ---- fit_search.c ---- */
 
 /* Fits the window begun. */
 void dcls_fit_search(fit_state *f);

@@ -104,7 +104,7 @@ static void run_tile(const dcls_conv_pass *pass, int64_t unit, float *scratch)
         write_panel(pass, image, panel, &h, from, rest);
 }
 
-/* ---- planes in one piece: units are panels of output channels */
+/* ---- planes in one piece: units are panels of output channels ---- */
 
 static void expand_panel(void *arg, int64_t item, int worker)
 {

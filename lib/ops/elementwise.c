@@ -1,8 +1,7 @@
 #include "ops/ops.h"
 #include "ops/tiles.h"
 
-/* ---- two arrays of one shape ------------------------------------------------------------------------------
- */
+/* ---- two arrays of one shape ---- */
 
 typedef struct binary_job {
     void (*operation)(const float *a, const float *b, float *y, int64_t n);
@@ -35,8 +34,7 @@ void dcls_mul_forward(const dcls_simd *simd, const float *a, const float *b, flo
     binary_forward(&(binary_job){simd->mul, a, b, y, n}, threads);
 }
 
-/* ---- one scale and shift per plane ------------------------------------------------------------------------
- */
+/* ---- one scale and shift per plane ---- */
 
 typedef struct affine_job {
     const dcls_simd *simd;

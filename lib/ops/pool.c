@@ -3,8 +3,7 @@
 #include "ops/ops.h"
 #include "ops/tiles.h"
 
-/* ---- sliding windows --------------------------------------------------------------------------------------
- */
+/* ---- sliding windows ---- */
 
 typedef struct pool_job {
     const dcls_simd *simd;
@@ -134,8 +133,7 @@ void dcls_avg_pool_forward(const dcls_simd *simd, const dcls_geometry *g, const 
     pool_forward(&job, threads);
 }
 
-/* ---- whole planes -----------------------------------------------------------------------------------------
- */
+/* ---- whole planes ---- */
 
 typedef struct global_job {
     float (*reduce)(const float *x, int64_t n);

@@ -38,8 +38,7 @@ static source axis_source(const dcls_resize_shape *s, int axis, float step, int6
     return (source){from, from + 1 < size ? from + 1 : from, weight < 1 ? weight : 1.0f};
 }
 
-/* ---- blocks of an output plane ----------------------------------------------------------------------------
- */
+/* ---- blocks of an output plane ---- */
 
 /* A block is BLOCK_ROWS rows by BLOCK_COLUMNS columns of one plane, so that the sources of its columns,
  * worked out once per block, fit on the stack. */

@@ -80,8 +80,7 @@ dcls_geometry dcls_plan_geometry(const dcls_plan *plan, const dcls_node *node, i
     return g;
 }
 
-/* ---- run functions ----------------------------------------------------------------------------------------
- */
+/* ---- run functions ---- */
 
 static void run_activation(const dcls_step *s, const dcls_operands *o)
 {
@@ -158,8 +157,7 @@ static void run_linear(const dcls_step *s, const dcls_operands *o)
                         s->weight, s->bias, o->out, o->threads);
 }
 
-/* ---- one function per kind of operation -------------------------------------------------------------------
- */
+/* ---- one function per kind of operation ---- */
 
 static dcls_status lower_activation(dcls_context *ctx, dcls_plan *plan, const dcls_group *group,
                                     dcls_step *step)

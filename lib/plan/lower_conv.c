@@ -5,8 +5,7 @@
 
 #include "plan/plan_internal.h"
 
-/* ---- weights and epilogue
- * ----------------------------------------------------------------------------------- */
+/* ---- weights and epilogue ---- */
 
 /* bias is NULL until something needs it. */
 typedef struct folded {
@@ -84,8 +83,7 @@ static dcls_status create_dense(dcls_context *ctx, const dcls_plan *plan, const 
     return dcls_conv_create_dense(ctx, g, weight, e, out);
 }
 
-/* ---- the algorithms of a DCLS layer
- * -------------------------------------------------------------------------- */
+/* ---- the algorithms of a DCLS layer ---- */
 
 static dcls_status create_constructed(dcls_context *ctx, const dcls_plan *plan, const dcls_kernel *k,
                                       const dcls_geometry *g, const dcls_epilogue *e, dcls_conv **out)
@@ -187,8 +185,7 @@ static dcls_status create_dcls(dcls_context *ctx, dcls_plan *plan, const dcls_no
     return create_constructed(ctx, plan, &k, g, e, out);
 }
 
-/* ---- the step
- * --------------------------------------------------------------------------------------------------- */
+/* ---- the step ---- */
 
 static void run_conv(const dcls_step *s, const dcls_operands *o)
 {

@@ -62,8 +62,7 @@ dcls_status dcls_plan_run_timed(dcls_context *ctx, dcls_plan *plan, const float 
     return DCLS_OK;
 }
 
-/* ---- what the processor could do
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- what the processor could do ---- */
 
 #define PEAK_ROUNDS  ((int64_t)1 << 16)
 #define PEAK_REPEATS 20

@@ -43,8 +43,7 @@ static float dot(float sum, uint32_t a, uint32_t b)
     return sum;
 }
 
-/* ---- tables ---------------------------------------------------------------------------------------------
- */
+/* ---- tables ---- */
 
 /* All that this machine can run, by number; NULL past the end. */
 static const dcls_bf16 *table(int index)
@@ -168,8 +167,7 @@ static void rounding(void **state)
         }
 }
 
-/* ---- convolutions ---------------------------------------------------------------------------------------
- */
+/* ---- convolutions ---- */
 
 typedef struct problem {
     dcls_geometry g;

@@ -16,8 +16,7 @@ static double uniform(void)
     return (double)(state >> 40) / 8388608.0 - 1;
 }
 
-/* ---- matching
- * --------------------------------------------------------------------------------------------------- */
+/* ---- matching ---- */
 
 typedef struct cloud {
     int64_t count;
@@ -207,8 +206,7 @@ static void test_least_of_all(void **unused)
     }
 }
 
-/* ---- tensors
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- tensors ---- */
 
 static void add_data(dcls_tensors *set, const char *name, dcls_dtype dtype, int ndim, const int64_t *shape,
                      const void *from)
@@ -365,8 +363,7 @@ static void test_threads(void **unused)
     free(b);
 }
 
-/* ---- layers
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- layers ---- */
 
 /* Two output channels with one P for both: three elements, in the order `order`. */
 static dcls_tensors *shared_layer(const int *order)

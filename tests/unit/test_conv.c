@@ -45,8 +45,7 @@ static float *random_floats(int64_t n)
     return x;
 }
 
-/* ---- one problem -----------------------------------------------------------------------------------------
- */
+/* ---- one problem ---- */
 
 typedef struct problem {
     dcls_geometry g;
@@ -316,8 +315,7 @@ static void check_problem(dcls_context *ctx, problem *p)
     free_problem(p);
 }
 
-/* ---- geometries
- * -------------------------------------------------------------------------------------------- */
+/* ---- geometries ---- */
 
 /* Padding on both sides, as most layers have it; false if the window does not fit. */
 static bool set_out(dcls_geometry *g)
@@ -505,8 +503,7 @@ static void test_choice(void **state)
     }
 }
 
-/* ---- refusals
- * ------------------------------------------------------------------------------------------------ */
+/* ---- refusals ---- */
 
 static dcls_status try_dense(dcls_context *ctx, const dcls_geometry *g)
 {

@@ -89,8 +89,7 @@ static dcls_status write_text(const char *path, const char *text)
     return dcls_output_commit(ctx, output);
 }
 
-/* ---- reading
- * ------------------------------------------------------------------------------------------------- */
+/* ---- reading ---- */
 
 static void files_of_any_size_are_read(void **state)
 {
@@ -167,8 +166,7 @@ static void what_cannot_be_read_is_said(void **state)
     free(bytes.data);
 }
 
-/* ---- writing
- * ------------------------------------------------------------------------------------------------- */
+/* ---- writing ---- */
 
 static void commit_makes_the_file(void **state)
 {

@@ -77,8 +77,7 @@ static void check_product(const dcls_simd *simd, product p)
     free_product(&p);
 }
 
-/* ---- values ---------------------------------------------------------------------------------------------
- */
+/* ---- values ---- */
 
 static void sweep(const dcls_simd *simd, bool transposed)
 {
@@ -137,8 +136,7 @@ static void test_nan_stays(void **state)
     }
 }
 
-/* ---- bits -----------------------------------------------------------------------------------------------
- */
+/* ---- bits ---- */
 
 static void assert_same_result(const product *p, const float *c)
 {
@@ -176,8 +174,7 @@ static void test_pieces(void **state)
 }
 #endif
 
-/* ---- threads --------------------------------------------------------------------------------------------
- */
+/* ---- threads ---- */
 
 #define PRODUCTS 64
 

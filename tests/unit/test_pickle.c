@@ -126,8 +126,7 @@ static void test_refusals(void **state)
     }
 }
 
-/* ---- limits ----------------------------------------------------------------------------------------------
- */
+/* ---- limits ---- */
 
 /* `count` times `unit`, between `head` and `tail`. */
 static dcls_bytes repeated(dcls_context *ctx, const char *head, const char *unit, size_t count,
@@ -192,8 +191,7 @@ static void test_deep(void **state)
     check_repeated(ctx, "deep tuples", repeated(ctx, "N", "\x85", 500000, "."), DCLS_OK, NULL);
 }
 
-/* ---- values
- * ------------------------------------------------------------------------------------------------ */
+/* ---- values ---- */
 
 static dcls_pickle parse(dcls_context *ctx, const char *data, size_t size)
 {
@@ -326,8 +324,7 @@ static void test_shared(void **state)
     check_repeated(ctx, "doubling", repeated(ctx, "N", "2\x86", 100000, "."), DCLS_OK, NULL);
 }
 
-/* ---- calls
- * -------------------------------------------------------------------------------------------------- */
+/* ---- calls ---- */
 
 /* Each of these would make a file if anything ran it. */
 static void test_nothing_runs(void **state)

@@ -65,8 +65,7 @@ static void panels(void **state)
             check_panel(simd, 13, depths[i], near, (dcls_activation)(i % 5), true);
 }
 
-/* ---- convolutions
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- convolutions ---- */
 
 typedef struct problem {
     dcls_geometry g;

@@ -7,8 +7,7 @@
 
 static const float guard = 12345.0f;
 
-/* ---- one plane --------------------------------------------------------------------------------------------
- */
+/* ---- one plane ---- */
 
 static void check_plane(const dcls_simd *simd, int64_t in_rows, int64_t in_width, int64_t rows, int64_t width)
 {
@@ -48,8 +47,7 @@ static void planes(void **state)
                     check_plane(simd_of(state), in_rows, in_width, rows, width);
 }
 
-/* ---- convolutions ----------------------------------------------------------------------------------------
- */
+/* ---- convolutions ---- */
 
 typedef struct problem {
     dcls_geometry g;
@@ -165,8 +163,7 @@ static void convolutions(void **state)
     dcls_context_destroy(ctx);
 }
 
-/* ---- choice ----------------------------------------------------------------------------------------------
- */
+/* ---- choice ---- */
 
 static dcls_geometry stage(int64_t side, int64_t kernel)
 {

@@ -25,8 +25,7 @@ static int64_t longest(const dcls_simd *simd)
     return 3 * simd->width + 5;
 }
 
-/* ---- elementwise ------------------------------------------------------------------------------------------
- */
+/* ---- elementwise ---- */
 
 static void test_add_mul(void **state)
 {
@@ -117,8 +116,7 @@ static void test_epilogue_nan(void **state)
     assert_true(isinf(y[2]));
 }
 
-/* ---- reductions -------------------------------------------------------------------------------------------
- */
+/* ---- reductions ---- */
 
 static void test_sum_max(void **state)
 {
@@ -183,8 +181,7 @@ static void test_exp_sum(void **state)
     }
 }
 
-/* ---- taps -------------------------------------------------------------------------------------------------
- */
+/* ---- taps ---- */
 
 typedef struct taps_case {
     int64_t window, taps, rows, n, step, row_step;
@@ -281,8 +278,7 @@ static void test_axpy(void **state)
         }
 }
 
-/* ---- over channels ----------------------------------------------------------------------------------------
- */
+/* ---- over channels ---- */
 
 typedef struct columns_case {
     int64_t channels, stride, n;

@@ -196,8 +196,7 @@ static void reals_are_parsed_whole(void **state)
     assert_true(value == 42);
 }
 
-/* ---- UTF-8
- * ------------------------------------------------------------------------------------------------- */
+/* ---- UTF-8 ---- */
 
 static int encode(uint32_t code, char out[4])
 {
@@ -263,8 +262,7 @@ static void text_is_escaped_for_people(void **state)
     }
 }
 
-/* ---- strings and JSON
- * ----------------------------------------------------------------------------------------- */
+/* ---- strings and JSON ---- */
 
 static void strings_grow(void **state)
 {
