@@ -2,6 +2,7 @@
 #include "format_util.h"
 
 #include "base/tensor.h"
+#include "dcls_tools.h"
 #include "formats/formats.h"
 
 #define F DCLS_ERR_FORMAT
@@ -312,12 +313,33 @@ static void test_reference(void **state)
     }
 }
 
+static void test_array(void **state)
+{
+    dcls_context *ctx = *state;
+    temp_dir dir = make_temp_dir();
+    const char *path = temp_file(&dir, "array.npy");
+    const float numbers[] = {1, -2, 0.5f, 3, 4, 5};
+    assert_ok(ctx, dcls_npy_save(ctx, path, 2, (const int64_t[]){2, 3}, numbers));
+    dcls_tensors *set;
+    assert_ok(ctx, dcls_tensors_load_file(ctx, path, &set));
+    assert_memory_equal(dcls_tensors_at(set, 0)->data, numbers, sizeof numbers);
+    assert_ok(ctx, dcls_tensors_save(ctx, set, path));
+    dcls_tensors_destroy(set);
+    unlink(path);
+    rmdir(dir.path);
+    assert_int_equal(dcls_npy_save(ctx, path, 9, (const int64_t[]){1}, numbers), DCLS_ERR_ARGUMENT);
+    assert_int_equal(dcls_npy_save(ctx, path, 2, (const int64_t[]){2, -3}, numbers), DCLS_ERR_ARGUMENT);
+    assert_int_equal(dcls_npy_save(ctx, path, 2, (const int64_t[]){INT64_MAX, 3}, numbers),
+                     DCLS_ERR_ARGUMENT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         CONTEXT_TEST(test_headers),         CONTEXT_TEST(test_prefix),     CONTEXT_TEST(test_orders),
         CONTEXT_TEST(test_round_trip),      CONTEXT_TEST(test_bf16),       CONTEXT_TEST(test_largest_header),
         CONTEXT_TEST(test_one_tensor_only), CONTEXT_TEST(test_truncation), CONTEXT_TEST(test_reference),
+        CONTEXT_TEST(test_array),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
