@@ -1,23 +1,18 @@
-/* ONNX graphs as protobuf messages, the one user of libprotobuf-c. It is opened when a file is written and
- * not linked; packing goes piece by piece into the file, so weights are never copied. */
+/* ONNX graphs as protobuf messages. */
 #include "export/onnx_graph.h"
 
-#include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
 #include "base/mem.h"
 #include "base/tensor.h"
 #include "base/text.h"
 #include "export/onnx.pb-c.h"
+#include "export/onnx_file.h"
 
 #define IR_VERSION    7 /* of ONNX 1.8: the oldest that knows the operators below */
 #define OPSET_VERSION 13
-
-/* protobuf cannot read messages of 2 GiB and more. */
-#define MOST_BYTES ((size_t)INT32_MAX)
 
 typedef Dcls__Onnx__ModelProto model_message;
 typedef Dcls__Onnx__GraphProto graph_message;
@@ -234,8 +229,8 @@ static size_t tensor_bytes(dcls_onnx_graph *g, dcls_dtype dtype, int ndim, const
 {
     size_t bytes = 0;
     if (failed(g)) return 0;
-    if (!dcls_shape_bytes(dtype, ndim, shape, &bytes) || bytes > MOST_BYTES ||
-        g->bytes + bytes > MOST_BYTES) {
+    if (!dcls_shape_bytes(dtype, ndim, shape, &bytes) || bytes > DCLS_ONNX_MOST_BYTES ||
+        g->bytes + bytes > DCLS_ONNX_MOST_BYTES) {
         g->status = dcls_fail(g->ctx, DCLS_ERR_LIMIT,
                               "the network's tensors take more than the 2 GiB an ONNX file can hold");
         return 0;
@@ -447,55 +442,7 @@ void dcls_onnx_meta(dcls_onnx_graph *g, const char *key, const char *value)
 
 /* ---- writing -------------------------------------------------------------------------------------- */
 
-#define LIBRARY "libprotobuf-c.so.1"
-
-typedef struct library {
-    void *handle;
-    size_t (*get_packed_size)(const ProtobufCMessage *message);
-    size_t (*pack_to_buffer)(const ProtobufCMessage *message, ProtobufCBuffer *buffer);
-} library;
-
-static bool open_library(library *lib)
-{
-    lib->handle = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
-    void *size = lib->handle != NULL ? dlsym(lib->handle, "protobuf_c_message_get_packed_size") : NULL;
-    void *pack = lib->handle != NULL ? dlsym(lib->handle, "protobuf_c_message_pack_to_buffer") : NULL;
-    if (size == NULL || pack == NULL) return false;
-    memcpy(&lib->get_packed_size, &size, sizeof size);
-    memcpy(&lib->pack_to_buffer, &pack, sizeof pack);
-    return true;
-}
-
-typedef struct file_buffer {
-    ProtobufCBuffer base;
-    dcls_output *output;
-} file_buffer;
-
-static void write_piece(ProtobufCBuffer *buffer, size_t size, const uint8_t *data)
-{
-    file_buffer *file = (file_buffer *)buffer;
-    dcls_output_write(file->output, data, size);
-}
-
-static dcls_status write_file(dcls_onnx_graph *g, const library *lib, const char *path)
-{
-    if (lib->get_packed_size(&g->model.base) > MOST_BYTES)
-        return dcls_fail(g->ctx, DCLS_ERR_LIMIT,
-                         "the network takes more than the 2 GiB an ONNX file can hold");
-    file_buffer file = {.base = {.append = write_piece}};
-    DCLS_TRY(dcls_output_open(g->ctx, path, &file.output));
-    lib->pack_to_buffer(&g->model.base, &file.base);
-    return dcls_output_commit(g->ctx, file.output);
-}
-
 dcls_status dcls_onnx_write(dcls_onnx_graph *g, const char *path)
 {
-    library lib = {0};
-    if (failed(g)) return g->status;
-    const dcls_status status =
-        open_library(&lib)
-            ? write_file(g, &lib, path)
-            : dcls_fail(g->ctx, DCLS_ERR_UNSUPPORTED, "writing ONNX needs libprotobuf-c (" LIBRARY ")");
-    if (lib.handle != NULL) dlclose(lib.handle);
-    return status;
+    return failed(g) ? g->status : dcls_onnx_pack(g->ctx, &g->model.base, path);
 }
