@@ -14,13 +14,11 @@ extern "C" {
 /* ---- building and saving models ---- */
 
 typedef struct dcls_build_options {
-    const char *arch; /* "convmixer", "convnext_dcls", "deeplabv3"; NULL: see arch_json, else the file's own
-                         network */
+    const char *arch; /* "convmixer", "convnext_dcls", "deeplabv3"; NULL: arch_json, else the file's own */
     const char *arch_json;       /* text of a JSON model file (its tensors, if any, are not used), or NULL */
     const char *const *settings; /* "KEY=VALUE" or "GLOB:KEY=VALUE" for layers whose name matches the glob */
     size_t setting_count;
-    const char
-        *preprocess; /* "imagenet", "imagenet-bicubic", "cifar10", "none"; NULL: the model's own, else none */
+    const char *preprocess; /* "imagenet", "imagenet-bicubic", "cifar10", "none"; NULL: the model's or none */
     const char *const *labels; /* class names, NULL: the model's own */
     size_t label_count;
 } dcls_build_options;
@@ -87,8 +85,7 @@ typedef struct dcls_sparse_options {
     double merge;  /* elements no further apart than this many cells become one; negative: not */
     double prune;  /* drop elements with |weight| below this share of the layer's largest; negative: not */
     bool round_positions; /* to whole cells, halves to even */
-    /* Called now and then while kernels are fitted, from any thread but one at a time, or NULL. done: 0 to 1.
-     */
+    /* Called now and then while kernels are fitted, by any thread but one at a time, or NULL. done: 0..1. */
     void (*progress)(void *arg, const char *layer, double done);
     void *progress_arg;
 } dcls_sparse_options;
@@ -105,8 +102,7 @@ typedef struct dcls_layer_change {
     int64_t kernels;
     int64_t count_before, count_after;           /* K; 0: a dense kernel */
     int64_t parameters_before, parameters_after; /* weights, positions and spreads; of taps the values */
-    int64_t
-        elements; /* with a weight other than 0 before anything is merged or pruned, all kernels together */
+    int64_t elements; /* with a weight other than 0, of all kernels, before anything is merged or pruned */
     int64_t merged, pruned; /* how many of them are gone since */
     bool shares_positions;  /* with another layer, which is why K stays */
     double fix_error, fit_error, merge_error, prune_error, round_error;
@@ -159,8 +155,7 @@ typedef struct dcls_layer_report {
     const char *version; /* "v0", "v1", "max", "gauss" */
     int ndim;            /* of positions */
     int64_t dilated_kernel_size[3];
-    int window_ndim; /* of the dense kernel, which has further sides where positions have one dimension alone
-                      */
+    int window_ndim; /* of the dense kernel: more than ndim where positions have one dimension alone */
     int64_t window[3];
     int64_t kernel_count;
     int64_t elements;        /* weights that have a position */
@@ -410,8 +405,7 @@ typedef struct dcls_step_facts {
     int ndim;
     int64_t shape[DCLS_MAX_DIMS]; /* of its result */
     /* A DCLS layer's cost by dcls_algo as the plan predicts it, in multiply-accumulates at the speed of
-     * dcls_peak_macs; infinite where the algorithm cannot run, 0 for other steps. [0] is the least of them.
-     */
+     * dcls_peak_macs; infinite where the algorithm cannot run, 0 for other steps. [0] is the least. */
     double predicted[4];
     dcls_algo algo; /* what a DCLS layer runs with */
 } dcls_step_facts;
@@ -453,16 +447,14 @@ typedef struct dcls_overlay_options {
     const char *const *labels; /* [colors], NULL: indices */
 } dcls_overlay_options;
 
-/* The picture with the mask blended over it, and below it a legend of the classes present with their share.
- */
+/* The picture with the mask blended over it, below it a legend of the classes present and their shares. */
 DCLS_API dcls_status dcls_overlay_save(dcls_context *ctx, const char *path, const dcls_image *image,
                                        const uint8_t *mask, const dcls_overlay_options *options);
 
 /* ---- pictures of what layers learned ---- */
 
 typedef enum dcls_plot_kind {
-    DCLS_PLOT_POSITIONS, /* every element at its place in the window: area |weight|, colour sign, ring spread
-                          */
+    DCLS_PLOT_POSITIONS, /* every element in the window: area |weight|, colour sign, ring spread */
     DCLS_PLOT_DENSITY,   /* per layer, where elements lie, all channels together */
     DCLS_PLOT_KERNELS,   /* constructed dense kernels as signed heat maps */
     DCLS_PLOT_HISTOGRAM, /* positions, spreads, weights, distances from the centre */
@@ -524,9 +516,7 @@ DCLS_API dcls_status dcls_plot_terminal(dcls_context *ctx, const dcls_plot_sourc
                                         const dcls_plot_options *options, int columns, bool colors,
                                         char **text);
 
-/* ---- text
- * -------------------------------------------------------------------------------------------------------------
- */
+/* ---- text ---- */
 
 /* JSON as the commands print it. With indent 0 every value at depth 0 is one line without spaces between its
  * parts. Invalid UTF-8 becomes U+FFFD; NaN, infinities and integers beyond 2^53 are written as strings. */

@@ -20,8 +20,7 @@ extern "C" {
 
 typedef enum dcls_dataset_kind {
     DCLS_DATASET_AUTO,    /* found out from what the directory holds */
-    DCLS_DATASET_FOLDERS, /* CLASS/picture: classes in order of their names, unless `classes` says otherwise
-                           */
+    DCLS_DATASET_FOLDERS, /* CLASS/picture: classes in order of their names, unless `classes` says other */
     DCLS_DATASET_PAIRS,   /* images/NAME.* and masks/NAME.png, pixel value = class */
     DCLS_DATASET_CIFAR10  /* the binary files data_batch_N.bin or test_batch.bin */
 } dcls_dataset_kind;
@@ -84,13 +83,13 @@ DCLS_API void dcls_sample_free(dcls_sample *sample);
 typedef struct dcls_augment {
     double scale_min, scale_max; /* both sides, after preprocess' resize, times a factor between them
                                     (log-uniform), then a random crop to the batch's size; the mean outside */
-    double area_min,
-        area_max;         /* torchvision's RandomResizedCrop to the batch's size: share of the area, aspect
-                             3/4 to 4/3; instead of preprocess' resize, not with scale or crop_padding */
+    /* torchvision's RandomResizedCrop to the batch's size: share of the area, aspect 3/4 to 4/3; instead of
+     * preprocess' resize, not with scale or crop_padding. */
+    double area_min, area_max;
     int64_t crop_padding; /* pixels of black around, then a random crop to the batch's size */
     bool flip;            /* left and right, every second time */
-    double brightness, contrast, saturation,
-        hue;        /* colour jitter as torchvision's in this order, factors 1 - x to 1 + x, hue +-x turns */
+    /* Colour jitter as torchvision's in this order, factors 1 - x to 1 + x, hue +-x turns. */
+    double brightness, contrast, saturation, hue;
     int64_t cutout; /* side of a square set to the mean, around a random centre; targets stay */
     double mixup;   /* alpha of the beta distribution by which an item is mixed with the one before it in the
                        batch; the larger share is the item's own */
@@ -99,8 +98,7 @@ typedef struct dcls_augment {
 typedef struct dcls_loader_options {
     int64_t batch, height, width; /* of the tensors that come out; height and width 0: as preprocess makes
                                      them, the same for all of a batch */
-    dcls_preprocess
-        preprocess; /* mean, std, channels, resize; crop where no augmentation sizes the picture */
+    dcls_preprocess preprocess;   /* mean, std, channels, resize; crop where augmentation sizes nothing */
     dcls_augment augment;
     bool shuffle, drop_last;
     uint64_t seed;
@@ -154,20 +152,17 @@ typedef struct dcls_scores {
 /* Counts answers. Memory for a confusion matrix of many classes beyond the limit is DCLS_ERR_LIMIT. */
 DCLS_API dcls_status dcls_metrics_create(dcls_context *ctx, int64_t classes, dcls_metrics **out);
 DCLS_API void dcls_metrics_destroy(dcls_metrics *metrics);
-/* logits [count, classes, pixels], target [count, pixels]: targets that are no class count nowhere. The
- * answer is the class of the largest logit, of equal ones the first. */
-DCLS_API void dcls_metrics_add(dcls_metrics *metrics, int64_t count, int64_t pixels, const float *logits,
-                               const int32_t *target);
-
 /* One item's part: loss is the mean over its targets, 0 where it has none. */
 typedef struct dcls_item_score {
     double loss;
     int64_t correct, targets;
 } dcls_item_score;
 
-/* The same, and how each item did: scores [count], or NULL. */
-DCLS_API void dcls_metrics_add_items(dcls_metrics *metrics, int64_t count, int64_t pixels,
-                                     const float *logits, const int32_t *target, dcls_item_score *scores);
+/* logits [count, classes, pixels], target [count, pixels]: targets that are no class count nowhere. The
+ * answer is the class of the largest logit, of equal ones the first. scores [count]: how each item did, or
+ * NULL. */
+DCLS_API void dcls_metrics_add(dcls_metrics *metrics, int64_t count, int64_t pixels, const float *logits,
+                               const int32_t *target, dcls_item_score *scores);
 /* All 0 before anything was counted. */
 DCLS_API dcls_scores dcls_metrics_scores(const dcls_metrics *metrics);
 /* [classes, classes]: row target, column answer. */
@@ -447,12 +442,11 @@ typedef enum dcls_schedule_kind {
 
 typedef struct dcls_schedule {
     dcls_schedule_kind kind;
-    double rate;  /* the highest */
-    double floor; /* cosine, poly: what it falls to */
-    double power; /* poly */
-    double rise;  /* one-cycle: share of the steps that go up */
-    double start_divisor,
-        end_divisor; /* one-cycle: starts at rate / start_divisor, ends at that / end_divisor */
+    double rate;                       /* the highest */
+    double floor;                      /* cosine, poly: what it falls to */
+    double power;                      /* poly */
+    double rise;                       /* one-cycle: share of the steps that go up */
+    double start_divisor, end_divisor; /* one-cycle: from rate / start_divisor to that / end_divisor */
     int64_t warmup; /* steps that rise linearly to rate, before the rest of the schedule; not for one-cycle */
     int64_t steps;  /* all, the warm-up included */
 } dcls_schedule;

@@ -77,7 +77,7 @@ static dcls_status count_labels(dcls_context *ctx, const dcls_evaluation *e, dcl
         dcls_eval_item *item = &items[i];
         const int32_t target = (int32_t)item->label;
         join_views(e, item, 0, 1, sum, one);
-        dcls_metrics_add_items(metrics, 1, 1, sum, &target, &item->score);
+        dcls_metrics_add(metrics, 1, 1, sum, &target, &item->score);
         item->answer = largest_of(sum, e->classes, 1);
         const double all = (double)e->simd->exp_sum(sum, one, e->classes, sum[item->answer]);
         item->confidence = 1 / all;
@@ -141,7 +141,7 @@ static void count_strip(const dcls_evaluation *e, dcls_eval_item *item, map_slot
     join_views(e, item, first, rows, slot->sum, slot->one);
     for (int64_t i = 0; i < pixels; i++)
         slot->target[i] = mask[i] == 255 ? DCLS_IGNORE : mask[i];
-    dcls_metrics_add_items(slot->metrics, 1, pixels, slot->sum, slot->target, &score);
+    dcls_metrics_add(slot->metrics, 1, pixels, slot->sum, slot->target, &score);
     add_score(&item->score, &score);
     for (int64_t i = 0; i < pixels && item->answers != NULL; i++)
         item->answers[first * item->width + i] = (uint8_t)largest_of(slot->sum + i, e->classes, pixels);

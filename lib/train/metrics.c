@@ -181,8 +181,8 @@ static void add_map(dcls_metrics *metrics, int64_t pixels, const float *x, const
     }
 }
 
-void dcls_metrics_add_items(dcls_metrics *metrics, int64_t items, int64_t pixels, const float *logits,
-                            const int32_t *target, dcls_item_score *scores)
+void dcls_metrics_add(dcls_metrics *metrics, int64_t items, int64_t pixels, const float *logits,
+                      const int32_t *target, dcls_item_score *scores)
 {
     for (int64_t i = 0; i < items; i++) {
         dcls_item_score score = {0};
@@ -193,12 +193,6 @@ void dcls_metrics_add_items(dcls_metrics *metrics, int64_t items, int64_t pixels
         if (score.targets > 0) score.loss /= (double)score.targets;
         if (scores != NULL) scores[i] = score;
     }
-}
-
-void dcls_metrics_add(dcls_metrics *metrics, int64_t items, int64_t pixels, const float *logits,
-                      const int32_t *target)
-{
-    dcls_metrics_add_items(metrics, items, pixels, logits, target, NULL);
 }
 
 int64_t dcls_metrics_classes(const dcls_metrics *metrics)

@@ -27,7 +27,7 @@ static void test_classification_by_hand(void **state)
     assert_ok(ctx, dcls_metrics_create(ctx, 7, &metrics));
     assert_int_equal(dcls_metrics_scores(metrics).count, 0);
     assert_true(dcls_metrics_scores(metrics).loss == 0 && isnan(dcls_metrics_iou(metrics, 3)));
-    dcls_metrics_add_items(metrics, 4, 1, logits[0], target, items);
+    dcls_metrics_add(metrics, 4, 1, logits[0], target, items);
     const dcls_scores scores = dcls_metrics_scores(metrics);
     assert_int_equal(scores.count, 3);
     assert_true(near(scores.loss, -(log(0.5) + log(0.04) + log(0.7)) / 3));
@@ -59,7 +59,7 @@ static void test_segmentation_by_hand(void **state)
     for (int i = 0; i < 6; i++)
         logits[answer[i]][i] = 10;
     assert_ok(ctx, dcls_metrics_create(ctx, 3, &metrics));
-    dcls_metrics_add_items(metrics, 1, 6, logits[0], target, &item);
+    dcls_metrics_add(metrics, 1, 6, logits[0], target, &item);
     const dcls_scores scores = dcls_metrics_scores(metrics);
     const double sum = exp(10.0) + 2;
     assert_int_equal(scores.count, 5);
@@ -133,7 +133,7 @@ static void check_random(dcls_context *ctx, int64_t items, int64_t pixels, int c
         target[i] = (int32_t)random_int(-1, classes);
     target[0] = 0;
     assert_ok(ctx, dcls_metrics_create(ctx, classes, &metrics));
-    dcls_metrics_add(metrics, items, pixels, x, target);
+    dcls_metrics_add(metrics, items, pixels, x, target, NULL);
     const plain expected = plainly(items, pixels, classes, x, target);
     const dcls_scores scores = dcls_metrics_scores(metrics);
     assert_int_equal(scores.count, expected.count);
@@ -178,8 +178,8 @@ static void test_rows_and_maps(void **state)
                 map[c][i] = rows[i][c];
         assert_ok(ctx, dcls_metrics_create(ctx, CLASSES, &by_row));
         assert_ok(ctx, dcls_metrics_create(ctx, CLASSES, &by_map));
-        dcls_metrics_add(by_row, N, 1, rows[0], target);
-        dcls_metrics_add(by_map, 1, N, map[0], target);
+        dcls_metrics_add(by_row, N, 1, rows[0], target, NULL);
+        dcls_metrics_add(by_map, 1, N, map[0], target, NULL);
         const dcls_scores a = dcls_metrics_scores(by_row), b = dcls_metrics_scores(by_map);
         assert_true(a.count == b.count && a.top1 == b.top1 && a.top5 == b.top5 && a.mean_iou == b.mean_iou);
         assert_memory_equal(dcls_metrics_confusion(by_row), dcls_metrics_confusion(by_map),

@@ -9,9 +9,7 @@
 
 static const float guard = 12345.0f;
 
-/* ---- one panel
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- one panel ---- */
 
 /* near: in is [k, pixels], else [pixels, k], with gaps between rows. */
 static void check_panel(const dcls_simd *simd, int64_t pixels, int64_t k, bool near,
