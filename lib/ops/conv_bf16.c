@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "base/threads.h"
-#include "ops/conv_internal.h"
+#include "ops/conv_panels.h"
 #include "simd/bf16.h"
 
 #define PANEL DCLS_GEMM_PANEL
@@ -37,9 +37,9 @@ typedef struct conv_bf16 {
     const dcls_bf16 *bf16;
     product first, second; /* second alone when there is no pair */
     dcls_activation activation;
-    bool pair, whole;      /* whole: planes are not cut */
-    int64_t columns;       /* of the first product: input channels times cells */
-    int64_t tiles, tile;   /* of a plane, and most pixels of one */
+    bool pair, whole; /* whole: planes are not cut */
+    int64_t columns;  /* of the first product: input channels times cells */
+    dcls_conv_tiles tiles;
     int64_t hidden_stride; /* pairs of a pixel in the intermediate */
 } conv_bf16;
 
@@ -127,16 +127,8 @@ static void write_panel(const dcls_conv_pass *pass, int64_t image, int64_t panel
                         int64_t pixel, float *scratch)
 {
     const conv_bf16 *c = (const conv_bf16 *)pass->conv;
-    float *results = scratch, *row = scratch + PANEL * x->count;
-    multiply(c, &c->second, panel, x, DCLS_ACT_NONE, results, NULL);
-    int64_t channels = dcls_min_i64(PANEL, c->second.outputs - panel * PANEL);
-    for (int64_t o = 0; o < channels; o++) {
-        int64_t plane = image * c->second.outputs + panel * PANEL + o;
-        float *y = dcls_conv_target(pass, plane, pixel, row);
-        for (int64_t p = 0; p < x->count; p++)
-            y[p] = results[p * PANEL + o];
-        dcls_conv_complete(pass, plane, pixel, y, x->count);
-    }
+    multiply(c, &c->second, panel, x, DCLS_ACT_NONE, scratch, NULL);
+    dcls_conv_write_panel(pass, image, panel, pixel, x->count, scratch, scratch + PANEL * x->count);
 }
 
 static int64_t input_pairs(const conv_bf16 *c)
@@ -148,10 +140,10 @@ static int64_t input_pairs(const conv_bf16 *c)
 static void run_tile(const dcls_conv_pass *pass, int64_t unit, float *scratch)
 {
     const conv_bf16 *c = (const conv_bf16 *)pass->conv;
-    int64_t image = unit / c->tiles, index = unit % c->tiles, n = c->base.out_volume;
-    int64_t from = n * index / c->tiles, count = n * (index + 1) / c->tiles - from;
-    uint32_t *input = (uint32_t *)(void *)scratch, *hidden = input + input_pairs(c) * c->tile;
-    float *rest = scratch + (input_pairs(c) + c->hidden_stride) * c->tile;
+    int64_t image = unit / c->tiles.count, index = unit % c->tiles.count, n = c->base.out_volume;
+    int64_t from = n * index / c->tiles.count, count = n * (index + 1) / c->tiles.count - from;
+    uint32_t *input = (uint32_t *)(void *)scratch, *hidden = input + input_pairs(c) * c->tiles.most;
+    float *rest = scratch + (input_pairs(c) + c->hidden_stride) * c->tiles.most;
     pack_columns(pass, image, from, count, input, rest);
     operand x = {input, count, 1, count};
     for (int64_t panel = 0; c->pair && panel < c->first.panels; panel++)
@@ -247,23 +239,10 @@ static dcls_status pack(dcls_context *ctx, conv_bf16 *c, product *p, const float
     return DCLS_OK;
 }
 
-static dcls_status pack_bias(dcls_context *ctx, conv_bf16 *c, product *p, const float *bias)
+static int64_t most_pixels(const conv_bf16 *c)
 {
-    p->bias = dcls_conv_pack(ctx, &c->base, p->panels * PANEL, sizeof *p->bias);
-    if (p->bias == NULL) return DCLS_ERR_MEMORY;
-    for (int64_t o = 0; o < p->panels * PANEL; o++)
-        p->bias[o] = bias != NULL && o < p->outputs ? bias[o] : 0.0f;
-    return DCLS_OK;
-}
-
-/* Tiles of even size; few of them in multiples of four, for even shares of a few threads. */
-static void choose_tiles(conv_bf16 *c)
-{
-    int64_t n = c->base.out_volume, most = TILE_PAIRS / (input_pairs(c) + c->hidden_stride);
-    most = dcls_max_i64(TILE_LEAST, dcls_min_i64(TILE_MOST, most));
-    c->tiles = dcls_ceil_div(n, most);
-    if (c->tiles < 32) c->tiles = dcls_min_i64(n, dcls_ceil_div(c->tiles, 4) * 4);
-    c->tile = dcls_ceil_div(n, c->tiles);
+    int64_t most = TILE_PAIRS / (input_pairs(c) + c->hidden_stride);
+    return dcls_max_i64(TILE_LEAST, dcls_min_i64(TILE_MOST, most));
 }
 
 static dcls_status set_work(dcls_context *ctx, conv_bf16 *c)
@@ -273,13 +252,11 @@ static dcls_status set_work(dcls_context *ctx, conv_bf16 *c)
     double macs = (double)inner * (double)c->second.outputs;
     if (c->pair) macs += (double)c->columns * (double)c->first.outputs;
     dcls_conv_work work = {.total_macs = macs * (double)g->batch * (double)n};
-    c->tiles = 1;
-    c->tile = n;
-    if (!c->whole) choose_tiles(c);
-    work.units = g->batch * (c->whole ? c->second.panels : c->tiles);
+    c->tiles = c->whole ? (dcls_conv_tiles){1, n} : dcls_conv_cut(n, most_pixels(c));
+    work.units = g->batch * (c->whole ? c->second.panels : c->tiles.count);
     work.macs = work.total_macs / (double)work.units;
     int64_t row = input_pairs(c) + c->hidden_stride;
-    bool fits = dcls_mul_i64(2 * PANEL + (c->whole ? 0 : row), c->tile, &scratch);
+    bool fits = dcls_mul_i64(2 * PANEL + (c->whole ? 0 : row), c->tiles.most, &scratch);
     if (c->whole) fits = fits && dcls_mul_i64(g->batch * n, row, &shared);
     if (!fits) return dcls_fail(ctx, DCLS_ERR_LIMIT, "the sizes of this convolution are too large");
     work.scratch_floats = (size_t)scratch;
@@ -292,7 +269,8 @@ static dcls_status fill(dcls_context *ctx, conv_bf16 *c, const dcls_conv_expansi
     int64_t k = c->columns;
     if (c->pair) {
         DCLS_TRY(pack(ctx, c, &c->first, e->weight, k, false));
-        DCLS_TRY(pack_bias(ctx, c, &c->first, e->bias));
+        c->first.bias = dcls_conv_pack_bias(ctx, &c->base, e->channels, e->bias);
+        if (c->first.bias == NULL) return DCLS_ERR_MEMORY;
         k = e->channels;
         c->second.pairs = c->first.panels * HALF;
         c->hidden_stride = c->second.pairs + ROW_GAP;
@@ -343,8 +321,6 @@ dcls_status dcls_conv_create_bf16_pair(dcls_context *ctx, const dcls_bf16 *bf16,
                                        const dcls_conv_expansion *e, const float *weight,
                                        const dcls_epilogue *epilogue, dcls_conv **out)
 {
-    DCLS_TRY(dcls_conv_check(ctx, g));
-    if (!dcls_conv_is_pointwise(g) || g->groups != 1 || e->channels < 1 || e->channels > DCLS_PAIR_MOST)
-        return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "these convolutions cannot run as a pair");
+    DCLS_TRY(dcls_conv_check_pair(ctx, g, e));
     return create(ctx, bf16, g, e, weight, epilogue, out);
 }

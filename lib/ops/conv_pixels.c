@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "base/threads.h"
-#include "ops/conv_internal.h"
+#include "ops/conv_panels.h"
 
 #define PANEL DCLS_GEMM_PANEL
 
@@ -35,8 +35,8 @@ typedef struct conv_pixels {
     dcls_conv base;
     product first, second; /* second alone when there is no pair */
     dcls_activation activation;
-    bool pair, whole;      /* whole: planes are not cut */
-    int64_t tiles, tile;   /* of a plane, and most pixels of one */
+    bool pair, whole; /* whole: planes are not cut */
+    dcls_conv_tiles tiles;
     int64_t hidden_stride; /* of pixels in the intermediate */
 } conv_pixels;
 
@@ -69,16 +69,8 @@ static void write_panel(const dcls_conv_pass *pass, int64_t image, int64_t panel
                         int64_t pixel, float *scratch)
 {
     const conv_pixels *c = (const conv_pixels *)pass->conv;
-    float *results = scratch, *row = scratch + PANEL * x->count;
-    multiply(pass, &c->second, panel, x, DCLS_ACT_NONE, results, PANEL);
-    int64_t channels = dcls_min_i64(PANEL, c->second.outputs - panel * PANEL);
-    for (int64_t o = 0; o < channels; o++) {
-        int64_t plane = image * c->second.outputs + panel * PANEL + o;
-        float *y = dcls_conv_target(pass, plane, pixel, row);
-        for (int64_t p = 0; p < x->count; p++)
-            y[p] = results[p * PANEL + o];
-        dcls_conv_complete(pass, plane, pixel, y, x->count);
-    }
+    multiply(pass, &c->second, panel, x, DCLS_ACT_NONE, scratch, PANEL);
+    dcls_conv_write_panel(pass, image, panel, pixel, x->count, scratch, scratch + PANEL * x->count);
 }
 
 static const float *plane_of(const dcls_conv_pass *pass, int64_t image)
@@ -90,11 +82,11 @@ static const float *plane_of(const dcls_conv_pass *pass, int64_t image)
 static void run_tile(const dcls_conv_pass *pass, int64_t unit, float *scratch)
 {
     const conv_pixels *c = (const conv_pixels *)pass->conv;
-    int64_t image = unit / c->tiles, index = unit % c->tiles, n = c->base.in_volume;
-    int64_t from = n * index / c->tiles, count = n * (index + 1) / c->tiles - from;
+    int64_t image = unit / c->tiles.count, index = unit % c->tiles.count, n = c->base.in_volume;
+    int64_t from = n * index / c->tiles.count, count = n * (index + 1) / c->tiles.count - from;
     const float *in = plane_of(pass, image) + from;
-    float *input = scratch, *hidden = input + c->first.k * c->tile,
-          *rest = hidden + c->hidden_stride * c->tile;
+    float *input = scratch, *hidden = input + c->first.k * c->tiles.most,
+          *rest = hidden + c->hidden_stride * c->tiles.most;
     for (int64_t k = 0; k < c->first.k; k++)
         memcpy(input + k * count, in + k * n, (size_t)count * sizeof *input);
     const pixels x = {input, count, 1, count}, h = {hidden, 1, c->hidden_stride, count};
@@ -175,23 +167,9 @@ static dcls_status pack(dcls_context *ctx, conv_pixels *c, product *p, const flo
     return DCLS_OK;
 }
 
-static dcls_status pack_bias(dcls_context *ctx, conv_pixels *c, product *p, const float *bias)
+static int64_t most_pixels(const conv_pixels *c)
 {
-    p->bias = dcls_conv_pack(ctx, &c->base, p->panels * PANEL, sizeof *p->bias);
-    if (p->bias == NULL) return DCLS_ERR_MEMORY;
-    for (int64_t o = 0; o < p->panels * PANEL; o++)
-        p->bias[o] = bias != NULL && o < p->outputs ? bias[o] : 0.0f;
-    return DCLS_OK;
-}
-
-/* Tiles of even size; few of them in multiples of four, for even shares of a few threads. */
-static void choose_tiles(conv_pixels *c)
-{
-    int64_t n = c->base.in_volume;
-    int64_t most = dcls_max_i64(1, dcls_min_i64(TILE_MOST, HIDDEN_FLOATS / c->hidden_stride));
-    c->tiles = dcls_ceil_div(n, most);
-    if (c->tiles < 32) c->tiles = dcls_min_i64(n, dcls_ceil_div(c->tiles, 4) * 4);
-    c->tile = dcls_ceil_div(n, c->tiles);
+    return dcls_max_i64(1, dcls_min_i64(TILE_MOST, HIDDEN_FLOATS / c->hidden_stride));
 }
 
 static dcls_status set_work(dcls_context *ctx, conv_pixels *c)
@@ -201,16 +179,14 @@ static dcls_status set_work(dcls_context *ctx, conv_pixels *c)
     double macs =
         (double)c->first.outputs * (double)c->first.k + (double)c->second.outputs * (double)c->second.k;
     dcls_conv_work work = {.total_macs = macs * (double)g->batch * (double)n};
-    c->tiles = 1;
-    c->tile = n;
-    if (!c->whole) choose_tiles(c);
-    work.units = g->batch * (c->whole ? c->second.panels : c->tiles);
+    c->tiles = c->whole ? (dcls_conv_tiles){1, n} : dcls_conv_cut(n, most_pixels(c));
+    work.units = g->batch * (c->whole ? c->second.panels : c->tiles.count);
     work.macs = work.total_macs / (double)work.units;
     int64_t row = 2 * PANEL, shared = 0; /* floats for a pixel */
     if (c->pair && !c->whole) row += c->first.k + c->hidden_stride;
     if (c->pair && c->whole && !dcls_mul_i64(g->batch * n, c->hidden_stride, &shared))
         return dcls_fail(ctx, DCLS_ERR_LIMIT, "the sizes of this convolution are too large");
-    work.scratch_floats = (size_t)(row * c->tile);
+    work.scratch_floats = (size_t)(row * c->tiles.most);
     work.shared_floats = (size_t)shared;
     return dcls_conv_set_work(ctx, &c->base, work);
 }
@@ -219,7 +195,8 @@ static dcls_status fill(dcls_context *ctx, conv_pixels *c, const dcls_conv_expan
 {
     if (c->pair) {
         DCLS_TRY(pack(ctx, c, &c->first, e->weight));
-        DCLS_TRY(pack_bias(ctx, c, &c->first, e->bias));
+        c->first.bias = dcls_conv_pack_bias(ctx, &c->base, e->channels, e->bias);
+        if (c->first.bias == NULL) return DCLS_ERR_MEMORY;
         c->hidden_stride = c->first.panels * PANEL + HIDDEN_GAP;
     }
     DCLS_TRY(pack(ctx, c, &c->second, weight));
@@ -273,8 +250,6 @@ dcls_status dcls_conv_create_pixels(dcls_context *ctx, const dcls_geometry *g, c
 dcls_status dcls_conv_create_pair(dcls_context *ctx, const dcls_geometry *g, const dcls_conv_expansion *e,
                                   const float *weight, const dcls_epilogue *epilogue, dcls_conv **out)
 {
-    DCLS_TRY(dcls_conv_check(ctx, g));
-    if (!dcls_conv_is_pointwise(g) || g->groups != 1 || e->channels < 1 || e->channels > DCLS_PAIR_MOST)
-        return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "these convolutions cannot run as a pair");
+    DCLS_TRY(dcls_conv_check_pair(ctx, g, e));
     return create(ctx, g, e, weight, epilogue, out);
 }

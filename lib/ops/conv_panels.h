@@ -1,0 +1,29 @@
+/* What convolutions whose vectors run over panels of DCLS_GEMM_PANEL output channels share, in float
+ * (conv_pixels.c) and in bfloat16 (conv_bf16.c). */
+#ifndef DCLS_OPS_CONV_PANELS_H
+#define DCLS_OPS_CONV_PANELS_H
+
+#include "ops/conv_internal.h"
+
+/* The pixels of a plane, cut into tiles. */
+typedef struct dcls_conv_tiles {
+    int64_t count, most; /* of a plane, and most pixels of one */
+} dcls_conv_tiles;
+
+/* Tiles of n pixels of even size, `most` pixels at most; few of them in multiples of four, for even shares of
+ * a few threads. */
+dcls_conv_tiles dcls_conv_cut(int64_t n, int64_t most);
+
+/* Writes a panel's results [count, DCLS_GEMM_PANEL] for the pixels from `pixel` on, channel by channel. row:
+ * count floats of scratch. */
+void dcls_conv_write_panel(const dcls_conv_pass *pass, int64_t image, int64_t panel, int64_t pixel,
+                           int64_t count, const float *results, float *row);
+
+/* A bias [channels] (NULL: zeros) as panels, the last filled up with zeros; owned by conv. NULL when memory
+ * is short. */
+float *dcls_conv_pack_bias(dcls_context *ctx, dcls_conv *conv, int64_t channels, const float *bias);
+
+/* DCLS_ERR_ARGUMENT unless these two convolutions can run as a pair; the first step of its create. */
+dcls_status dcls_conv_check_pair(dcls_context *ctx, const dcls_geometry *g, const dcls_conv_expansion *e);
+
+#endif
