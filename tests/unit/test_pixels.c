@@ -1,9 +1,6 @@
 /* Products by pixel and the convolutions made of them against sums in double precision, at sizes around tiles
  * and panels, at every instruction set. */
-#include "numeric_util.h"
-
-#include "ops/conv.h"
-#include "ops/conv_internal.h"
+#include "pair_util.h"
 
 #define PANEL DCLS_GEMM_PANEL
 
@@ -65,44 +62,6 @@ static void panels(void **state)
 
 /* ---- convolutions ---- */
 
-typedef struct problem {
-    dcls_geometry g;
-    int64_t hidden; /* 0: one convolution */
-    dcls_activation activation;
-    dcls_epilogue epilogue;
-    float *in, *first, *first_bias, *second, *residual, *terms;
-    int64_t in_floats, out_floats;
-} problem;
-
-static problem make_problem(int64_t batch, int64_t in, int64_t hidden, int64_t out, int64_t pixels)
-{
-    problem p = {.g = {.batch = batch, .in_channels = in, .out_channels = out, .groups = 1},
-                 .hidden = hidden};
-    for (int d = 0; d < 3; d++)
-        p.g.in[d] = p.g.out[d] = p.g.kernel[d] = p.g.stride[d] = p.g.dilation[d] = 1;
-    p.g.in[2] = p.g.out[2] = pixels;
-    p.in_floats = batch * in * pixels;
-    p.out_floats = batch * out * pixels;
-    p.in = new_floats(p.in_floats);
-    p.first = new_floats(hidden * in);
-    p.first_bias = new_floats(hidden);
-    p.second = new_floats(out * (hidden > 0 ? hidden : in));
-    p.residual = new_floats(p.out_floats);
-    p.terms = new_floats(3 * out);
-    p.activation = (dcls_activation)random_int(0, 4);
-    p.epilogue = (dcls_epilogue){.bias = p.terms,
-                                 .scale = p.terms + out,
-                                 .shift = p.terms + 2 * out,
-                                 .residual = random_int(0, 1),
-                                 .activation2 = random_int(0, 1) ? DCLS_ACT_RELU : DCLS_ACT_NONE};
-    return p;
-}
-
-static void free_problem(problem *p)
-{
-    free(p->in), free(p->first), free(p->first_bias), free(p->second), free(p->residual), free(p->terms);
-}
-
 static double hidden_value(const problem *p, int64_t image, int64_t h, int64_t pixel)
 {
     double sum = (double)p->first_bias[h];
@@ -134,31 +93,14 @@ static void check_pixel(const problem *p, int64_t image, int64_t pixel, const fl
     free(x);
 }
 
-/* Runs with several numbers of threads, over the residual and beside it: the same bits each time. */
 static float *run(dcls_context *ctx, const dcls_simd *simd, const problem *p)
 {
     dcls_conv *conv = NULL;
-    const dcls_conv_expansion e = {
-        .channels = p->hidden, .weight = p->first, .bias = p->first_bias, .activation = p->activation};
+    const dcls_conv_expansion e = expansion_of(p);
     dcls_status status = p->hidden > 0 ? dcls_conv_create_pair(ctx, &p->g, &e, p->second, &p->epilogue, &conv)
                                        : dcls_conv_create_pixels(ctx, &p->g, p->second, &p->epilogue, &conv);
     assert_int_equal(status, DCLS_OK);
-    float *first = NULL;
-    static const int threads[] = {1, 2, 3, 7};
-    for (size_t i = 0; i < sizeof threads / sizeof *threads; i++) {
-        void *workspace = aligned_alloc(64, dcls_conv_workspace(conv, threads[i]) + 64);
-        float *out = i % 2 ? copy_floats(p->residual, p->out_floats) : new_floats(p->out_floats);
-        dcls_conv_run(conv, simd, p->in, i % 2 ? out : p->residual, out, workspace, threads[i]);
-        if (first) {
-            assert_same_bits(first, out, p->out_floats, "threads");
-            free(out);
-        } else {
-            first = out;
-        }
-        free(workspace);
-    }
-    dcls_conv_destroy(conv);
-    return first;
+    return run_on_threads(conv, simd, p);
 }
 
 static void convolutions(void **state)
@@ -173,7 +115,7 @@ static void convolutions(void **state)
     dcls_context *ctx;
     assert_int_equal(dcls_context_create(&ctx), DCLS_OK);
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-        problem p = make_problem(sizes[i][0], sizes[i][1], sizes[i][2], sizes[i][3], sizes[i][4]);
+        problem p = make_problem(flat(sizes[i][0], sizes[i][1], sizes[i][3], sizes[i][4]), sizes[i][2]);
         float *out = run(ctx, simd_of(state), &p);
         for (int64_t image = 0; image < p.g.batch; image++)
             for (int64_t pixel = 0; pixel<p.g.in[2]; pixel += p.g.in[2]> 50 ? 7 : 1)
@@ -190,7 +132,7 @@ static void wrong_arguments(void **state)
     dcls_context *ctx;
     dcls_conv *conv;
     assert_int_equal(dcls_context_create(&ctx), DCLS_OK);
-    problem p = make_problem(1, 4, 8, 4, 10);
+    problem p = make_problem(flat(1, 4, 4, 10), 8);
     dcls_conv_expansion e = {.channels = 0, .weight = p.first};
     assert_int_equal(dcls_conv_create_pair(ctx, &p.g, &e, p.second, NULL, &conv), DCLS_ERR_ARGUMENT);
     e.channels = DCLS_PAIR_MOST + 1;
