@@ -5,6 +5,7 @@
 
 #include "alloc.h"
 #include "bench.h"
+#include "json_lists.h"
 #include "numbers.h"
 #include "output.h"
 #include "shapes.h"
@@ -166,14 +167,6 @@ static void write_time(dcls_json_writer *json, const bench_time *time)
     dcls_json_write_double(json, "max_ms", ms(time->most));
 }
 
-static void write_shape(dcls_json_writer *json, const char *key, int ndim, const int64_t *shape)
-{
-    dcls_json_write_open(json, key, '[');
-    for (int i = 0; i < ndim; i++)
-        dcls_json_write_int(json, NULL, shape[i]);
-    dcls_json_write_close(json, ']');
-}
-
 static void write_step(dcls_json_writer *json, const bench_result *result, const bench_run *run, size_t index)
 {
     const dcls_step_facts step = dcls_plan_step(run->plan, index);
@@ -183,7 +176,7 @@ static void write_step(dcls_json_writer *json, const bench_result *result, const
     dcls_json_write_string(json, "last", step.last);
     dcls_json_write_string(json, "op", step.op);
     dcls_json_write_string(json, "algorithm", step.algorithm);
-    write_shape(json, "output", step.ndim, step.shape);
+    cli_json_sizes(json, "output", step.ndim, step.shape);
     dcls_json_write_int(json, "macs", (int64_t)step.macs);
     write_time(json, time);
     dcls_json_write_double(json, "gflops", gflops(step.macs, time->median));
@@ -216,7 +209,7 @@ int bench_print_json(const cli *run, const bench_result *result)
     if (status != DCLS_OK) return cli_fail(NULL, status, run->ctx);
     dcls_json_write_open(json, NULL, '{');
     dcls_json_write_string(json, "model", result->model);
-    write_shape(json, "input", result->ndim, result->shape);
+    cli_json_sizes(json, "input", result->ndim, result->shape);
     dcls_json_write_int(json, "threads", result->threads);
     dcls_json_write_string(json, "precision", result->peak_bf16 > 0 ? "bf16" : "fp32");
     dcls_json_write_double(json, "peak_gflops", 2e-9 * result->peak_macs);

@@ -1,11 +1,7 @@
 /* dcls eval: how well a network answers. */
 #include <dirent.h>
-#include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "alloc.h"
 #include "eval.h"
@@ -109,7 +105,7 @@ static int check_plot(const eval *e)
 }
 
 /* Pictures of an earlier run, whose ranks mean something else, are not ours to remove. */
-static int warn_of_files(const cli *run, const char *path)
+static void warn_of_files(const cli *run, const char *path)
 {
     DIR *directory = opendir(path);
     bool found = false;
@@ -117,22 +113,14 @@ static int warn_of_files(const cli *run, const char *path)
         found = entry->d_name[0] != '.';
     if (directory != NULL) closedir(directory);
     if (found) cli_warn(run, path, "is not empty: pictures of an earlier run may stay among the new ones");
-    return CLI_OK;
 }
 
 static int make_directory(const cli *run, const char *path)
 {
-    struct stat st;
     if (path == NULL) return CLI_OK;
-    if (mkdir(path, 0777) != 0 && errno != EEXIST)
-        cli_error(path, "cannot make the directory: %s", strerror(errno));
-    else if (stat(path, &st) == 0 && !S_ISDIR(st.st_mode))
-        cli_error(path, "is not a directory");
-    else if (access(path, W_OK | X_OK) != 0)
-        cli_error(path, "cannot write: %s", strerror(errno));
-    else
-        return warn_of_files(run, path);
-    return CLI_IO;
+    const int status = cli_make_directory(path);
+    if (status == CLI_OK) warn_of_files(run, path);
+    return status;
 }
 
 /* What can be wrong is told before the work begins. */

@@ -1,9 +1,6 @@
 /* dcls infer: pictures and tensors through a network. */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "alloc.h"
 #include "infer.h"
@@ -72,33 +69,6 @@ static int check_options(const cli *run, const infer_options *o)
     return CLI_OK;
 }
 
-/* Those above it, as mkdir -p makes them; what cannot be made shows at the end. */
-static void make_parents(const char *path)
-{
-    char *part = cli_copy(path);
-    for (char *slash = strchr(part + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        (void)mkdir(part, 0777);
-        *slash = '/';
-    }
-    free(part);
-}
-
-static int make_directory(const char *path)
-{
-    struct stat st;
-    if (path[0] != '\0') make_parents(path);
-    if (mkdir(path, 0777) != 0 && errno != EEXIST)
-        cli_error(path, "cannot make the directory: %s", strerror(errno));
-    else if (stat(path, &st) == 0 && !S_ISDIR(st.st_mode))
-        cli_error(path, "is not a directory");
-    else if (access(path, W_OK | X_OK) != 0)
-        cli_error(path, "cannot write: %s", strerror(errno));
-    else
-        return CLI_OK;
-    return CLI_IO;
-}
-
 /* Before any work is done: the folder is there, and nothing that is read would be replaced. */
 static int check_logits(const infer_shared *infer, cli_operands operands)
 {
@@ -118,7 +88,7 @@ static int prepare_output(infer_shared *infer)
         cli_error("infer", "-o is for segmentation; this is a %s model", dcls_task_name(infer->task));
         return CLI_USAGE;
     }
-    int status = make_directory(directory);
+    int status = cli_make_directory(directory);
     if (status == CLI_OK) infer->stems = stems_create();
     return status;
 }

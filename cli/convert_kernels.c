@@ -1,46 +1,21 @@
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "alloc.h"
 #include "convert.h"
 #include "output.h"
+#include "progress.h"
 
 /* ---- progress ---- */
 
 /* A line on the terminal that is written over. */
 struct progress {
     const cli *run;
-    bool shown, written;
-    double start, last;
+    cli_progress line;
     char *layer; /* whose kernels are fitted */
     double layer_start, layer_last;
 };
-
-#define PROGRESS_STEP  0.1 /* seconds between lines */
-#define PROGRESS_FIRST 0.5 /* short work shows none */
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static bool can_show(const cli *run)
-{
-    const char *term = getenv("TERM");
-    return !run->common.quiet && isatty(STDERR_FILENO) == 1 && term != NULL && strcmp(term, "dumb") != 0;
-}
-
-static void clear_line(struct progress *progress)
-{
-    if (progress->written) fputs("\r\033[K", stderr);
-    progress->written = false;
-}
 
 /* With -v, how long each layer took, as soon as the next one begins. */
 static void note_layer(struct progress *progress, const char *layer, double time)
@@ -48,7 +23,7 @@ static void note_layer(struct progress *progress, const char *layer, double time
     const bool same = layer != NULL && progress->layer != NULL && strcmp(layer, progress->layer) == 0;
     if (!progress->run->common.verbose) return;
     if (!same && progress->layer != NULL) {
-        clear_line(progress);
+        cli_progress_end(&progress->line);
         cli_verbose(progress->run, "%s: fitted in %.2f s", progress->layer,
                     progress->layer_last - progress->layer_start);
         progress->layer_start = progress->layer_last;
@@ -62,23 +37,19 @@ static void note_layer(struct progress *progress, const char *layer, double time
 static void show_progress(void *arg, const char *layer, double done)
 {
     struct progress *progress = arg;
-    const double time = now(), spent = time - progress->start;
-    note_layer(progress, layer, time);
-    if (!progress->shown || spent < PROGRESS_FIRST || time - progress->last < PROGRESS_STEP) return;
-    progress->last = time;
-    progress->written = true;
+    const double spent = cli_progress_seconds(&progress->line);
+    note_layer(progress, layer, spent);
+    if (!cli_progress_due(&progress->line)) return;
     const double left = done > 0 ? spent * (1 - done) / done : 0;
-    char *name = cli_printable(layer);
-    char *line = cli_format("\r\033[Kfitting %.40s: %.0f%%, %.0f s left", name, 100 * done, ceil(left));
-    fputs(line, stderr);
+    char *line = cli_format("fitting %.40s: %.0f%%, %.0f s left", layer, 100 * done, ceil(left));
+    cli_progress_show(&progress->line, line);
     free(line);
-    free(name);
 }
 
 static void end_progress(struct progress *progress)
 {
-    clear_line(progress);
-    note_layer(progress, NULL, now());
+    cli_progress_end(&progress->line);
+    note_layer(progress, NULL, cli_progress_seconds(&progress->line));
     free(progress->layer);
 }
 
@@ -93,12 +64,8 @@ static dcls_sparse_options sparse_options(const struct convert *convert, struct 
 {
     const convert_options *o = convert->options;
     dcls_sparse_options sparse = dcls_sparse_options_default();
-    const double time = now();
-    *progress = (struct progress){.run = convert->run,
-                                  .shown = can_show(convert->run),
-                                  .start = time,
-                                  .layer_start = time,
-                                  .layer_last = time};
+    *progress = (struct progress){.run = convert->run};
+    cli_progress_begin(&progress->line, convert->run);
     sparse.layers = o->layers;
     sparse.fit = o->to == TO_SPARSE;
     sparse.kernel_count = o->kernel_count;

@@ -3,6 +3,7 @@
 
 #include "alloc.h"
 #include "convert.h"
+#include "json_lists.h"
 #include "numbers.h"
 #include "output.h"
 #include "shapes.h"
@@ -137,10 +138,7 @@ static void write_change(dcls_json_writer *json, const dcls_layer_change *change
     dcls_json_write_open(json, NULL, '{');
     dcls_json_write_string(json, "layer", change->layer);
     if (change->version[0] != '\0') dcls_json_write_string(json, "version", change->version);
-    dcls_json_write_open(json, "dilated_kernel_size", '[');
-    for (int d = 0; d < change->ndim; d++)
-        dcls_json_write_int(json, NULL, change->window[d]);
-    dcls_json_write_close(json, ']');
+    cli_json_sizes(json, "dilated_kernel_size", change->ndim, change->window);
     dcls_json_write_int(json, "kernels", change->kernels);
     if (change->count_before > 0) dcls_json_write_int(json, "kernel_count_before", change->count_before);
     if (change->count_after > 0) dcls_json_write_int(json, "kernel_count", change->count_after);

@@ -2,17 +2,10 @@
 #include <math.h>
 
 #include "diff.h"
+#include "json_lists.h"
 #include "output.h"
 
 typedef dcls_json_writer writer;
-
-static void write_sizes(writer *json, const char *key, int ndim, const int64_t *sizes)
-{
-    dcls_json_write_open(json, key, '[');
-    for (int i = 0; i < ndim; i++)
-        dcls_json_write_int(json, NULL, sizes[i]);
-    dcls_json_write_close(json, ']');
-}
 
 static void write_side(writer *json, const char *key, const diff_side *side)
 {
@@ -53,7 +46,7 @@ static void write_figures(writer *json, const dcls_compare_row *row)
     dcls_json_write_double(json, "max_relative", row->max_relative);
     dcls_json_write_double(json, "relative", row->relative);
     if (row->result == DCLS_COMPARE_IDENTICAL) return;
-    write_sizes(json, "worst", row->ndim_b, row->worst);
+    cli_json_sizes(json, "worst", row->ndim_b, row->worst);
     dcls_json_write_double(json, "worst_a", row->worst_a);
     dcls_json_write_double(json, "worst_b", row->worst_b);
 }
@@ -69,11 +62,11 @@ static void write_row(writer *json, const dcls_compare_row *row)
     dcls_json_write_bool(json, "counts", row->counts);
     if (row->result != DCLS_COMPARE_ONLY_B) {
         dcls_json_write_string(json, "dtype_a", dcls_dtype_name(row->dtype_a));
-        write_sizes(json, "shape_a", row->ndim_a, row->shape_a);
+        cli_json_sizes(json, "shape_a", row->ndim_a, row->shape_a);
     }
     if (row->result != DCLS_COMPARE_ONLY_A) {
         dcls_json_write_string(json, "dtype_b", dcls_dtype_name(row->dtype_b));
-        write_sizes(json, "shape_b", row->ndim_b, row->shape_b);
+        cli_json_sizes(json, "shape_b", row->ndim_b, row->shape_b);
     }
     if (row->result < DCLS_COMPARE_SHAPE) write_figures(json, row);
     dcls_json_write_close(json, '}');

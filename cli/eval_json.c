@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "eval.h"
+#include "json_lists.h"
 #include "output.h"
 
 typedef dcls_json_writer writer;
@@ -42,12 +43,8 @@ static void write_confusion(writer *json, const eval *e)
 {
     const int64_t *confusion = dcls_metrics_confusion(e->metrics);
     dcls_json_write_open(json, "confusion", '[');
-    for (int64_t row = 0; row < e->classes; row++) {
-        dcls_json_write_open(json, NULL, '[');
-        for (int64_t k = 0; k < e->classes; k++)
-            dcls_json_write_int(json, NULL, confusion[row * e->classes + k]);
-        dcls_json_write_close(json, ']');
-    }
+    for (int64_t row = 0; row < e->classes; row++)
+        cli_json_sizes(json, NULL, e->classes, confusion + row * e->classes);
     dcls_json_write_close(json, ']');
 }
 
@@ -83,11 +80,9 @@ static void write_figures(writer *json, const eval *e)
 static void write_ways(writer *json, const eval *e)
 {
     dcls_json_write_bool(json, "flip", e->options->flip);
-    dcls_json_write_open(json, "scales", '[');
-    for (size_t i = 0; i < e->evaluate.scale_count; i++)
-        dcls_json_write_double(json, NULL, e->scales[i]);
-    if (e->evaluate.scale_count == 0) dcls_json_write_double(json, NULL, 1);
-    dcls_json_write_close(json, ']');
+    static const double once = 1;
+    const size_t count = e->evaluate.scale_count;
+    cli_json_doubles(json, "scales", count > 0 ? (int64_t)count : 1, count > 0 ? e->scales : &once);
 }
 
 int eval_print_json(const eval *e)

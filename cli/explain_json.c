@@ -2,17 +2,10 @@
 #include <string.h>
 
 #include "explain.h"
+#include "json_lists.h"
 #include "output.h"
 
 typedef dcls_json_writer writer;
-
-static void write_sizes(writer *json, const char *key, int ndim, const int64_t *sizes)
-{
-    dcls_json_write_open(json, key, '[');
-    for (int i = 0; i < ndim; i++)
-        dcls_json_write_int(json, NULL, sizes[i]);
-    dcls_json_write_close(json, ']');
-}
 
 static void write_spec(writer *json, const explained *it)
 {
@@ -25,17 +18,17 @@ static void write_spec(writer *json, const explained *it)
     dcls_json_write_int(json, "dim", s->ndim);
     dcls_json_write_string(json, "kind", s->layer != NULL ? s->layer : "dcls");
     dcls_json_write_string(json, "version", s->version);
-    write_sizes(json, "dilated_kernel_size", s->ndim, s->dilated_kernel_size);
+    cli_json_sizes(json, "dilated_kernel_size", s->ndim, s->dilated_kernel_size);
     dcls_json_write_int(json, "kernel_count", s->kernel_count);
     dcls_json_write_int(json, "in_channels", s->in_channels);
     dcls_json_write_int(json, "out_channels", s->out_channels);
     dcls_json_write_int(json, "groups", s->groups);
-    write_sizes(json, "stride", s->ndim, s->stride);
-    write_sizes(json, "padding", s->ndim, f->padding);
+    cli_json_sizes(json, "stride", s->ndim, s->stride);
+    cli_json_sizes(json, "padding", s->ndim, f->padding);
     dcls_json_write_bool(json, "bias", s->bias);
     dcls_json_write_bool(json, "shared_positions", s->shared_positions);
-    write_sizes(json, "input", s->ndim, s->input);
-    write_sizes(json, "output", s->ndim, f->output);
+    cli_json_sizes(json, "input", s->ndim, s->input);
+    cli_json_sizes(json, "output", s->ndim, f->output);
     dcls_json_write_open(json, "same_padding", '[');
     for (int d = 0; d < s->ndim; d++) {
         if (f->same_padding[d] == DCLS_ANY)
@@ -48,8 +41,8 @@ static void write_spec(writer *json, const explained *it)
 
 static void write_learned(writer *json, const dcls_layer_facts *f)
 {
-    write_sizes(json, "weight_shape", f->weight_ndim, f->weight_shape);
-    write_sizes(json, "position_shape", f->position_ndim, f->position_shape);
+    cli_json_sizes(json, "weight_shape", f->weight_ndim, f->weight_shape);
+    cli_json_sizes(json, "position_shape", f->position_ndim, f->position_shape);
     dcls_json_write_int(json, "weights", f->weights);
     dcls_json_write_int(json, "biases", f->biases);
     dcls_json_write_int(json, "positions", f->positions);
@@ -61,10 +54,7 @@ static void write_learned(writer *json, const dcls_layer_facts *f)
 static void write_trained(writer *json, const dcls_layer_report *learned)
 {
     dcls_json_write_open(json, "learned", '{');
-    dcls_json_write_open(json, "position_std", '[');
-    for (int d = 0; d < learned->ndim; d++)
-        dcls_json_write_double(json, NULL, learned->position_std[d]);
-    dcls_json_write_close(json, ']');
+    cli_json_doubles(json, "position_std", learned->ndim, learned->position_std);
     dcls_json_write_int(json, "elements", learned->elements);
     dcls_json_write_int(json, "clamped", learned->clamped);
     dcls_json_write_double(json, "mass_lost", learned->mass_lost);
@@ -84,12 +74,10 @@ static void write_cost(writer *json, const char *key, int64_t macs, int64_t byte
     dcls_json_write_close(json, '}');
 }
 
-static void write_reach(writer *json, const char *key, int ndim, const dcls_reach *reach)
+static void write_reach(writer *json, int ndim, const dcls_reach *reach)
 {
-    dcls_json_write_open(json, key, '{');
-    write_sizes(json, "kernel_size", ndim, reach->side);
-    write_sizes(json, "dilation", ndim, reach->dilation);
-    dcls_json_write_close(json, '}');
+    cli_json_sizes(json, "kernel_size", ndim, reach->side);
+    cli_json_sizes(json, "dilation", ndim, reach->dilation);
 }
 
 static void write_others(writer *json, int ndim, const dcls_layer_facts *f)
@@ -101,16 +89,18 @@ static void write_others(writer *json, int ndim, const dcls_layer_facts *f)
     dcls_json_write_close(json, '}');
     if (f->classic >= 0) {
         dcls_json_write_open(json, "dilated", '{');
-        write_sizes(json, "kernel_size", ndim, f->reach[f->classic].side);
-        write_sizes(json, "dilation", ndim, f->reach[f->classic].dilation);
+        write_reach(json, ndim, &f->reach[f->classic]);
         dcls_json_write_int(json, "weights", f->classic_weights);
         dcls_json_write_int(json, "macs", f->classic_macs);
         dcls_json_write_int(json, "bytes", f->classic_bytes);
         dcls_json_write_close(json, '}');
     }
     dcls_json_write_open(json, "same_reach", '[');
-    for (int i = 0; i < f->reach_count; i++)
-        write_reach(json, NULL, ndim, &f->reach[i]);
+    for (int i = 0; i < f->reach_count; i++) {
+        dcls_json_write_open(json, NULL, '{');
+        write_reach(json, ndim, &f->reach[i]);
+        dcls_json_write_close(json, '}');
+    }
     dcls_json_write_close(json, ']');
 }
 

@@ -3,37 +3,10 @@
 #include <string.h>
 
 #include "inspect.h"
+#include "json_lists.h"
 #include "output.h"
 
 typedef dcls_json_writer writer;
-
-static void write_sizes(writer *json, const char *key, int ndim, const int64_t *sizes)
-{
-    dcls_json_write_open(json, key, '[');
-    for (int i = 0; i < ndim; i++) {
-        if (sizes[i] == DCLS_ANY)
-            dcls_json_write_string(json, NULL, "any");
-        else
-            dcls_json_write_int(json, NULL, sizes[i]);
-    }
-    dcls_json_write_close(json, ']');
-}
-
-static void write_doubles(writer *json, const char *key, int count, const double *values)
-{
-    dcls_json_write_open(json, key, '[');
-    for (int i = 0; i < count; i++)
-        dcls_json_write_double(json, NULL, values[i]);
-    dcls_json_write_close(json, ']');
-}
-
-static void write_floats(writer *json, const char *key, int count, const float *values)
-{
-    dcls_json_write_open(json, key, '[');
-    for (int i = 0; i < count; i++)
-        dcls_json_write_float(json, NULL, values[i]);
-    dcls_json_write_close(json, ']');
-}
 
 /* ---- the file ---- */
 
@@ -52,7 +25,7 @@ static void write_tensor(writer *json, const dcls_tensor *tensor)
     dcls_json_write_open(json, NULL, '{');
     dcls_json_write_string(json, "name", tensor->name);
     dcls_json_write_string(json, "dtype", dcls_dtype_name(tensor->dtype));
-    write_sizes(json, "shape", tensor->ndim, tensor->shape);
+    cli_json_sizes(json, "shape", tensor->ndim, tensor->shape);
     dcls_json_write_int(json, "bytes", (int64_t)tensor->nbytes);
     dcls_json_write_close(json, '}');
 }
@@ -88,8 +61,8 @@ static void write_preprocess(writer *json, const dcls_preprocess *p)
         dcls_json_write_int(json, "crop_width", p->crop_width);
     }
     dcls_json_write_int(json, "channels", p->channels);
-    write_floats(json, "mean", p->channels, p->mean);
-    write_floats(json, "std", p->channels, p->std);
+    cli_json_floats(json, "mean", p->channels, p->mean);
+    cli_json_floats(json, "std", p->channels, p->std);
     dcls_json_write_close(json, '}');
 }
 
@@ -98,7 +71,7 @@ static void write_model(writer *json, const dcls_model *model)
     int64_t shape[DCLS_MAX_DIMS];
     int ndim = dcls_model_input_shape(model, shape);
     dcls_json_write_string(json, "task", dcls_task_name(dcls_model_task(model)));
-    write_sizes(json, "input", ndim, shape);
+    cli_json_sizes(json, "input", ndim, shape);
     write_preprocess(json, dcls_model_preprocess(model));
     dcls_json_write_open(json, "labels", '[');
     for (size_t i = 0; i < dcls_model_label_count(model); i++)
@@ -111,17 +84,17 @@ static void write_layer(writer *json, const dcls_layer_report *layer)
     dcls_json_write_open(json, "dcls", '{');
     dcls_json_write_string(json, "layer", layer->layer);
     dcls_json_write_string(json, "version", layer->version);
-    write_sizes(json, "dilated_kernel_size", layer->ndim, layer->dilated_kernel_size);
-    write_sizes(json, "window", layer->window_ndim, layer->window);
+    cli_json_sizes(json, "dilated_kernel_size", layer->ndim, layer->dilated_kernel_size);
+    cli_json_sizes(json, "window", layer->window_ndim, layer->window);
     dcls_json_write_int(json, "kernel_count", layer->kernel_count);
     dcls_json_write_int(json, "elements", layer->elements);
     dcls_json_write_bool(json, "shared_positions", layer->shared_positions);
     dcls_json_write_string(json, "shared_with", layer->shared_with);
-    write_doubles(json, "position_mean", layer->ndim, layer->position_mean);
-    write_doubles(json, "position_std", layer->ndim, layer->position_std);
-    write_doubles(json, "position_min", layer->ndim, layer->position_min);
-    write_doubles(json, "position_max", layer->ndim, layer->position_max);
-    write_sizes(json, "implied_size", layer->ndim, layer->implied_size);
+    cli_json_doubles(json, "position_mean", layer->ndim, layer->position_mean);
+    cli_json_doubles(json, "position_std", layer->ndim, layer->position_std);
+    cli_json_doubles(json, "position_min", layer->ndim, layer->position_min);
+    cli_json_doubles(json, "position_max", layer->ndim, layer->position_max);
+    cli_json_sizes(json, "implied_size", layer->ndim, layer->implied_size);
     dcls_json_write_double(json, "spread_mean", layer->spread_mean);
     dcls_json_write_double(json, "spread_min", layer->spread_min);
     dcls_json_write_double(json, "spread_max", layer->spread_max);
@@ -138,13 +111,13 @@ static void write_node(writer *json, const dcls_node_report *node, int spatial)
     dcls_json_write_open(json, NULL, '{');
     dcls_json_write_string(json, "name", node->name);
     dcls_json_write_string(json, "op", node->op);
-    write_sizes(json, "shape", node->ndim, node->shape);
+    cli_json_sizes(json, "shape", node->ndim, node->shape);
     dcls_json_write_int(json, "weights", node->weights);
     dcls_json_write_int(json, "positions", node->positions);
     dcls_json_write_int(json, "spreads", node->spreads);
     dcls_json_write_int(json, "macs_dense", node->macs_dense);
     dcls_json_write_int(json, "macs_sparse", node->macs_sparse);
-    write_sizes(json, "receptive_field", spatial, node->receptive_field);
+    cli_json_sizes(json, "receptive_field", spatial, node->receptive_field);
     dcls_json_write_string(json, "algorithm", node->algorithm[0] != '\0' ? node->algorithm : NULL);
     if (node->has_layer) write_layer(json, &node->layer);
     dcls_json_write_close(json, '}');
@@ -167,7 +140,7 @@ static void write_totals(writer *json, const dcls_report *report)
 
 static void write_report(writer *json, const inspection *it)
 {
-    if (it->model != NULL) write_sizes(json, "analysed_input", it->input.ndim, it->input.shape);
+    if (it->model != NULL) cli_json_sizes(json, "analysed_input", it->input.ndim, it->input.shape);
     dcls_json_write_open(json, "nodes", '[');
     for (size_t i = 0; i < dcls_report_count(it->report); i++)
         write_node(json, dcls_report_node(it->report, i), it->input.ndim - 2);

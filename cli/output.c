@@ -187,6 +187,33 @@ bool cli_can_write(const char *path)
     return false;
 }
 
+/* Those above it, as mkdir -p makes them; what cannot be made shows at the end. */
+static void make_parents(const char *path)
+{
+    char *part = cli_copy(path);
+    for (char *slash = strchr(part + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        (void)mkdir(part, 0777);
+        *slash = '/';
+    }
+    free(part);
+}
+
+int cli_make_directory(const char *path)
+{
+    struct stat st;
+    if (path[0] != '\0') make_parents(path);
+    if (mkdir(path, 0777) != 0 && errno != EEXIST)
+        cli_error(path, "cannot make the directory: %s", strerror(errno));
+    else if (stat(path, &st) == 0 && !S_ISDIR(st.st_mode))
+        cli_error(path, "is not a directory");
+    else if (access(path, W_OK | X_OK) != 0)
+        cli_error(path, "cannot write: %s", strerror(errno));
+    else
+        return CLI_OK;
+    return CLI_IO;
+}
+
 bool cli_is_input(const char *out, const char *in)
 {
     struct stat a, b;

@@ -24,11 +24,15 @@ void cli_verbose(const cli *run, const char *fmt, ...) CLI_PRINTF(2, 3);
 
 int cli_exit_of(dcls_status status);
 
-/* Whether writing `out` would destroy `in`: the same regular file by whatever name. Reported; true: refuse. */
+/* Whether writing `out` would destroy `in`: the same regular file by whatever name. Reported; true: refuse.
+ */
 bool cli_is_input(const char *out, const char *in);
 
 /* Whether a file of that name could be written, for it to be told before long work; reported if not. */
 bool cli_can_write(const char *path);
+/* Makes a directory that can be written, and those above it, unless it is there; an exit status, the reason
+ * reported. */
+int cli_make_directory(const char *path);
 
 /* Sends buffered results on their way; false once stdout cannot take them. */
 bool cli_flush(void);
