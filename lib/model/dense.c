@@ -105,20 +105,22 @@ static dcls_status decide_fates(dcls_context *ctx, const dcls_model *model, fate
     return DCLS_OK;
 }
 
-/* The description of the network with its DCLS nodes turned into convolutions. */
-static dcls_status describe_dense(dcls_context *ctx, const dcls_model *model, dcls_string *out)
+/* The network with its DCLS nodes turned into convolutions; takes the set. */
+static dcls_status rebuild_dense(dcls_context *ctx, const dcls_model *model, dcls_tensors *set,
+                                 dcls_model **out)
 {
     dcls_node *nodes = dcls_alloc(ctx, model->node_count, sizeof *nodes);
-    if (nodes == NULL) return DCLS_ERR_MEMORY;
+    if (nodes == NULL) {
+        dcls_tensors_destroy(set);
+        return DCLS_ERR_MEMORY;
+    }
     memcpy(nodes, model->nodes, model->node_count * sizeof *nodes);
     for (size_t i = 0; i < model->node_count; i++) {
         if (nodes[i].op != DCLS_OP_DCLS) continue;
         nodes[i].op = DCLS_OP_CONV;
         nodes[i].P = nodes[i].SIG = NULL;
     }
-    dcls_model dense = *model;
-    dense.nodes = nodes;
-    const dcls_status status = dcls_model_to_json(ctx, &dense, 0, out);
+    const dcls_status status = dcls_rebuild_model(ctx, model, nodes, set, out);
     free(nodes);
     return status;
 }
@@ -127,13 +129,10 @@ dcls_status dcls_model_to_dense(dcls_context *ctx, const dcls_model *model, dcls
 {
     *out = NULL;
     dcls_tensors *set = NULL;
-    dcls_string json = {0};
     fate *fates = dcls_alloc_zero(ctx, model->tensors->count, sizeof *fates);
     dcls_status status = fates != NULL ? decide_fates(ctx, model, fates) : DCLS_ERR_MEMORY;
-    if (status == DCLS_OK) status = describe_dense(ctx, model, &json);
     if (status == DCLS_OK) status = copy_dense(ctx, model->tensors, fates, &set);
-    if (status == DCLS_OK) status = dcls_model_from_json(ctx, set, json.data, out);
-    dcls_string_free(&json);
+    if (status == DCLS_OK) status = rebuild_dense(ctx, model, set, out);
     free(fates);
     return status;
 }

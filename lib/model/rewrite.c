@@ -30,3 +30,19 @@ dcls_status dcls_copy_meta(dcls_context *ctx, const dcls_tensors *from, dcls_ten
             dcls_tensors_set_meta(ctx, to, dcls_tensors_meta_key(from, i), dcls_tensors_meta_value(from, i)));
     return DCLS_OK;
 }
+
+dcls_status dcls_rebuild_model(dcls_context *ctx, const dcls_model *model, dcls_node *nodes,
+                               dcls_tensors *set, dcls_model **out)
+{
+    dcls_model described = *model;
+    dcls_string json = {0};
+    described.nodes = nodes;
+    *out = NULL;
+    dcls_status status = dcls_model_to_json(ctx, &described, 0, &json);
+    if (status == DCLS_OK)
+        status = dcls_model_from_json(ctx, set, json.data, out);
+    else
+        dcls_tensors_destroy(set);
+    dcls_string_free(&json);
+    return status;
+}

@@ -10,4 +10,9 @@ dcls_status dcls_load_floats(dcls_context *ctx, const dcls_tensor *tensor, float
 dcls_status dcls_copy_tensor(dcls_context *ctx, dcls_tensors *set, const dcls_tensor *tensor);
 dcls_status dcls_copy_meta(dcls_context *ctx, const dcls_tensors *from, dcls_tensors *to);
 
+/* The network over a set of tensors of its own, which has all that its nodes name; nodes [model->node_count]
+ * in place of the model's. The set is taken, in failure too. */
+dcls_status dcls_rebuild_model(dcls_context *ctx, const dcls_model *model, dcls_node *nodes,
+                               dcls_tensors *set, dcls_model **out);
+
 #endif

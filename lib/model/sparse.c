@@ -7,6 +7,7 @@
 #include "base/tensor.h"
 #include "kernel/fit.h"
 #include "model/kernel_layers.h"
+#include "model/rewrite.h"
 #include "model/settings.h"
 
 typedef struct sparse_job {
@@ -361,7 +362,7 @@ static dcls_status describe_node(dcls_context *ctx, dcls_kernel_layers *layers,
 }
 
 static dcls_status describe(dcls_context *ctx, dcls_kernel_layers *layers, dcls_node *nodes,
-                            dcls_tensor *names, dcls_string *out)
+                            dcls_tensor *names)
 {
     const dcls_model *model = layers->model;
     memcpy(nodes, model->nodes, model->node_count * sizeof *nodes);
@@ -369,22 +370,18 @@ static dcls_status describe(dcls_context *ctx, dcls_kernel_layers *layers, dcls_
         const dcls_kernel_layer *layer = &layers->items[i];
         DCLS_TRY(describe_node(ctx, layers, layer, names + 2 * i, &nodes[layer->from - model->nodes]));
     }
-    dcls_model described = *model;
-    described.nodes = nodes;
-    return dcls_model_to_json(ctx, &described, 0, out);
+    return DCLS_OK;
 }
 
 static dcls_status make_model(dcls_context *ctx, dcls_kernel_layers *layers, dcls_model **out)
 {
     dcls_tensors *set = NULL;
-    dcls_string json = {0};
     dcls_node *nodes = dcls_alloc(ctx, layers->model->node_count, sizeof *nodes);
     dcls_tensor *names = dcls_alloc_zero(ctx, 2 * layers->count, sizeof *names);
     dcls_status status = nodes != NULL && names != NULL ? DCLS_OK : DCLS_ERR_MEMORY;
-    if (status == DCLS_OK) status = describe(ctx, layers, nodes, names, &json);
+    if (status == DCLS_OK) status = describe(ctx, layers, nodes, names);
     if (status == DCLS_OK) status = dcls_kernel_layers_rewrite(ctx, layers, put_elements, NULL, &set);
-    if (status == DCLS_OK) status = dcls_model_from_json(ctx, set, json.data, out);
-    dcls_string_free(&json);
+    if (status == DCLS_OK) status = dcls_rebuild_model(ctx, layers->model, nodes, set, out);
     free(nodes);
     free(names);
     return status;

@@ -120,15 +120,10 @@ static dcls_status copy_used(dcls_context *ctx, const dcls_model *model, dcls_te
 dcls_status dcls_model_writable_copy(dcls_context *ctx, const dcls_model *model, dcls_model **out)
 {
     *out = NULL;
-    dcls_string json = {0};
     dcls_tensors *set;
     DCLS_TRY(dcls_tensors_create(ctx, "", &set));
-    dcls_status status = copy_used(ctx, model, set);
-    if (status == DCLS_OK) status = dcls_model_to_json(ctx, model, 0, &json);
-    if (status == DCLS_OK)
-        status = dcls_model_from_json(ctx, set, json.data, out); /* takes the set */
-    else
-        dcls_tensors_destroy(set);
-    dcls_string_free(&json);
+    const dcls_status status = copy_used(ctx, model, set);
+    if (status == DCLS_OK) return dcls_rebuild_model(ctx, model, model->nodes, set, out);
+    dcls_tensors_destroy(set);
     return status;
 }

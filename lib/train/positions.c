@@ -202,18 +202,11 @@ static dcls_status copy_used(dcls_context *ctx, const dcls_model *model, const d
 
 static dcls_status rebuild(dcls_context *ctx, const dcls_model *model, dcls_node *nodes, dcls_model **out)
 {
-    dcls_model changed = *model;
-    dcls_string json = {0};
     dcls_tensors *set;
-    changed.nodes = nodes;
     DCLS_TRY(dcls_tensors_create(ctx, "", &set));
-    dcls_status status = copy_used(ctx, model, nodes, set);
-    if (status == DCLS_OK) status = dcls_model_to_json(ctx, &changed, 0, &json);
-    if (status == DCLS_OK)
-        status = dcls_model_from_json(ctx, set, json.data, out); /* takes the set */
-    else
-        dcls_tensors_destroy(set);
-    dcls_string_free(&json);
+    const dcls_status status = copy_used(ctx, model, nodes, set);
+    if (status == DCLS_OK) return dcls_rebuild_model(ctx, model, nodes, set, out);
+    dcls_tensors_destroy(set);
     return status;
 }
 

@@ -286,32 +286,22 @@ static dcls_status copy_tensors(dcls_context *ctx, const replacement *r, dcls_te
     return DCLS_OK;
 }
 
-static dcls_status describe(dcls_context *ctx, const replacement *r, dcls_string *json)
-{
-    dcls_model described = *r->model;
-    described.nodes = dcls_alloc(ctx, r->model->node_count, sizeof *described.nodes);
-    if (described.nodes == NULL) return DCLS_ERR_MEMORY;
-    memcpy(described.nodes, r->model->nodes, r->model->node_count * sizeof *described.nodes);
-    for (size_t i = 0; i < r->count; i++)
-        described.nodes[r->items[i].from - r->model->nodes] = r->items[i].node;
-    const dcls_status status = dcls_model_to_json(ctx, &described, 0, json);
-    free(described.nodes);
-    return status;
-}
-
 static dcls_status make_model(dcls_context *ctx, const replacement *r, dcls_model **out)
 {
     dcls_tensors *set = NULL;
-    dcls_string json = {0};
-    dcls_status status = describe(ctx, r, &json);
-    if (status == DCLS_OK) status = dcls_tensors_create(ctx, "", &set);
+    dcls_node *nodes = dcls_alloc(ctx, r->model->node_count, sizeof *nodes);
+    if (nodes == NULL) return DCLS_ERR_MEMORY;
+    memcpy(nodes, r->model->nodes, r->model->node_count * sizeof *nodes);
+    for (size_t i = 0; i < r->count; i++)
+        nodes[r->items[i].from - r->model->nodes] = r->items[i].node;
+    dcls_status status = dcls_tensors_create(ctx, "", &set);
     if (status == DCLS_OK) status = copy_tensors(ctx, r, set);
     if (status == DCLS_OK) {
-        status = dcls_model_from_json(ctx, set, json.data, out);
+        status = dcls_rebuild_model(ctx, r->model, nodes, set, out);
         set = NULL;
     }
     dcls_tensors_destroy(set);
-    dcls_string_free(&json);
+    free(nodes);
     return status;
 }
 
