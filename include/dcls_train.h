@@ -58,7 +58,7 @@ DCLS_API const char *dcls_dataset_item_name(const dcls_dataset *set, int64_t ind
 
 /* weights [classes] that even out how often classes occur: the median of their frequencies over each one's, a
  * class's frequency being its share of the targets of the items it occurs in; 1 for a class that does not
- * (Eigen and Fergus, arXiv 1411.4734). Masks are all read for that. */
+ * (Eigen and Fergus, arXiv 1411.4734). Masks are all read for that, on all threads. */
 DCLS_API dcls_status dcls_dataset_balance(dcls_context *ctx, const dcls_dataset *set, int64_t classes,
                                           float *weights);
 

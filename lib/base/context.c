@@ -47,6 +47,27 @@ void dcls_context_destroy(dcls_context *ctx)
     free(ctx);
 }
 
+dcls_status dcls_contexts_create(dcls_context *ctx, int count, dcls_context ***out)
+{
+    dcls_context **contexts = *out = calloc((size_t)count, sizeof(dcls_context *));
+    for (int i = 0; contexts != NULL && i < count; i++) {
+        if (dcls_context_create(&contexts[i]) != DCLS_OK) {
+            dcls_contexts_destroy(contexts, count);
+            contexts = *out = NULL;
+        } else {
+            memcpy(contexts[i]->limit, ctx->limit, sizeof ctx->limit);
+        }
+    }
+    return contexts != NULL ? DCLS_OK : dcls_fail(ctx, DCLS_ERR_MEMORY, "out of memory");
+}
+
+void dcls_contexts_destroy(dcls_context **contexts, int count)
+{
+    for (int i = 0; contexts != NULL && i < count; i++)
+        dcls_context_destroy(contexts[i]);
+    free(contexts);
+}
+
 const char *dcls_context_message(const dcls_context *ctx)
 {
     return ctx->message;

@@ -20,6 +20,11 @@ dcls_status dcls_fail(dcls_context *ctx, dcls_status status, const char *fmt, ..
  * status. */
 dcls_status dcls_fail_within(dcls_context *ctx, dcls_status status, const char *fmt, ...) DCLS_PRINTF(3, 4);
 
+/* [count] contexts with the limits of ctx, one for each of several threads; dcls_contexts_destroy. *out is
+ * NULL when memory is short. */
+dcls_status dcls_contexts_create(dcls_context *ctx, int count, dcls_context ***out);
+void dcls_contexts_destroy(dcls_context **contexts, int count);
+
 /* clang's analyzer sees one file at a time and cannot know what these return. */
 #ifdef __clang_analyzer__
 #define dcls_fail(ctx, status, ...)        (dcls_fail(ctx, status, __VA_ARGS__), status)

@@ -228,20 +228,6 @@ static dcls_status read_window(dcls_context *ctx, runner *r)
     return DCLS_OK;
 }
 
-static dcls_status make_contexts(dcls_context *ctx, runner *r)
-{
-    r->contexts = dcls_alloc_zero(ctx, (size_t)r->e.threads, sizeof(dcls_context *));
-    if (r->contexts == NULL) return DCLS_ERR_MEMORY;
-    for (int t = 0; t < r->e.threads; t++) {
-        if (dcls_context_create(&r->contexts[t]) != DCLS_OK)
-            return dcls_fail(ctx, DCLS_ERR_MEMORY, "out of memory");
-        for (int limit = 0; limit < DCLS_LIMIT_COUNT; limit++)
-            dcls_context_set_limit(r->contexts[t], (dcls_limit)limit,
-                                   dcls_context_limit(ctx, (dcls_limit)limit));
-    }
-    return DCLS_OK;
-}
-
 /* ---- running ---------------------------------------------------------------------------------------- */
 
 static dcls_status get_plan(dcls_context *ctx, runner *r, int64_t count, int64_t height, int64_t width,
@@ -447,11 +433,9 @@ static dcls_status run_windows(dcls_context *ctx, runner *r, int64_t total, dcls
 
 static void free_runner(runner *r)
 {
-    for (int t = 0; r->contexts != NULL && t < r->e.threads; t++)
-        dcls_context_destroy(r->contexts[t]);
+    dcls_contexts_destroy(r->contexts, r->e.threads);
     for (int i = 0; i < PLANS; i++)
         dcls_plan_destroy(r->plans[i].plan);
-    free(r->contexts);
     free(r->items);
     free(r->input);
     free(r->output);
@@ -467,7 +451,8 @@ dcls_status dcls_evaluate(dcls_context *ctx, const dcls_model *model, const dcls
     const int64_t total = o->items != NULL ? (int64_t)o->item_count : dcls_dataset_count(set);
     if (total == 0) return DCLS_OK;
     r.items = dcls_alloc(ctx, o->batch > BATCH ? (size_t)o->batch : BATCH, sizeof *r.items);
-    dcls_status status = r.items != NULL ? make_contexts(ctx, &r) : DCLS_ERR_MEMORY;
+    dcls_status status =
+        r.items != NULL ? dcls_contexts_create(ctx, r.e.threads, &r.contexts) : DCLS_ERR_MEMORY;
     if (status == DCLS_OK) status = run_windows(ctx, &r, total, metrics);
     free_runner(&r);
     return status;

@@ -305,6 +305,50 @@ static void balance_of_masks(void **state)
     remove_dir(&dir);
 }
 
+/* More masks than are read at a time, on any number of threads; and one that cannot be read is named. */
+static void balance_of_many_masks(void **state)
+{
+    enum { ITEMS = 300 };
+    dcls_context *ctx = *state;
+    temp_dir dir = make_temp_dir();
+    double of[3] = {0}, within[3] = {0};
+    for (int i = 0; i < ITEMS; i++) {
+        uint8_t mask[8] = {0};
+        char name[64];
+        snprintf(name, sizeof name, "images/%03d.ppm", i);
+        write_picture(&dir, name, 4, 2, 1, 0);
+        for (int k = 0; k < i % 9 && k < 8; k++)
+            mask[k] = (uint8_t)(1 + (i % 7 == k));
+        snprintf(name, sizeof name, "masks/%03d.png", i);
+        write_stripes(ctx, &dir, name, mask);
+        for (int c = 0; c < 3; c++) {
+            int count = 0;
+            for (int k = 0; k < 8; k++)
+                count += mask[k] == c;
+            of[c] += count;
+            within[c] += count > 0 ? 8 : 0;
+        }
+    }
+    /* by class: the most, the fewest, the one between */
+    const double shares[] = {of[0] / within[0], of[1] / within[1], of[2] / within[2]};
+    const double middle = fmax(fmin(shares[0], shares[1]), fmin(fmax(shares[0], shares[1]), shares[2]));
+    dcls_dataset *set = open_set(ctx, dir.path, NULL);
+    float first[3], weights[3];
+    for (int threads = 1; threads <= 7; threads += 3) {
+        assert_ok(ctx, dcls_context_set_threads(ctx, threads));
+        assert_ok(ctx, dcls_dataset_balance(ctx, set, 3, weights));
+        for (int c = 0; c < 3; c++)
+            assert_true(fabs((double)weights[c] - middle / shares[c]) < 1e-6);
+        if (threads == 1) memcpy(first, weights, sizeof first);
+        assert_memory_equal(first, weights, sizeof first);
+    }
+    write_text(&dir, "masks/123.png", "no picture");
+    write_text(&dir, "masks/290.png", "no picture");
+    check_outcome(ctx, "damaged", dcls_dataset_balance(ctx, set, 3, weights), DCLS_ERR_FORMAT, "123.png");
+    dcls_dataset_destroy(set);
+    remove_dir(&dir);
+}
+
 static void balance_of_labels(void **state)
 {
     temp_dir dir = cats_and_dogs();
@@ -321,6 +365,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CONTEXT_TEST(balance_of_masks),
+        CONTEXT_TEST(balance_of_many_masks),
         CONTEXT_TEST(balance_of_labels),
         CONTEXT_TEST(folders),
         CONTEXT_TEST(classes_of_the_caller),
