@@ -1,5 +1,6 @@
 /* Convolutions made ready for a step: from the weights as they are to what runs forward and back. */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "train/layer_conv.h"
@@ -93,12 +94,59 @@ static dcls_status prepare_dense(dcls_context *ctx, const dcls_layer *layer, dcl
     return layer->wanted[0] ? dcls_conv_create_turned_dense(ctx, &c->g, weight, sum, &c->turned) : DCLS_OK;
 }
 
+#define WEAK 1e-6f /* share of its window's largest weight */
+
+/* The weights as they would be if none were weak: [rows, count]. Returns whether any is. */
+static bool strengthen(const dcls_kernel *k, float *strong)
+{
+    bool any = false;
+    for (int64_t row = 0; row < k->rows; row++) {
+        const float *weight = k->weight + row * k->count;
+        float largest = 0;
+        for (int64_t e = 0; e < k->count; e++)
+            largest = fmaxf(largest, fabsf(weight[e]));
+        for (int64_t e = 0; e < k->count; e++, strong++) {
+            const bool weak = fabsf(weight[e]) <= WEAK * largest;
+            *strong = !weak ? fabsf(weight[e]) : largest > 0 ? largest : 1;
+            any = any || weak;
+        }
+    }
+    return any;
+}
+
+/* Weights of elements that put nothing into their cells, or too little to be a tap, have a slope there: which
+ * cells are taps is then found with stronger ones. */
+static dcls_status taps_of_kernel(dcls_context *ctx, const dcls_kernel *k, double cutoff, const float *dense,
+                                  dcls_taps *taps)
+{
+    const int64_t cells = dcls_kernel_cells(k);
+    dcls_kernel strong = *k;
+    float *weights = dcls_alloc(ctx, (size_t)(k->rows * k->count), sizeof *weights), *pattern = NULL;
+    if (weights == NULL) return DCLS_ERR_MEMORY;
+    const bool weak = strengthen(k, weights);
+    strong.weight = weights;
+    dcls_status status = DCLS_OK;
+    if (weak && (pattern = dcls_alloc(ctx, (size_t)(k->rows * cells), sizeof *pattern)) == NULL)
+        status = DCLS_ERR_MEMORY;
+    if (weak && status == DCLS_OK)
+        status = dcls_kernel_construct(ctx, &strong, dcls_context_threads(ctx), pattern);
+    if (status == DCLS_OK)
+        status = dcls_taps_from_dense(ctx, weak ? pattern : dense, k->rows, cells, cutoff, taps);
+    for (int64_t row = 0; row < k->rows && weak && status == DCLS_OK; row++)
+        for (int64_t t = taps->start[row]; t < taps->start[row + 1]; t++)
+            taps->value[t] = dense[row * cells + taps->cell[t]];
+    free(pattern);
+    free(weights);
+    return status;
+}
+
 static dcls_status make_taps(dcls_context *ctx, const dcls_layer *layer, const dcls_conv_layer *c,
                              const float *weight, dcls_taps *taps)
 {
     const int64_t cells = dcls_volume(c->g.kernel), rows = c->weights / cells;
     if (layer->node->op == DCLS_OP_CONV) return all_taps(ctx, weight, rows, cells, taps);
-    return dcls_taps_from_dense(ctx, weight, rows, cells, (double)c->cutoff, taps);
+    if (c->k.version != DCLS_V0) return taps_of_kernel(ctx, &c->k, (double)c->cutoff, weight, taps);
+    return dcls_taps_from_dense(ctx, weight, rows, cells, 0, taps); /* see keep_v0_neighbours */
 }
 
 static dcls_status renew_taps_backward(dcls_context *ctx, dcls_conv_layer *c, const dcls_geometry *g,

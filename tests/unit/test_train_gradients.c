@@ -269,6 +269,29 @@ static void test_row(void **state)
     dcls_context_destroy(ctx);
 }
 
+/* Elements without a weight put nothing into the kernel, and learn one all the same; very small ones too. */
+static void test_no_weight(void **state)
+{
+    dcls_context *ctx;
+    assert_int_equal(dcls_context_create(&ctx), DCLS_OK);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        for (int algo = DCLS_ALGO_AUTO; strstr(rows[i].nodes, "\"dcls\"") && algo <= DCLS_ALGO_SPARSE;
+             algo++) {
+            bench *b = calloc(1, sizeof *b);
+            b->ctx = ctx;
+            create(b, &rows[i], (dcls_algo)algo);
+            dcls_parameter *weight = dcls_parameters_find(
+                &b->parameters, dcls_tensors_find(dcls_model_tensors(b->model), "t.weight"));
+            for (size_t k = 0; k < weight->count; k++)
+                if (k % 3 < 2) weight->value[k] = k % 3 == 0 ? 0 : 1e-9f;
+            check_parameters(b, &rows[i]);
+            destroy(b);
+            free(b);
+        }
+    (void)state;
+    dcls_context_destroy(ctx);
+}
+
 /* Statistics alone are frozen: weight, bias and what stands before them learn through the fixed ones. */
 static void test_fixed_statistics(void **state)
 {
@@ -349,10 +372,11 @@ static void test_frozen(void **state)
 int main(void)
 {
     enum { ROWS = sizeof rows / sizeof *rows };
-    struct CMUnitTest tests[ROWS + 2];
+    struct CMUnitTest tests[ROWS + 3];
     for (int i = 0; i < ROWS; i++)
         tests[i] = (struct CMUnitTest){rows[i].name, test_row, NULL, NULL, (void *)(uintptr_t)&rows[i]};
     tests[ROWS] = (struct CMUnitTest)cmocka_unit_test(test_frozen);
     tests[ROWS + 1] = (struct CMUnitTest)cmocka_unit_test(test_fixed_statistics);
+    tests[ROWS + 2] = (struct CMUnitTest)cmocka_unit_test(test_no_weight);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
