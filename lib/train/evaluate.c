@@ -118,12 +118,24 @@ static dcls_status choose_preprocess(dcls_context *ctx, dcls_evaluation *e)
     return DCLS_OK;
 }
 
+static dcls_status check_items(dcls_context *ctx, const dcls_evaluation *e)
+{
+    const dcls_evaluate_options *o = e->options;
+    const int64_t count = dcls_dataset_count(e->set);
+    for (size_t i = 0; o->items != NULL && i < o->item_count; i++)
+        if (o->items[i] < 0 || o->items[i] >= count)
+            return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "there is no item %lld in a data set of %lld",
+                             (long long)o->items[i], (long long)count);
+    return DCLS_OK;
+}
+
 static dcls_status prepare(dcls_context *ctx, const dcls_metrics *metrics, dcls_evaluation *e)
 {
     const dcls_evaluate_options *o = e->options;
     e->views = (o->scale_count > 0 ? (int)o->scale_count : 1) * (o->flip ? 2 : 1);
     DCLS_TRY(check_scales(ctx, o, e->views));
     DCLS_TRY(check_task(ctx, e->model, e->set));
+    DCLS_TRY(check_items(ctx, e));
     DCLS_TRY(dcls_model_classes(ctx, e->model, &e->classes));
     DCLS_TRY(check_classes(ctx, e, metrics));
     DCLS_TRY(choose_preprocess(ctx, e));

@@ -227,6 +227,7 @@ static void commit_batch_norm(const dcls_program *p, dcls_layer *layer)
         const moments *m = &b->moments[c];
         float *mean = layer->running_mean->value + c, *var = layer->running_var->value + c;
         *mean = (float)((1 - MOMENTUM) * (double)*mean + MOMENTUM * m->mean);
+        if (layer->running_var->frozen) continue; /* a frozen mean makes the whole norm a fixed one */
         *var = (float)((1 - MOMENTUM) * (double)*var + MOMENTUM * m->squares / (m->count - 1));
     }
 }

@@ -370,6 +370,12 @@ static void refusals(void **state)
     options.scale_count = 1;
     check_outcome(ctx, "scale", dcls_evaluate(ctx, labels, set, &options, three), DCLS_ERR_ARGUMENT,
                   "a scale of 1e-09");
+    static const int64_t beyond[] = {0, PICTURES};
+    options = dcls_evaluate_options_default();
+    options.items = beyond;
+    options.item_count = 2;
+    check_outcome(ctx, "items", dcls_evaluate(ctx, labels, set, &options, three), DCLS_ERR_ARGUMENT,
+                  "there is no item 13 in a data set of 13");
     write_text(&dir, "set/dog/08.ppm", "P6 no picture");
     check_outcome(ctx, "picture", dcls_evaluate(ctx, labels, set, NULL, three), DCLS_ERR_FORMAT,
                   "/set/dog/08.ppm: ");
