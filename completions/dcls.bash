@@ -79,7 +79,7 @@ _dcls_value() {
       train:--validate-every | train:--record-positions | train:--scale | train:--area | train:--crop-padding | \
       train:--cutout | train:--mixup | train:--momentum | train:--weight-decay | train:--clip-norm | \
       train:--position-rate | train:--spread-rate | train:--freeze | train:--rate | train:--epochs | train:--warmup | \
-      train:--label-smoothing | train:--repulsion | \
+      train:--label-smoothing | train:--repulsion | train:--repulsion-after | \
       plot:--layers | plot:--channels | plot:--width | plot:--scale | \
       plot:--input | plot:--seed) ;;
     *) return 1 ;;
@@ -133,7 +133,7 @@ _dcls() {
           --replace-version --train --val --data-kind --ignore --limit --cache --batch --size --share-positions
           --average --algo --seed --validate-every --record-positions --scale --area --crop-padding --no-flip --cutout
           --mixup --optimizer --momentum --weight-decay --clip-norm --position-rate --spread-rate --freeze --schedule
-          --rate --epochs --warmup --label-smoothing --class-weights --repulsion'
+          --rate --epochs --warmup --label-smoothing --class-weights --repulsion --repulsion-after'
         ;;
       bench) options='--model -m --input --batch -b --algo --precision --tune --repeat -r --seconds -s --json' ;;
     esac

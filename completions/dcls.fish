@@ -122,6 +122,7 @@ complete -c dcls -n $train -l warmup -x -d 'Epochs of linear warm-up'
 complete -c dcls -n $train -l label-smoothing -x -d 'Share of the target spread over all classes'
 complete -c dcls -n $train -l class-weights -x -a balanced -d 'Weights of classes, or balanced'
 complete -c dcls -n $train -l repulsion -x -d 'Factor of the squared repulsive loss of positions'
+complete -c dcls -n $train -l repulsion-after -x -d 'Epochs before the repulsive loss begins'
 
 set -l eval '__fish_seen_subcommand_from eval'
 complete -c dcls -f -n $eval -s m -l model -r -a '(__dcls_builtins)' -d 'Model file or builtin:NAME'

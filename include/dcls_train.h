@@ -349,8 +349,9 @@ typedef struct dcls_trainer_options {
     double position_rate; /* factor of the learning rate for positions */
     double spread_rate;   /* the same for spreads */
     double average;       /* decay of the averaged weights (EMA); 0: none kept */
-    double repulsion;     /* factor of the squared repulsive loss of positions; 0: none */
-    bool share_positions; /* layers of one stage learn one P */
+    double repulsion;     /* factor of the squared repulsive loss of positions; 0: none .. */
+    int64_t repulsion_after;   /* .. which begins after so many steps */
+    bool share_positions;      /* layers of one stage learn one P */
     const char *const *freeze; /* globs of tensor names that keep their values */
     size_t freeze_count;
 } dcls_trainer_options;
@@ -368,7 +369,9 @@ typedef struct dcls_step_result {
 } dcls_step_result;
 
 /* Copies the model; class_weights and freeze must outlive the trainer. Threads are those of ctx now; results
- * are the same bits for any number. DCLS_ERR_LIMIT when a batch would take more memory than the limit. */
+ * are the same bits for any number. DCLS_ERR_LIMIT when a batch would take more memory than the limit, the
+ * network with gradients, moments and averages included; a step can be too where kernels have grown.
+ * DCLS_ERR_ARGUMENT when freeze leaves nothing to learn. */
 DCLS_API dcls_status dcls_trainer_create(dcls_context *ctx, const dcls_model *model,
                                          const dcls_trainer_options *options, dcls_trainer **out);
 DCLS_API void dcls_trainer_destroy(dcls_trainer *trainer);
@@ -481,6 +484,7 @@ typedef struct dcls_recipe {
     dcls_schedule schedule;    /* steps and warmup: see dcls_recipe_plan */
     int64_t epochs;
     double warmup_epochs;
+    double repulsion_epochs;  /* trainer.repulsion_after, in epochs: see dcls_recipe_plan */
     int64_t validate_every;   /* epochs, 0: never */
     int64_t record_positions; /* steps, 0: never */
     int64_t seed;
@@ -502,7 +506,7 @@ DCLS_API dcls_status dcls_recipe_set(dcls_context *ctx, dcls_recipe *recipe, con
 /* Checks what keys say of each other, reads the graph and hands seed, batch and sizes on to the parts. To be
  * called when all is set. */
 DCLS_API dcls_status dcls_recipe_check(dcls_context *ctx, dcls_recipe *recipe);
-/* Sets the schedule's steps for so many batches an epoch. */
+/* Sets the schedule's steps, and the trainer's, for so many batches an epoch. */
 DCLS_API dcls_status dcls_recipe_plan(dcls_context *ctx, dcls_recipe *recipe, int64_t batches);
 /* The whole recipe as JSON that reads back the same from any folder, for logs and checkpoints. Belongs to the
  * recipe. */

@@ -1,5 +1,6 @@
 /* Cross entropy with label smoothing and class weights, as torch.nn.functional.cross_entropy averages it: the
- * sum over targets that count, over the sum of their weights. The gradient is written on the way forward. */
+ * sum over targets that count, over the sum of their weights; of mixed ones those of both, by their shares.
+ * The gradient is written on the way forward. */
 #include <math.h>
 
 #include "train/program.h"

@@ -56,7 +56,8 @@ static dcls_status check_options(dcls_context *ctx, const dcls_trainer_options *
     if (o->optimizer == DCLS_ADAMW) {
         DCLS_TRY(check_share(ctx, "beta1", o->beta1));
         DCLS_TRY(check_share(ctx, "beta2", o->beta2));
-        return check_size(ctx, "eps", o->eps);
+        if ((float)o->eps > 0 && isfinite(o->eps)) return DCLS_OK; /* slopes may be 0 for ever */
+        return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "eps is %g: it must be above 0", o->eps);
     }
     DCLS_TRY(check_share(ctx, "the momentum", o->momentum));
     if (o->nesterov && o->momentum == 0)
@@ -122,6 +123,21 @@ static dcls_status make_arrays(dcls_context *ctx, dcls_optimizer_state *state, b
     return DCLS_OK;
 }
 
+static bool has_moment(const dcls_trainer_options *options)
+{
+    return options->optimizer == DCLS_ADAMW || options->momentum > 0;
+}
+
+uint64_t dcls_optimizer_bytes(const dcls_trainer_options *options, const dcls_parameters *parameters)
+{
+    const uint64_t arrays =
+        (uint64_t)has_moment(options) + (options->optimizer == DCLS_ADAMW) + (options->average > 0);
+    uint64_t floats = 0;
+    for (size_t i = 0; i < parameters->count; i++)
+        if (!parameters->items[i].frozen) floats += parameters->items[i].count;
+    return arrays * floats * sizeof(float);
+}
+
 dcls_status dcls_optimizer_create(dcls_context *ctx, const dcls_trainer_options *options,
                                   const dcls_parameters *parameters, dcls_optimizer_state **out)
 {
@@ -141,8 +157,7 @@ dcls_status dcls_optimizer_create(dcls_context *ctx, const dcls_trainer_options 
                                     .spread_rate = options->spread_rate,
                                     .average = options->average,
                                     .nesterov = options->nesterov};
-    const bool moment = options->optimizer == DCLS_ADAMW || options->momentum > 0;
-    const dcls_status status = make_arrays(ctx, state, moment, options->average > 0);
+    const dcls_status status = make_arrays(ctx, state, has_moment(options), options->average > 0);
     if (status == DCLS_OK)
         *out = state;
     else

@@ -13,6 +13,8 @@ typedef struct dcls_optimizer_state dcls_optimizer_state;
 dcls_status dcls_optimizer_create(dcls_context *ctx, const dcls_trainer_options *options,
                                   const dcls_parameters *parameters, dcls_optimizer_state **out);
 void dcls_optimizer_destroy(dcls_optimizer_state *state);
+/* Bytes of moments and averages that such a state has. */
+uint64_t dcls_optimizer_bytes(const dcls_trainer_options *options, const dcls_parameters *parameters);
 
 /* Changes all parameters that are not frozen, and nothing else:
  *

@@ -237,8 +237,11 @@ static dcls_status find_shapes(dcls_context *ctx, dcls_program *p)
     if (use->ndim == 0) {
         if (p->model->input_ndim != 4)
             return dcls_fail(ctx, DCLS_ERR_UNSUPPORTED, "training takes networks for pictures");
-        *use = (dcls_program_use){
-            4, {1, p->model->input_shape[1], p->options.height, p->options.width}, use->given, use->by_input};
+        *use = (dcls_program_use){4,
+                                  {1, p->model->input_shape[1], p->options.height, p->options.width},
+                                  use->given,
+                                  use->by_input,
+                                  use->taken};
         if (use->shape[1] == DCLS_ANY) use->shape[1] = 3;
     }
     use->shape[0] = 1;
@@ -339,7 +342,8 @@ dcls_status dcls_program_create(dcls_context *ctx, const dcls_model *model, dcls
     p->batch = options->batch;
     p->threads = dcls_context_threads(ctx);
     p->simd = dcls_simd_get(dcls_cpu_detect());
-    const dcls_status status = build(ctx, p);
+    dcls_status status = dcls_program_claim(ctx, p, p->use.taken);
+    if (status == DCLS_OK) status = build(ctx, p);
     if (status == DCLS_OK)
         *out = p;
     else

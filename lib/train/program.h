@@ -109,6 +109,7 @@ typedef struct dcls_program_use {
     int64_t shape[DCLS_MAX_DIMS]; /* [N, C, spatial..] of the input; N does not matter */
     const float *given;           /* [batch, output]: the loss is the sum of the output times this; or NULL */
     bool by_input;                /* the input's gradient too: values[0].gradient */
+    uint64_t taken;               /* bytes that count against the limit of memory already */
 } dcls_program_use;
 
 struct dcls_program {
@@ -141,6 +142,8 @@ struct dcls_program {
     double *seconds;      /* NULL, or spent in layers so far: [threads, layers, 2], forward and backward */
     void **blocks;        /* memory of values and gradients */
     size_t block_count, block_capacity;
+    uint64_t bytes; /* of all that grows with the batch or the network, against the limit of memory */
+    uint64_t worker_bytes, sum_bytes; /* parts of it */
 };
 
 /* model: a writable copy whose parameters these are; both, and use->given, must outlive the program. use may
@@ -153,6 +156,8 @@ void dcls_program_destroy(dcls_program *program);
  * the layer where it arose named. */
 dcls_status dcls_program_run(dcls_context *ctx, dcls_program *program, const dcls_batch *batch, uint64_t key,
                              dcls_step_result *result);
+/* What a run would do first: memory that the weights as they are need is taken. */
+dcls_status dcls_program_prepare(dcls_context *ctx, dcls_program *program);
 /* Running statistics take in those of the last run. */
 void dcls_program_commit(dcls_program *program);
 
@@ -163,6 +168,8 @@ dcls_status dcls_program_times(dcls_context *ctx, dcls_program *program, double 
 void dcls_program_fuse(dcls_program *program);
 /* program_store.c */
 dcls_status dcls_program_store(dcls_context *ctx, dcls_program *program);
+/* Counts so many bytes; DCLS_ERR_LIMIT where they are more than the limit leaves. */
+dcls_status dcls_program_claim(dcls_context *ctx, dcls_program *program, uint64_t bytes);
 
 /* ---- for layers ---- */
 

@@ -141,18 +141,31 @@ static dcls_status check_batch(dcls_context *ctx, const dcls_program *p, const d
                      (long long)pixels);
 }
 
+static double weight_of(const dcls_program *p, int32_t target)
+{
+    return p->options.class_weights ? (double)p->options.class_weights[target] : 1;
+}
+
+/* What is mixed in weighs by its share. */
 static dcls_status weigh_targets(dcls_context *ctx, dcls_program *p, const dcls_batch *batch)
 {
     const int64_t classes = p->values[p->values[p->model->output].root].shape.size[1];
     p->target_weight = 0;
     if (p->use.given != NULL) return DCLS_OK;
     for (int64_t i = 0; i < batch->count * batch->target_pixels; i++) {
-        const int32_t target = batch->target[i];
-        if (target == DCLS_IGNORE) continue;
-        if (target < 0 || target >= classes)
+        const int32_t first = batch->target[i];
+        int32_t second = batch->mixed != NULL ? batch->mixed[i] : first;
+        if (second == DCLS_IGNORE) second = first;
+        if (first == DCLS_IGNORE) continue;
+        if (first < 0 || first >= classes || second < 0 || second >= classes)
             return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "a target is class %d, the network has %lld",
-                             (int)target, (long long)classes);
-        p->target_weight += p->options.class_weights ? (double)p->options.class_weights[target] : 1;
+                             (int)(first < 0 || first >= classes ? first : second), (long long)classes);
+        if (first == second) {
+            p->target_weight += weight_of(p, first);
+            continue;
+        }
+        const double share = (double)batch->share[i / batch->target_pixels];
+        p->target_weight += share * weight_of(p, first) + (1 - share) * weight_of(p, second);
     }
     return DCLS_OK;
 }
@@ -201,7 +214,24 @@ static dcls_status prepare_layer(dcls_context *ctx, dcls_program *p, dcls_layer 
     return status == DCLS_OK ? DCLS_OK : dcls_fail_within(ctx, status, "node '%s': ", layer->node->name);
 }
 
-static dcls_status prepare(dcls_context *ctx, dcls_program *p)
+/* Memory of rows * floats in place of what was there. */
+static dcls_status renew(dcls_context *ctx, dcls_program *p, float **memory, uint64_t *held, size_t rows,
+                         size_t floats)
+{
+    size_t count, bytes;
+    free(*memory);
+    *memory = NULL;
+    p->bytes -= *held;
+    *held = 0;
+    if (!dcls_mul_size(rows, floats, &count) || !dcls_mul_size(count, sizeof **memory, &bytes))
+        bytes = SIZE_MAX;
+    DCLS_TRY(dcls_program_claim(ctx, p, bytes));
+    *held = bytes;
+    *memory = dcls_alloc(ctx, count, sizeof **memory);
+    return *memory != NULL ? DCLS_OK : DCLS_ERR_MEMORY;
+}
+
+dcls_status dcls_program_prepare(dcls_context *ctx, dcls_program *p)
 {
     size_t scratch = 0;
     p->lane_floats = 0;
@@ -214,17 +244,13 @@ static dcls_status prepare(dcls_context *ctx, dcls_program *p)
     }
     scratch = (scratch + 15) / 16 * 16;
     if (p->workers == NULL || scratch > p->scratch_floats) {
-        free(p->workers);
         p->scratch_floats = scratch;
         p->worker_floats = (p->local_floats + scratch + 31) / 16 * 16;
-        p->workers = dcls_alloc(ctx, (size_t)p->threads * p->worker_floats, sizeof *p->workers);
-        if (p->workers == NULL) return DCLS_ERR_MEMORY;
+        DCLS_TRY(renew(ctx, p, &p->workers, &p->worker_bytes, (size_t)p->threads, p->worker_floats));
     }
     if (p->sums == NULL || p->lane_floats > p->lane_capacity) {
-        free(p->sums);
         p->lane_capacity = p->lane_floats + p->lane_floats / 8 + 16;
-        p->sums = dcls_alloc(ctx, (size_t)p->lanes * p->lane_capacity, sizeof *p->sums);
-        if (p->sums == NULL) return DCLS_ERR_MEMORY;
+        DCLS_TRY(renew(ctx, p, &p->sums, &p->sum_bytes, (size_t)p->lanes, p->lane_capacity));
     }
     return DCLS_OK;
 }
@@ -291,7 +317,7 @@ dcls_status dcls_program_run(dcls_context *ctx, dcls_program *program, const dcl
     *result = (dcls_step_result){0};
     DCLS_TRY(check_batch(ctx, program, batch));
     DCLS_TRY(weigh_targets(ctx, program, batch));
-    DCLS_TRY(prepare(ctx, program));
+    DCLS_TRY(dcls_program_prepare(ctx, program));
     dcls_parallel_for(program->threads, program->lanes, clear_lane, program);
     run_phases(&r);
     for (int64_t n = 0; n < program->batch; n++) {

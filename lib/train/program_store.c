@@ -18,7 +18,6 @@ typedef struct store {
     span *value, *gradient; /* per root */
     bool *kept;             /* per root: backward needs the value */
     int64_t local;          /* floats so far, per image */
-    uint64_t bytes;
 } store;
 
 static void touch(span *s, int phase)
@@ -42,7 +41,7 @@ static void find_spans(store *s)
             const int in = layer->inputs[k];
             backward = backward || p->values[in].wants_gradient;
             touch(&s->value[in], layer->phase);
-            if (layer->wanted[k] && layer->activation == NULL)
+            if ((layer->wanted[k] && layer->activation == NULL) || layer->node == NULL) /* a loss always */
                 touch(&s->gradient[p->values[in].gradient_root], layer->phase);
         }
         for (int k = 0; k < layer->input_count && backward; k++)
@@ -61,17 +60,26 @@ static int64_t take_local(store *s, int64_t floats)
     return at;
 }
 
+dcls_status dcls_program_claim(dcls_context *ctx, dcls_program *program, uint64_t bytes)
+{
+    const uint64_t limit = dcls_context_limit(ctx, DCLS_LIMIT_MEMORY_BYTES);
+    if (program->bytes > limit || bytes > limit - program->bytes)
+        return dcls_fail(ctx, DCLS_ERR_LIMIT,
+                         "a batch of %lld takes more memory than the limit of %llu bytes",
+                         (long long)program->batch, (unsigned long long)limit);
+    program->bytes += bytes;
+    return DCLS_OK;
+}
+
 /* Memory for the whole batch, owned by the program. */
 static dcls_status take_block(dcls_context *ctx, store *s, int64_t floats, float **out)
 {
     dcls_program *p = s->program;
     size_t count, bytes;
     if (!dcls_mul_size((size_t)floats, (size_t)p->batch, &count) ||
-        !dcls_mul_size(count, sizeof(float), &bytes) ||
-        (s->bytes += bytes) > dcls_context_limit(ctx, DCLS_LIMIT_MEMORY_BYTES))
-        return dcls_fail(
-            ctx, DCLS_ERR_LIMIT, "a batch of %lld takes more memory than the limit of %llu bytes",
-            (long long)p->batch, (unsigned long long)dcls_context_limit(ctx, DCLS_LIMIT_MEMORY_BYTES));
+        !dcls_mul_size(count, sizeof(float), &bytes))
+        bytes = SIZE_MAX;
+    DCLS_TRY(dcls_program_claim(ctx, p, bytes));
     DCLS_TRY(dcls_grow(ctx, &p->blocks, &p->block_capacity, p->block_count + 1, sizeof *p->blocks));
     *out = dcls_alloc(ctx, count, sizeof **out);
     if (*out == NULL) return DCLS_ERR_MEMORY;

@@ -339,6 +339,8 @@ dcls_status dcls_recipe_plan(dcls_context *ctx, dcls_recipe *recipe, int64_t bat
                          (long long)batches);
     recipe->schedule.steps = steps;
     recipe->schedule.warmup = (int64_t)rint(recipe->warmup_epochs * (double)batches);
+    const double after = rint(recipe->repulsion_epochs * (double)batches);
+    recipe->trainer.repulsion_after = after < (double)steps ? (int64_t)after : steps;
     return DCLS_OK;
 }
 

@@ -132,6 +132,8 @@ static const dcls_recipe_row ROWS[] = {
      "class-weights", "weights of classes, or 'balanced'"},
     {"loss.repulsion", REAL, AT(trainer.repulsion), 0, 1e9, NULL, "0", "repulsion",
      "factor of the squared repulsive loss of positions; 0: none"},
+    {"loss.repulsion_after", REAL, AT(repulsion_epochs), 0, 1e9, NULL, "0", "repulsion-after",
+     "epochs before the repulsive loss begins"},
 
     {"share_positions", FLAG, AT(trainer.share_positions), 0, 0, NULL, "false", "share-positions",
      "layers of a stage learn one P"},

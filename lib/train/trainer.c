@@ -31,6 +31,26 @@ dcls_trainer_options dcls_trainer_options_default(void)
                                   .spread_rate = 1};
 }
 
+/* Running statistics alone are enough: they become those of the data. */
+static dcls_status check_learns(dcls_context *ctx, const dcls_parameters *parameters)
+{
+    for (size_t i = 0; i < parameters->count; i++)
+        if (!parameters->items[i].frozen && parameters->items[i].count > 0) return DCLS_OK;
+    return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "there is nothing to learn: %s",
+                     parameters->count > 0 ? "all tensors are frozen" : "the network has no tensors");
+}
+
+/* What there is besides the program: tensors and their gradients, twice with an average, and the optimiser's
+ * state. */
+static uint64_t bytes_of(const dcls_trainer *t)
+{
+    uint64_t floats = t->parameters.floats;
+    for (size_t i = 0; i < t->parameters.count; i++)
+        floats += t->parameters.items[i].count;
+    return (t->options.average > 0 ? 2 : 1) * floats * sizeof(float) +
+           dcls_optimizer_bytes(&t->options, &t->parameters);
+}
+
 static dcls_status create(dcls_context *ctx, dcls_trainer *t, const dcls_model *model)
 {
     const dcls_trainer_options *o = &t->options;
@@ -44,7 +64,10 @@ static dcls_status create(dcls_context *ctx, dcls_trainer *t, const dcls_model *
         DCLS_TRY(dcls_model_writable_copy(ctx, model, &t->model));
     }
     DCLS_TRY(dcls_parameters_create(ctx, t->model, o->freeze, o->freeze_count, &t->parameters));
-    DCLS_TRY(dcls_program_create(ctx, t->model, &t->parameters, o, NULL, &t->program));
+    DCLS_TRY(check_learns(ctx, &t->parameters));
+    const dcls_program_use use = {.taken = bytes_of(t)};
+    DCLS_TRY(dcls_program_create(ctx, t->model, &t->parameters, o, &use, &t->program));
+    DCLS_TRY(dcls_program_prepare(ctx, t->program));
     DCLS_TRY(dcls_optimizer_create(ctx, o, &t->parameters, &t->optimizer));
     if (o->average <= 0) return DCLS_OK;
     DCLS_TRY(dcls_model_writable_copy(ctx, t->model, &t->average));
@@ -93,10 +116,10 @@ dcls_status dcls_trainer_gradients(dcls_context *ctx, dcls_trainer *trainer, con
                                    dcls_step_result *result)
 {
     DCLS_TRY(dcls_program_run(ctx, trainer->program, batch, step_key(trainer), result));
-    if (trainer->options.repulsion <= 0) return DCLS_OK;
+    const dcls_trainer_options *o = &trainer->options;
+    if (o->repulsion <= 0 || dcls_trainer_steps(trainer) < o->repulsion_after) return DCLS_OK;
     double loss;
-    DCLS_TRY(dcls_positions_repel(ctx, &trainer->parameters, trainer->options.repulsion,
-                                  dcls_context_threads(ctx), &loss));
+    DCLS_TRY(dcls_positions_repel(ctx, &trainer->parameters, o->repulsion, dcls_context_threads(ctx), &loss));
     result->loss += loss;
     return DCLS_OK;
 }
@@ -192,10 +215,17 @@ dcls_status dcls_trainer_restore(dcls_context *ctx, dcls_trainer *trainer, const
 
 /* ---- models out of it -------------------------------------------------------------------------------- */
 
-/* What dcls_optimizer_store adds to the model's own tensors. */
-static bool belongs_to_optimizer(const char *name)
+/* What dcls_optimizer_store adds to the model's own tensors: networks may have an "average.weight" too. */
+static bool belongs_to_optimizer(const dcls_tensors *state, const char *name)
 {
-    return strncmp(name, "optimizer.", 10) == 0 || strncmp(name, "average.", 8) == 0;
+    static const char *const prefixes[] = {"optimizer.momentum.", "optimizer.first.", "optimizer.second.",
+                                           "average."};
+    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
+        const size_t length = strlen(prefixes[i]);
+        if (strncmp(name, prefixes[i], length) == 0 && dcls_tensors_find(state, name + length) != NULL)
+            return true;
+    }
+    return strcmp(name, "optimizer.steps") == 0;
 }
 
 static dcls_status copy_model_parts(dcls_context *ctx, const dcls_tensors *state, dcls_tensors *set)
@@ -205,7 +235,7 @@ static dcls_status copy_model_parts(dcls_context *ctx, const dcls_tensors *state
         if (strcmp(key, NOTE) != 0)
             DCLS_TRY(dcls_tensors_set_meta(ctx, set, key, dcls_tensors_meta_value(state, i)));
     for (size_t i = 0; i < state->count; i++)
-        if (!belongs_to_optimizer(state->items[i].name))
+        if (!belongs_to_optimizer(state, state->items[i].name))
             DCLS_TRY(dcls_copy_tensor(ctx, set, &state->items[i]));
     return DCLS_OK;
 }

@@ -337,6 +337,8 @@ call_locked() {
   has layers "$(dcls inspect dcls/model.bin)" "dcls"
   try 2 train -q --model run/model.bin --train set --batch 6 --size 8 --freeze 'nothing*' -o no
   has stderr "$stderr" "--freeze: no tensor's name matches 'nothing*'"
+  try 2 train -q --model run/model.bin --train set --batch 6 --size 8 --freeze '*' -o no
+  has stderr "$stderr" "there is nothing to learn: all tensors are frozen"
   try 2 train -q --model run/model.bin --train set --preprocess cifar10 -o no
   has stderr "$stderr" "--preprocess is for new networks"
   mv set/red set/rot

@@ -386,6 +386,13 @@ static void spoil_clip(dcls_trainer_options *o)
     o->clip_norm = INFINITY;
 }
 
+/* Less than a float holds is 0 as well. */
+static void spoil_eps(dcls_trainer_options *o)
+{
+    o->optimizer = DCLS_ADAMW;
+    o->eps = 1e-60;
+}
+
 static void test_bad_options(void **unused)
 {
     (void)unused;
@@ -395,6 +402,7 @@ static void test_bad_options(void **unused)
     refuse(spoil_average);
     refuse(spoil_beta);
     refuse(spoil_clip);
+    refuse(spoil_eps);
 }
 
 int main(void)

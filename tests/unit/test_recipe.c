@@ -69,7 +69,8 @@ static const char WHOLE[] =
     " \"optimizer\": {\"kind\": \"sgd\", \"momentum\": 0.95, \"nesterov\": true, \"freeze\": [\"stem.*\", "
     "\"*.P\"]},"
     " \"schedule\": {\"kind\": \"onecycle\", \"rate\": 0.05, \"epochs\": 12, \"warmup\": 1.5},"
-    " \"loss\": {\"label_smoothing\": 0.1, \"class_weights\": [1, 0.1]},"
+    " \"loss\": {\"label_smoothing\": 0.1, \"class_weights\": [1, 0.1], \"repulsion\": 3, "
+    "\"repulsion_after\": 2.5},"
     " \"average\": 0.999, \"seed\": 9007199254740991, \"algo\": \"sparse\"}";
 
 static void expect_whole(dcls_context *ctx, dcls_recipe *recipe)
@@ -109,6 +110,8 @@ static void expect_whole(dcls_context *ctx, dcls_recipe *recipe)
     assert_ok(ctx, dcls_recipe_plan(ctx, recipe, 100));
     assert_int_equal(recipe->schedule.steps, 1200);
     assert_int_equal(recipe->schedule.warmup, 150);
+    assert_true(recipe->trainer.repulsion == 3);
+    assert_int_equal(recipe->trainer.repulsion_after, 250);
 }
 
 static void whole_and_back(void **state)
