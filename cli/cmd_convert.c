@@ -110,11 +110,18 @@ static bool depends_on_layers(const struct convert *convert)
            convert_changes_elements(convert->options);
 }
 
+static void warn_of_layers(const struct convert *convert, const dcls_model *model,
+                           const dcls_tensors *tensors)
+{
+    const cli_list *settings = &convert->options->settings, all = {0};
+    const dcls_layer_source source = {model, tensors, settings->items, settings->count};
+    if (depends_on_layers(convert)) cli_warn_of_layers(convert->run, convert->in, &source, &all);
+}
+
 static int convert_model(struct convert *convert, const dcls_model *model)
 {
     dcls_model *changed;
-    if (depends_on_layers(convert))
-        cli_warn_of_layers(convert->run, convert->in, model, NULL, &convert->options->settings);
+    warn_of_layers(convert, model, NULL);
     const int runs = cli_input_check(convert->run, convert->in, model);
     if (runs != CLI_OK) return runs;
     dcls_status status = convert_model_kernels(convert, model, &changed);
@@ -129,8 +136,7 @@ static int convert_model(struct convert *convert, const dcls_model *model)
 static int convert_tensors(struct convert *convert, const dcls_tensors *tensors)
 {
     dcls_tensors *changed;
-    if (depends_on_layers(convert))
-        cli_warn_of_layers(convert->run, convert->in, NULL, tensors, &convert->options->settings);
+    warn_of_layers(convert, NULL, tensors);
     dcls_status status = convert_tensor_kernels(convert, tensors, &changed);
     if (status != DCLS_OK) return cli_fail(convert->in, status, convert->run->ctx);
     const dcls_tensors *after = changed != NULL ? changed : tensors;

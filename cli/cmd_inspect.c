@@ -108,8 +108,9 @@ static int inspect_tensors(inspection *it, const inspect_options *o)
         return CLI_USAGE;
     }
     if (o->settings.count > 0) {
-        dcls_status status = dcls_report_create_layers(it->run->ctx, NULL, it->tensors, o->settings.items,
-                                                       o->settings.count, true, &report);
+        const dcls_layer_source source = {
+            .tensors = it->tensors, .settings = o->settings.items, .setting_count = o->settings.count};
+        dcls_status status = dcls_report_create_layers(it->run->ctx, &source, NULL, 0, true, &report);
         if (status != DCLS_OK) return cli_fail(it->name, status, it->run->ctx);
     }
     it->report = report;

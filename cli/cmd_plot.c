@@ -218,7 +218,7 @@ static int columns_of_terminal(void)
     return 80;
 }
 
-static int print_density(const struct plot *plot, const dcls_plot_source *source)
+static int print_density(const struct plot *plot, const dcls_layer_source *source)
 {
     dcls_context *ctx = plot->run->ctx;
     char *text;
@@ -232,7 +232,7 @@ static int print_density(const struct plot *plot, const dcls_plot_source *source
 
 /* What the picture cannot be drawn for is the model's matter or the caller's; what cannot be written, the
  * file's. */
-static int draw(const struct plot *plot, const dcls_plot_source *source)
+static int draw(const struct plot *plot, const dcls_layer_source *source)
 {
     dcls_context *ctx = plot->run->ctx;
     const char *path = plot->options->output;
@@ -244,11 +244,11 @@ static int draw(const struct plot *plot, const dcls_plot_source *source)
 }
 
 /* A picture of layers in a wrong window looks like any other. */
-static int draw_and_warn(const struct plot *plot, const dcls_plot_source *source)
+static int draw_and_warn(const struct plot *plot, const dcls_layer_source *source)
 {
     const int status = draw(plot, source);
     if (status == CLI_OK && plot->options->kind != DCLS_PLOT_FIELD)
-        cli_warn_of_layers(plot->run, plot->name, source->model, source->tensors, &plot->options->settings);
+        cli_warn_of_layers(plot->run, plot->name, source, &plot->options->layers);
     return status;
 }
 
@@ -264,7 +264,7 @@ static int draw_model(struct plot *plot, const dcls_model *model)
         plot->how.ndim = input.ndim;
         memcpy(plot->how.shape, input.shape, sizeof input.shape);
     }
-    return draw_and_warn(plot, &(dcls_plot_source){.model = model});
+    return draw_and_warn(plot, &(dcls_layer_source){.model = model});
 }
 
 static int draw_tensors(const struct plot *plot, const dcls_tensors *tensors)
@@ -273,9 +273,9 @@ static int draw_tensors(const struct plot *plot, const dcls_tensors *tensors)
     if (o->kind == DCLS_PLOT_FIELD)
         return refuse("--kind field", "needs --arch: the file holds tensors without a network");
     if (o->input != NULL) return refuse("--input", "belongs to --kind field");
-    return draw_and_warn(plot, &(dcls_plot_source){.tensors = tensors,
-                                                   .settings = o->settings.items,
-                                                   .setting_count = o->settings.count});
+    return draw_and_warn(plot, &(dcls_layer_source){.tensors = tensors,
+                                                    .settings = o->settings.items,
+                                                    .setting_count = o->settings.count});
 }
 
 static int plot_builtin(struct plot *plot)

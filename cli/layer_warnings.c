@@ -18,13 +18,12 @@ static void print_warnings(const cli *run, const char *subject, const dcls_repor
                  cli_grouped((int64_t)(count - shown)).text);
 }
 
-void cli_warn_of_layers(const cli *run, const char *subject, const dcls_model *model,
-                        const dcls_tensors *tensors, const cli_list *settings)
+void cli_warn_of_layers(const cli *run, const char *subject, const dcls_layer_source *source,
+                        const cli_list *layers)
 {
     dcls_report *report;
     if (run->common.quiet) return;
-    if (dcls_report_create_layers(run->ctx, model, tensors, settings->items, settings->count, false,
-                                  &report) != DCLS_OK)
+    if (dcls_report_create_layers(run->ctx, source, layers->items, layers->count, false, &report) != DCLS_OK)
         return;
     print_warnings(run, subject, report);
     dcls_report_destroy(report);

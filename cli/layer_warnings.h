@@ -5,9 +5,9 @@
 
 #include "options.h"
 
-/* The warnings dcls inspect prints about the layers of a model, or of a state dict with its settings, on
- * stderr; the other is NULL. Layers that cannot be looked at are left to whoever uses them. */
-void cli_warn_of_layers(const cli *run, const char *subject, const dcls_model *model,
-                        const dcls_tensors *tensors, const cli_list *settings);
+/* The warnings dcls inspect prints about layers, on stderr; layers: globs of their names, none: all. Layers
+ * that cannot be looked at are left to whoever uses them. */
+void cli_warn_of_layers(const cli *run, const char *subject, const dcls_layer_source *source,
+                        const cli_list *layers);
 
 #endif

@@ -148,6 +148,15 @@ DCLS_API dcls_status dcls_builtin_load(dcls_context *ctx, const char *name, dcls
 
 /* ---- analysis ---- */
 
+/* Whose layers are meant: a model's, or the groups X.weight + X.P (+ X.SIG) of a state dict, for which
+ * settings give `version` and `dilated_kernel_size` as in dcls_tensors_to_dense. */
+typedef struct dcls_layer_source {
+    const dcls_model *model;     /* NULL: tensors */
+    const dcls_tensors *tensors; /* NULL: model */
+    const char *const *settings; /* for tensors */
+    size_t setting_count;
+} dcls_layer_source;
+
 /* What one DCLS layer learned. Positions are in cells from the window's centre, in the order of P's first
  * axis. */
 typedef struct dcls_layer_report {
@@ -191,14 +200,13 @@ typedef struct dcls_report dcls_report;
  * gives a report without shapes and costs (ndim 0), with the reason among the warnings. */
 DCLS_API dcls_status dcls_report_create(dcls_context *ctx, const dcls_model *model, int ndim,
                                         const int64_t *shape, dcls_report **out);
-/* Its DCLS layers alone, without an input: of a model, or of a state dict with the settings that
- * dcls_tensors_to_dense takes; the other is NULL. Nodes are the layers, without shapes and costs. Not
- * thorough: only what hints at wrong settings is among the warnings, and taps are not counted, which takes as
- * long as making the kernels. A state dict without layers or with settings that do not fit is
- * DCLS_ERR_ARGUMENT. */
-DCLS_API dcls_status dcls_report_create_layers(dcls_context *ctx, const dcls_model *model,
-                                               const dcls_tensors *tensors, const char *const *settings,
-                                               size_t setting_count, bool taps, dcls_report **out);
+/* DCLS layers alone, without an input; of them those whose name matches one of the globs layers
+ * [layer_count], if there are any. Nodes are the layers, without shapes and costs. Not taps: only what hints
+ * at wrong settings is among the warnings, and taps are not counted, which takes as long as making the
+ * kernels. A state dict without layers or with settings that do not fit is DCLS_ERR_ARGUMENT. */
+DCLS_API dcls_status dcls_report_create_layers(dcls_context *ctx, const dcls_layer_source *source,
+                                               const char *const *layers, size_t layer_count, bool taps,
+                                               dcls_report **out);
 DCLS_API void dcls_report_destroy(dcls_report *report);
 DCLS_API size_t dcls_report_count(const dcls_report *report);
 DCLS_API const dcls_node_report *dcls_report_node(const dcls_report *report, size_t index);
@@ -470,15 +478,6 @@ typedef enum dcls_plot_format {
     DCLS_PLOT_HTML
 } dcls_plot_format;
 
-/* What is drawn: a model, or the layers X.weight + X.P (+ X.SIG) of a state dict, for which settings give
- * `version` and `dilated_kernel_size` as in dcls_tensors_to_dense. */
-typedef struct dcls_plot_source {
-    const dcls_model *model;     /* NULL: tensors */
-    const dcls_tensors *tensors; /* NULL: model */
-    const char *const *settings; /* for tensors */
-    size_t setting_count;
-} dcls_plot_source;
-
 typedef struct dcls_plot_options {
     dcls_plot_kind kind;
     dcls_plot_format format;
@@ -507,12 +506,12 @@ DCLS_API dcls_status dcls_plot_format_for_path(dcls_context *ctx, const char *pa
  * the same bytes. DCLS_ERR_ARGUMENT where no layer or channel is left to draw, and for a field without a
  * model; DCLS_ERR_UNSUPPORTED where cairo is not installed; DCLS_ERR_LIMIT for a picture larger than 32767
  * pixels a side. Pictures are explained in dcls-plot(1). */
-DCLS_API dcls_status dcls_plot_save(dcls_context *ctx, const dcls_plot_source *source,
+DCLS_API dcls_status dcls_plot_save(dcls_context *ctx, const dcls_layer_source *source,
                                     const dcls_plot_options *options, const char *path);
 
 /* Densities as lines of text at most `columns` wide, Unicode blocks, UTF-8; colors: with ANSI escape
  * sequences of 256 colours. *text is to be released with free(). Of options, layers and channels count. */
-DCLS_API dcls_status dcls_plot_terminal(dcls_context *ctx, const dcls_plot_source *source,
+DCLS_API dcls_status dcls_plot_terminal(dcls_context *ctx, const dcls_layer_source *source,
                                         const dcls_plot_options *options, int columns, bool colors,
                                         char **text);
 

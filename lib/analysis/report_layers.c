@@ -220,36 +220,33 @@ static dcls_status make_room(dcls_context *ctx, dcls_report *report, size_t coun
     return report->nodes ? DCLS_OK : DCLS_ERR_MEMORY;
 }
 
-static dcls_status add_of_model(dcls_context *ctx, dcls_report *report, const dcls_model *model,
-                                bool thorough)
+/* Layers that are asked for, of a model or of a state dict's `found`. */
+static dcls_status add_layers(dcls_context *ctx, dcls_report *report, const dcls_model *model,
+                              const dcls_layers *found, const char *const *layers, size_t layer_count,
+                              bool thorough)
 {
-    DCLS_TRY(make_room(ctx, report, model->node_count));
-    for (size_t i = 0; i < model->node_count; i++)
-        if (model->nodes[i].op == DCLS_OP_DCLS) DCLS_TRY(add_layer(ctx, report, &model->nodes[i], thorough));
+    const size_t count = model ? model->node_count : found->count;
+    DCLS_TRY(make_room(ctx, report, count));
+    for (size_t i = 0; i < count; i++) {
+        const dcls_node *node = model ? &model->nodes[i] : &found->items[i].node;
+        if (model && node->op != DCLS_OP_DCLS) continue;
+        if (layer_count > 0 && !dcls_any_matches(layers, layer_count, node->name)) continue;
+        DCLS_TRY(add_layer(ctx, report, node, thorough));
+    }
     return DCLS_OK;
 }
 
-static dcls_status add_of_tensors(dcls_context *ctx, dcls_report *report, const dcls_layers *found,
-                                  bool thorough)
-{
-    DCLS_TRY(make_room(ctx, report, found->count));
-    for (size_t i = 0; i < found->count; i++)
-        DCLS_TRY(add_layer(ctx, report, &found->items[i].node, thorough));
-    return DCLS_OK;
-}
-
-dcls_status dcls_report_create_layers(dcls_context *ctx, const dcls_model *model, const dcls_tensors *tensors,
-                                      const char *const *settings, size_t setting_count, bool thorough,
+dcls_status dcls_report_create_layers(dcls_context *ctx, const dcls_layer_source *source,
+                                      const char *const *layers, size_t layer_count, bool thorough,
                                       dcls_report **out)
 {
     *out = NULL;
     dcls_layers found = {0};
-    if (!model) DCLS_TRY(dcls_layers_find(ctx, tensors, settings, setting_count, &found));
+    if (!source->model)
+        DCLS_TRY(dcls_layers_find(ctx, source->tensors, source->settings, source->setting_count, &found));
     dcls_report *report = dcls_alloc_zero(ctx, 1, sizeof *report);
     dcls_status status = report ? DCLS_OK : DCLS_ERR_MEMORY;
-    if (!status)
-        status = model ? add_of_model(ctx, report, model, thorough)
-                       : add_of_tensors(ctx, report, &found, thorough);
+    if (!status) status = add_layers(ctx, report, source->model, &found, layers, layer_count, thorough);
     dcls_layers_free(&found);
     if (status)
         dcls_report_destroy(report);

@@ -2,6 +2,7 @@
 #include "base/text.h"
 
 #include <errno.h>
+#include <fnmatch.h>
 #include <locale.h>
 #include <math.h>
 #include <stdarg.h>
@@ -206,6 +207,13 @@ size_t dcls_utf8_length(const char *text, size_t left)
     bool wrong = (lead >= 0xe000 && lead < 0xe0a0) || (lead >= 0xeda0 && lead < 0xee00) ||
                  (lead >= 0xf000 && lead < 0xf090) || lead >= 0xf490;
     return wrong ? 0 : length;
+}
+
+bool dcls_any_matches(const char *const *globs, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (fnmatch(globs[i], name, 0) == 0) return true;
+    return false;
 }
 
 bool dcls_utf8_valid(const char *text, size_t length)

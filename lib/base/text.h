@@ -16,6 +16,9 @@ bool dcls_parse_double(const char *text, double *out);
 /* The nearest float, rounded once: going through double can round twice. */
 bool dcls_parse_float(const char *text, float *out);
 
+/* Whether name matches one of the shell patterns globs [count]. */
+bool dcls_any_matches(const char *const *globs, size_t count, const char *name);
+
 bool dcls_utf8_valid(const char *text, size_t length);
 /* Bytes of the well-formed UTF-8 character at text, of which `left` bytes remain; 0 if there is none. */
 size_t dcls_utf8_length(const char *text, size_t left);

@@ -133,7 +133,7 @@ dcls_status dcls_plot_render(dcls_plot *plot, const dcls_plot_kind_functions *ki
     return status;
 }
 
-dcls_status dcls_plot_save(dcls_context *ctx, const dcls_plot_source *source,
+dcls_status dcls_plot_save(dcls_context *ctx, const dcls_layer_source *source,
                            const dcls_plot_options *options, const char *path)
 {
     dcls_plot plot = {.ctx = ctx, .source = source, .options = options};

@@ -52,7 +52,7 @@ typedef struct dcls_plot_past {
 
 typedef struct dcls_plot {
     dcls_context *ctx;
-    const dcls_plot_source *source;
+    const dcls_layer_source *source;
     const dcls_plot_options *options;
     dcls_arena arena; /* all that lives as long as the plot; large arrays too */
     dcls_plot_layer *layers;

@@ -1,11 +1,11 @@
 /* Receptive fields: a map of the gradient over the input, its profiles, and how much of it lies how near. */
-#include <fnmatch.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "analysis/field.h"
+#include "base/text.h"
 #include "draw/plot.h"
 
 #define GUTTER    34.0
@@ -41,12 +41,11 @@ static dcls_status choose_value(dcls_plot *plot, int *value)
     const dcls_plot_options *o = plot->options;
     const dcls_model *model = plot->source->model;
     if (o->layer_count == 0) return dcls_field_default_value(plot->ctx, model, o->ndim, o->shape, value);
-    for (size_t i = model->node_count; i-- > 0;)
-        for (size_t g = 0; g < o->layer_count; g++) {
-            if (fnmatch(o->layers[g], model->nodes[i].name, 0) != 0) continue;
-            *value = (int)i + 1;
-            return DCLS_OK;
-        }
+    for (size_t i = model->node_count; i-- > 0;) {
+        if (!dcls_any_matches(o->layers, o->layer_count, model->nodes[i].name)) continue;
+        *value = (int)i + 1;
+        return DCLS_OK;
+    }
     return dcls_fail(plot->ctx, DCLS_ERR_ARGUMENT, "no operation is named '%s'", o->layers[0]);
 }
 

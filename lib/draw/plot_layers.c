@@ -1,9 +1,9 @@
 /* The DCLS layers a plot shows: found, chosen, their numbers made floats. */
-#include <fnmatch.h>
 #include <math.h>
 #include <string.h>
 
 #include "base/tensor.h"
+#include "base/text.h"
 #include "draw/plot.h"
 #include "kernel/profile.h"
 #include "model/layers.h"
@@ -12,9 +12,7 @@
 
 static bool is_chosen(const dcls_plot_options *o, const char *name)
 {
-    for (size_t i = 0; i < o->layer_count; i++)
-        if (fnmatch(o->layers[i], name, 0) == 0) return true;
-    return o->layer_count == 0;
+    return o->layer_count == 0 || dcls_any_matches(o->layers, o->layer_count, name);
 }
 
 static bool has_channel(const dcls_plot_options *o, int64_t channel)
@@ -175,7 +173,7 @@ static dcls_status add_of_model(dcls_plot *plot, size_t *named)
 
 static dcls_status add_of_tensors(dcls_plot *plot, size_t *named)
 {
-    const dcls_plot_source *source = plot->source;
+    const dcls_layer_source *source = plot->source;
     dcls_layers found;
     DCLS_TRY(dcls_layers_find(plot->ctx, source->tensors, source->settings, source->setting_count, &found));
     dcls_status status = make_room(plot, found.count) ? DCLS_OK : DCLS_ERR_MEMORY;

@@ -123,7 +123,7 @@ dcls_status dcls_moving_save(dcls_context *ctx, const char *recording, const dcl
                              const dcls_plot_options *options, const dcls_moving_options *moving,
                              const char *path)
 {
-    const dcls_plot_source source = {.model = model};
+    const dcls_layer_source source = {.model = model};
     struct moving m = {.plot = {.ctx = ctx, .source = &source, .options = options},
                        .model = model,
                        .columns = dcls_recording_columns(model)};

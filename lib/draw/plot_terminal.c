@@ -261,7 +261,7 @@ static void free_panels(struct terminal *t)
         }
 }
 
-dcls_status dcls_plot_terminal(dcls_context *ctx, const dcls_plot_source *source,
+dcls_status dcls_plot_terminal(dcls_context *ctx, const dcls_layer_source *source,
                                const dcls_plot_options *options, int columns, bool colors, char **text)
 {
     dcls_plot plot = {.ctx = ctx, .source = source, .options = options};

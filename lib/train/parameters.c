@@ -1,10 +1,10 @@
 #include "train/parameters.h"
 
-#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/tensor.h"
+#include "base/text.h"
 #include "model/rewrite.h"
 
 static dcls_role role_of(const dcls_node *node, dcls_slot slot)
@@ -31,13 +31,6 @@ static void describe_positions(const dcls_node *node, dcls_parameter *p)
         p->limit[j] = (float)(k.size[j] / 2); /* whole cells */
 }
 
-static bool is_frozen(const char *name, const char *const *freeze, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (fnmatch(freeze[i], name, 0) == 0) return true;
-    return false;
-}
-
 static dcls_status add(dcls_context *ctx, const dcls_node *node, dcls_slot slot, const char *const *freeze,
                        size_t freeze_count, dcls_parameters *out)
 {
@@ -51,7 +44,7 @@ static dcls_status add(dcls_context *ctx, const dcls_node *node, dcls_slot slot,
     *p = (dcls_parameter){.name = tensor->name,
                           .tensor = tensor,
                           .role = role_of(node, slot),
-                          .frozen = is_frozen(tensor->name, freeze, freeze_count),
+                          .frozen = dcls_any_matches(freeze, freeze_count, tensor->name),
                           .count = tensor->nbytes / sizeof(float)};
     memcpy(&p->value, &tensor->data, sizeof p->value); /* the caller made it writable */
     if (p->role == DCLS_ROLE_POSITION) describe_positions(node, p);

@@ -28,6 +28,19 @@ dilated_kernel_size 5 does not (9 would)"
   is stderr "$stderr" ""
 }
 
+@test "plot speaks of the layers that are drawn" {
+  printf '{"format": "dcls-model", "version": 1, "tensors": {%s, %s, %s, %s}}\n' \
+    "$(f32 a.weight "[1, 1, 10]" "[1,1,1,1,1,1,1,1,1,1]")" "$(f32 a.P "[1, 1, 1, 10]" "[$trained]")" \
+    "$(f32 b.weight "[1, 1, 10]" "[1,1,1,1,1,1,1,1,1,1]")" "$(f32 b.P "[1, 1, 1, 10]" "[$trained]")" >two.json
+  try 0 plot two.json -o p.png $(line_settings 5) --layers b
+  has stderr "$stderr" "warning: layer 'b'"
+  [[ $stderr != *"layer 'a'"* ]]
+  try 0 plot two.json -o p.png $(line_settings 5) --layers '[ab]'
+  has stderr "$stderr" "warning: layer 'a'"
+  try 0 plot two.json -o p.png --set version=v1 --set dilated_kernel_size=9 --set a:dilated_kernel_size=5 --layers b
+  [[ $stderr != *warning* ]]
+}
+
 @test "a window that is too large: positions end at the limit of a smaller one" {
   line "$trained" >a.json
   local line="layer 'a': positions end at 4.0 as if dilated_kernel_size were 9, not 17"

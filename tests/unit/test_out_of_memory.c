@@ -135,7 +135,7 @@ static void test_onnx(void **state)
 
 static dcls_status draw_terminal(dcls_context *ctx, void *model)
 {
-    const dcls_plot_source source = {.model = model};
+    const dcls_layer_source source = {.model = model};
     const dcls_plot_options options = dcls_plot_options_default();
     char *text;
     dcls_status status = dcls_plot_terminal(ctx, &source, &options, 40, true, &text);
@@ -160,7 +160,7 @@ static dcls_status measure_field(dcls_context *ctx, void *model)
 static dcls_status write_report(dcls_context *ctx, void *arg)
 {
     const export_job *job = arg;
-    const dcls_plot_source source = {.model = job->model};
+    const dcls_layer_source source = {.model = job->model};
     dcls_plot_options options = dcls_plot_options_default();
     options.format = DCLS_PLOT_HTML;
     options.ndim = 4;
@@ -231,7 +231,7 @@ static dcls_status explain(dcls_context *ctx, void *model)
 static dcls_status report_layers(dcls_context *ctx, void *model)
 {
     dcls_report *report;
-    DCLS_TRY(dcls_report_create_layers(ctx, model, NULL, NULL, 0, true, &report));
+    DCLS_TRY(dcls_report_create_layers(ctx, &(dcls_layer_source){.model = model}, NULL, 0, true, &report));
     dcls_report_destroy(report);
     return DCLS_OK;
 }
