@@ -135,6 +135,17 @@ static int exit_status(const infer_counts *counts)
     return counts->inputs > 1 ? CLI_SOME_FAILED : counts->first_status;
 }
 
+static void warn_of_numbers(const cli *run, const infer_counts *counts)
+{
+    if (counts->not_finite == 1)
+        cli_warn(run, counts->first_not_finite, "the network's output is not finite");
+    else if (counts->not_finite > 1)
+        cli_warn(run, counts->first_not_finite,
+                 "the network's output is not finite, nor is that of %s more of %s",
+                 cli_grouped((int64_t)counts->not_finite - 1).text,
+                 cli_counted((int64_t)counts->inputs, "input").text);
+}
+
 static int run_inputs(const infer_shared *infer, cli_inputs *inputs)
 {
     int status;
@@ -146,6 +157,8 @@ static int run_inputs(const infer_shared *infer, cli_inputs *inputs)
         if (status == CLI_OK) status = exit_status(&counts);
         if (counts.inputs == 0) cli_note(infer->run, "there are no inputs");
     }
+    warn_of_numbers(infer->run, &counts);
+    free(counts.first_not_finite);
     free(logits.data);
     return status;
 }

@@ -64,9 +64,9 @@ typedef struct infer_logits {
 typedef struct infer_result {
     char *text; /* lines for stdout */
     size_t text_size;
-    int status;    /* exit status if it failed */
-    char *error;   /* reason, NULL if it worked */
-    char *warning; /* or NULL */
+    int status;      /* exit status if it failed */
+    char *error;     /* reason, NULL if it worked */
+    bool not_finite; /* a number of the network's output is not */
     infer_logits logits;
 } infer_result;
 
@@ -135,8 +135,9 @@ dcls_status infer_logits_save(dcls_context *ctx, const infer_logits *logits, con
 /* ---- infer_jobs.c ---- */
 
 typedef struct infer_counts {
-    uint64_t inputs, failed;
-    int first_status; /* of the first failure */
+    uint64_t inputs, failed, not_finite;
+    int first_status;       /* of the first failure */
+    char *first_not_finite; /* name of the first such input, or NULL; to be freed */
 } infer_counts;
 
 /* Works through all inputs, with options->jobs of them in flight (0: as many as is fastest), and prints

@@ -55,17 +55,17 @@ void infer_result_free(infer_result *result)
 {
     free_text(&result->text);
     free_text(&result->error);
-    free_text(&result->warning);
     free(result->logits.data);
     result->logits = (infer_logits){0};
 }
 
 /* ---- one item ---- */
 
-static void warn_if_not_finite(infer_result *result, const float *values, size_t count)
+static bool all_finite(const float *values, size_t count)
 {
-    for (size_t i = 0; i < count && result->warning == NULL; i++)
-        if (!isfinite(values[i])) result->warning = cli_copy("the network's output is not finite");
+    for (size_t i = 0; i < count; i++)
+        if (!isfinite(values[i])) return false;
+    return true;
 }
 
 static bool keep_logits(struct work *work, const infer_item *item)
@@ -143,7 +143,7 @@ static bool run_item(struct work *work, const cached_plan *cached, const float *
         return fail(
             work, CLI_BAD_INPUT,
             cli_format("a mask needs an output of at most %d classes x height x width", INFER_MAX_COLORS));
-    warn_if_not_finite(work->result, item->output, item->size);
+    if (!all_finite(item->output, item->size)) work->result->not_finite = true;
     return give_answer(work, item);
 }
 

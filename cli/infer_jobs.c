@@ -103,7 +103,7 @@ static void print_result(struct pool *pool, const struct job *job, const infer_r
     infer_counts *counts = pool->counts;
     counts->inputs++;
     clear_progress(pool);
-    if (result->warning != NULL) cli_warn(pool->infer->run, job->input.name, "%s", result->warning);
+    if (result->not_finite && counts->not_finite++ == 0) counts->first_not_finite = cli_copy(job->input.name);
     if (result->error != NULL) {
         cli_error(job->input.name, "%s", result->error);
         if (counts->failed++ == 0) counts->first_status = result->status;

@@ -154,6 +154,10 @@ disguised.png[0]: red 96.5%\ndisguised.png[1]: blue 96.5%'
   try 0 infer -q -m m.json --format json x.npy
   is stderr "$stderr" ""
   has stdout "$output" '"prob":"NaN"'
+  npy "1, 3, 1, 1" 1 0 0 >good.npy
+  npy "1, 3, 1, 1" 0 nan 1 >y.npy
+  try 0 infer -m m.json good.npy x.npy y.npy x.npy
+  is stderr "$stderr" "dcls: x.npy: warning: the network's output is not finite, nor is that of 2 more of 4 inputs"
 }
 
 @test "every algorithm answers" {
