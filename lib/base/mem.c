@@ -3,8 +3,10 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
-#define ALIGNMENT ((size_t)64)
+#define ALIGNMENT  ((size_t)64)
+#define LARGE_PAGE ((size_t)2 << 20) /* of x86-64 and others */
 
 static void *out_of_memory(dcls_context *ctx, size_t count, size_t size)
 {
@@ -27,6 +29,19 @@ void *dcls_alloc(dcls_context *ctx, size_t count, size_t size)
     if (!padded_size(count, size, ALIGNMENT, &bytes)) return out_of_memory(ctx, count, size);
     void *memory = aligned_alloc(ALIGNMENT, bytes > 0 ? bytes : ALIGNMENT);
     if (memory == NULL) out_of_memory(ctx, count, size);
+    return memory;
+}
+
+void *dcls_alloc_large(dcls_context *ctx, size_t count, size_t size)
+{
+    size_t bytes;
+    if (!padded_size(count, size, LARGE_PAGE, &bytes)) return out_of_memory(ctx, count, size);
+    if (bytes <= LARGE_PAGE) return dcls_alloc(ctx, count, size);
+    void *memory = aligned_alloc(LARGE_PAGE, bytes);
+    if (memory == NULL) return out_of_memory(ctx, count, size);
+#if defined(MADV_HUGEPAGE)
+    madvise(memory, bytes, MADV_HUGEPAGE); /* small pages do as well */
+#endif
     return memory;
 }
 

@@ -10,6 +10,10 @@
 void *dcls_alloc(dcls_context *ctx, size_t count, size_t size);
 /* The same, zeroed. */
 void *dcls_alloc_zero(dcls_context *ctx, size_t count, size_t size);
+/* As dcls_alloc, for much memory that is read and written over and over: in large pages where the system has
+ * them.
+ */
+void *dcls_alloc_large(dcls_context *ctx, size_t count, size_t size);
 /* Grows an array of *capacity elements of `size` bytes to hold at least `needed`, doubling. array is the
  * address of the pointer (T **), which may be NULL. On failure array and capacity are unchanged. Aligned as
  * by malloc; free with free(). */

@@ -119,6 +119,13 @@ static void allocation_is_aligned(void **state)
             assert_int_equal(memory[i], 0);
         free(memory);
     }
+    const size_t much = ((size_t)5 << 20) + 3;
+    unsigned char *memory = dcls_alloc_large(ctx, much, 1);
+    assert_non_null(memory);
+    assert_int_equal((uintptr_t)memory % 64, 0);
+    memset(memory, 7, much);
+    free(memory);
+    assert_null(dcls_alloc_large(ctx, PTRDIFF_MAX, 1));
 }
 
 static void arrays_grow_by_doubling(void **state)
