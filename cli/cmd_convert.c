@@ -164,13 +164,14 @@ static const char *preprocess_name(const convert_options *o)
     return o->preprocess == PREPROCESS_NOT_SAID ? NULL : names[o->preprocess];
 }
 
-/* The file whose fault it is: labels are of another number, or tensors of another network. */
-static const char *blamed(const struct convert *convert)
+/* Labels of another number are the fault of their own file, so they come last. */
+static int give_labels(const struct convert *convert, dcls_model *model)
 {
-    const char *labels = convert->options->labels;
-    return labels != NULL && strstr(dcls_context_message(convert->run->ctx), " labels, but ") != NULL
-               ? labels
-               : convert->in;
+    const char *path = convert->options->labels;
+    if (path == NULL) return CLI_OK;
+    const dcls_status status = dcls_model_set_labels(
+        convert->run->ctx, model, (const char *const *)convert->labels, convert->label_count);
+    return status == DCLS_OK ? CLI_OK : cli_fail(path, status, convert->run->ctx);
 }
 
 static int build_and_convert(struct convert *convert, dcls_tensors *tensors)
@@ -182,16 +183,18 @@ static int build_and_convert(struct convert *convert, dcls_tensors *tensors)
                                 .settings = o->settings.items,
                                 .setting_count = o->settings.count,
                                 .preprocess = preprocess_name(o),
-                                .labels = (const char *const *)convert->labels,
-                                .label_count = convert->label_count};
+                                .labels = (const char *const *)convert->labels};
     /* Of a network that is complete, --set can only mean the layers to be fitted. */
     if (o->to == TO_SPARSE && o->arch == NULL) build.setting_count = 0;
     convert->settings_used = build.setting_count > 0;
     dcls_model *model;
     dcls_status status = dcls_model_build(ctx, tensors, &build, &model);
-    if (status != DCLS_OK) return cli_fail(blamed(convert), status, ctx);
-    note_preprocess(convert, model);
-    int result = convert_model(convert, model);
+    if (status != DCLS_OK) return cli_fail(convert->in, status, ctx);
+    int result = give_labels(convert, model);
+    if (result == CLI_OK) {
+        note_preprocess(convert, model);
+        result = convert_model(convert, model);
+    }
     dcls_model_destroy(model);
     return result;
 }

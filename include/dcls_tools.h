@@ -19,7 +19,7 @@ typedef struct dcls_build_options {
     const char *const *settings; /* "KEY=VALUE" or "GLOB:KEY=VALUE" for layers whose name matches the glob */
     size_t setting_count;
     const char *preprocess; /* "imagenet", "imagenet-bicubic", "cifar10", "none"; NULL: the model's or none */
-    const char *const *labels; /* class names, NULL: the model's own */
+    const char *const *labels; /* class names, NULL: the model's own; with a count of 0 there are none */
     size_t label_count;
 } dcls_build_options;
 
@@ -29,6 +29,10 @@ typedef struct dcls_build_options {
  * DCLS_ERR_FORMAT; files that hold a network keep what they have. */
 DCLS_API dcls_status dcls_model_build(dcls_context *ctx, dcls_tensors *tensors,
                                       const dcls_build_options *options, dcls_model **out);
+/* Gives a model other class names, labels [count], which are copied. DCLS_ERR_FORMAT, and nothing is changed,
+ * unless there are as many as its output has channels. */
+DCLS_API dcls_status dcls_model_set_labels(dcls_context *ctx, dcls_model *model, const char *const *labels,
+                                           size_t count);
 /* True if the set carries a network. */
 DCLS_API bool dcls_tensors_hold_model(const dcls_tensors *tensors);
 

@@ -57,7 +57,7 @@ static dcls_status adjust(build *b)
     if (status != DCLS_OK) return own && status == DCLS_ERR_ARGUMENT ? DCLS_ERR_FORMAT : status;
     model->preprocess.channels = (int)model->input_shape[1];
     if (o->preprocess != NULL) DCLS_TRY(dcls_preset_apply(b->ctx, model, o->preprocess));
-    if (o->labels != NULL) DCLS_TRY(dcls_model_set_labels(b->ctx, model, o->labels, o->label_count));
+    if (o->labels != NULL) DCLS_TRY(dcls_model_copy_labels(b->ctx, model, o->labels, o->label_count));
     return DCLS_OK;
 }
 
@@ -178,5 +178,18 @@ dcls_status dcls_build_making(dcls_context *ctx, dcls_tensors *tensors, const dc
     dcls_draft_destroy(b.draft);
     dcls_settings_free(&b.settings);
     free(b.expected);
+    return status;
+}
+
+dcls_status dcls_model_set_labels(dcls_context *ctx, dcls_model *model, const char *const *labels,
+                                  size_t count)
+{
+    char **const before = model->labels;
+    const size_t count_before = model->label_count;
+    dcls_status status = dcls_model_copy_labels(ctx, model, labels, count);
+    if (status == DCLS_OK) status = dcls_check_values(ctx, model);
+    if (status == DCLS_OK) return dcls_model_describe(ctx, model);
+    model->labels = before;
+    model->label_count = count_before;
     return status;
 }

@@ -160,8 +160,8 @@ static dcls_status read_preprocess(dcls_context *ctx, dcls_model *model, const d
 
 /* ---- labels and palette --------------------------------------------------------------------------- */
 
-dcls_status dcls_model_set_labels(dcls_context *ctx, dcls_model *model, const char *const *labels,
-                                  size_t count)
+dcls_status dcls_model_copy_labels(dcls_context *ctx, dcls_model *model, const char *const *labels,
+                                   size_t count)
 {
     model->label_count = 0;
     model->labels = dcls_arena_alloc(ctx, &model->arena, count, sizeof *model->labels);
@@ -187,7 +187,7 @@ static dcls_status read_labels(dcls_context *ctx, dcls_model *model, const dcls_
     }
     if (dcls_json_kind_of(labels) != DCLS_JSON_ARRAY)
         return dcls_fail(ctx, DCLS_ERR_FORMAT, "'labels' must be a list of strings");
-    return dcls_model_set_labels(ctx, model, names, count);
+    return dcls_model_copy_labels(ctx, model, names, count);
 }
 
 #define MOST_COLORS 256

@@ -18,7 +18,7 @@ bool dcls_model_takes_pictures(const dcls_model *model);
 dcls_status dcls_header_check(dcls_context *ctx, const dcls_model *model);
 
 /* Copies labels into the model's arena, in place of those it has. */
-dcls_status dcls_model_set_labels(dcls_context *ctx, dcls_model *model, const char *const *labels,
-                                  size_t count);
+dcls_status dcls_model_copy_labels(dcls_context *ctx, dcls_model *model, const char *const *labels,
+                                   size_t count);
 
 #endif

@@ -164,6 +164,24 @@ static void labels_and_presets(void **state)
     dcls_model_destroy(model);
 }
 
+static void other_labels(void **state)
+{
+    dcls_context *ctx = *state;
+    static const char *const LABELS[] = {"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k"};
+    dcls_model *model;
+    const dcls_build_options options = {.arch = "convmixer", .labels = LABELS, .label_count = 10};
+    assert_ok(ctx, dcls_model_build(ctx, make_tensors(ctx, TIMM), &options, &model));
+    check_outcome(ctx, "labels", dcls_model_set_labels(ctx, model, LABELS, 11), DCLS_ERR_FORMAT,
+                  "there are 11 labels, but the output 'head' has 10 channels");
+    assert_string_equal(dcls_model_label(model, 0), "a");
+    assert_ok(ctx, dcls_model_set_labels(ctx, model, LABELS + 1, 10));
+    assert_string_equal(dcls_model_label(model, 0), "b");
+    assert_non_null(strstr(dcls_tensors_meta(model->tensors, DCLS_META_MODEL), "\"labels\": [\"b\""));
+    assert_ok(ctx, dcls_model_set_labels(ctx, model, LABELS, 0));
+    assert_int_equal(dcls_model_label_count(model), 0);
+    dcls_model_destroy(model);
+}
+
 static void preset_none(void **state)
 {
     dcls_context *ctx = *state;
@@ -215,10 +233,8 @@ static void descriptions(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CONTEXT_TEST(refuses),
-        CONTEXT_TEST(labels_and_presets),
-        CONTEXT_TEST(preset_none),
-        CONTEXT_TEST(descriptions),
+        CONTEXT_TEST(refuses),      CONTEXT_TEST(labels_and_presets), CONTEXT_TEST(preset_none),
+        CONTEXT_TEST(other_labels), CONTEXT_TEST(descriptions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
