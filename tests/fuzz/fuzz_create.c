@@ -104,12 +104,9 @@ static void create_arch(dcls_context *ctx, char *text)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    if (size > 1 << 16) return 0;
+    char *text = fuzz_text(data, size);
+    if (text == NULL) return 0;
     dcls_context *ctx = fuzz_graph_context();
-    char *text = malloc(size + 1);
-    if (text == NULL) abort();
-    if (size > 0) memcpy(text, data, size);
-    text[size] = '\0';
     if (text[0] == '{')
         create(ctx, &(dcls_create_options){.arch_json = text, .classes = 3});
     else if (text[0] == '!')

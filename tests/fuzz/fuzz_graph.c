@@ -100,12 +100,9 @@ static void build_text(dcls_context *ctx, char *text)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    if (size > 1 << 16) return 0;
+    char *text = fuzz_text(data, size);
+    if (text == NULL) return 0;
     dcls_context *ctx = fuzz_graph_context();
-    char *text = malloc(size + 1);
-    if (text == NULL) abort();
-    if (size > 0) memcpy(text, data, size);
-    text[size] = '\0';
     dcls_model *model = NULL;
     if (size > 0 && text[0] == '{') {
         const dcls_status status = fuzz_read_model(ctx, text, &model);

@@ -19,6 +19,17 @@ static inline dcls_context *fuzz_graph_context(void)
     return ctx;
 }
 
+/* The bytes as text, to be freed; NULL: too long to try. */
+static inline char *fuzz_text(const uint8_t *data, size_t size)
+{
+    if (size > 1 << 16) return NULL;
+    char *text = malloc(size + 1);
+    if (text == NULL) abort();
+    if (size > 0) memcpy(text, data, size);
+    text[size] = '\0';
+    return text;
+}
+
 /* The model's input with something small where it is open. */
 static inline int fuzz_input_shape(const dcls_model *model, int64_t shape[DCLS_MAX_DIMS])
 {

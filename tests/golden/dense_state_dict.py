@@ -22,6 +22,8 @@ try:
 except ImportError:
     torch = None
 
+from safetensors_file import write_safetensors
+
 DCLS = sys.argv[1]
 ALGORITHMS = ("auto", "construct", "im2col", "sparse")
 SIZES = {1: (23,), 2: (13, 15), 3: (8, 9, 11)}
@@ -94,21 +96,6 @@ def equations(case, tensors):
 
 
 # ---- files ----
-
-
-def write_safetensors(path, tensors, model=None):
-    header, at = {}, 0
-    if model:
-        header["__metadata__"] = {"dcls.model": json.dumps(model)}
-    for name, array in tensors.items():
-        header[name] = {"dtype": "F32", "shape": array.shape, "data_offsets": [at, at + array.nbytes]}
-        at += array.nbytes
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    with open(path, "wb") as file:
-        file.write(len(text).to_bytes(8, "little") + text)
-        for array in tensors.values():
-            file.write(np.ascontiguousarray(array).tobytes())
 
 
 def read_safetensors(path):

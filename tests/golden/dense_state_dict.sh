@@ -4,4 +4,4 @@ set -eu
 cd "$(dirname "$0")/../.."
 python=/usr/bin/python3
 [ -x "$python" ] || { echo "1..1"; echo "ok 1 - dense state dicts # SKIP no python3"; exit 0; }
-exec "$python" tests/golden/dense_state_dict.py "${DCLS:-./dcls}"
+exec "$python" -B tests/golden/dense_state_dict.py "${DCLS:-./dcls}"

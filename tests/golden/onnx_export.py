@@ -22,27 +22,13 @@ try:
 except ImportError:
     onnx = None
 
+from safetensors_file import write_safetensors
+
 DCLS = sys.argv[1]
 RUNTIME = sys.argv[2] if len(sys.argv) > 2 else None
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOLERANCE = 1e-4
 rng = np.random.default_rng(20261124)
-
-
-def write_safetensors(path, tensors, model=None):
-    header, at = {}, 0
-    if model:
-        header["__metadata__"] = {"dcls.model": json.dumps(model)}
-    for name, array in tensors.items():
-        header[name] = {"dtype": {"float32": "F32", "float16": "F16"}[str(array.dtype)], "shape": array.shape,
-                        "data_offsets": [at, at + array.nbytes]}
-        at += array.nbytes
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    with open(path, "wb") as file:
-        file.write(len(text).to_bytes(8, "little") + text)
-        for array in tensors.values():
-            file.write(array.tobytes())
 
 
 # ---- weights ----

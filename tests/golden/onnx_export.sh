@@ -16,4 +16,4 @@ if [[ ! -d $runtime && -z ${ONNXRUNTIME_NODE:-} ]] && command -v npm node >/dev/
 fi
 [[ -d $runtime ]] || runtime=
 command -v node >/dev/null || runtime=
-exec "$python" tests/golden/onnx_export.py "${DCLS:-./dcls}" ${runtime:+"$runtime"}
+exec "$python" -B tests/golden/onnx_export.py "${DCLS:-./dcls}" ${runtime:+"$runtime"}

@@ -122,18 +122,24 @@ static dcls_model *layer_model(const char *name, const dcls_json *facts)
 }
 
 /* The kernel is taken from a node, so that axes, offsets and rows are those that running uses. */
-static void kernel_case(void **state)
+static dcls_kernel kernel_of(const dcls_model *model)
 {
-    const char *name = *state;
-    dcls_json *facts = facts_of(name);
-    const dcls_tensor *K = tensor_of(name, "K");
-    dcls_model *model = layer_model(name, facts);
     const dcls_node *node = &model->nodes[0];
     dcls_kernel k;
     dcls_node_kernel(node, &k);
     k.weight = node->weight->data;
     k.P = node->P->data;
     k.SIG = node->SIG ? node->SIG->data : NULL;
+    return k;
+}
+
+static void kernel_case(void **state)
+{
+    const char *name = *state;
+    dcls_json *facts = facts_of(name);
+    const dcls_tensor *K = tensor_of(name, "K");
+    dcls_model *model = layer_model(name, facts);
+    const dcls_kernel k = kernel_of(model);
     assert_int_equal(k.rows * dcls_kernel_cells(&k) * (int64_t)sizeof(float), K->nbytes);
     float *dense = malloc(K->nbytes);
     for (int threads = 1; threads <= 3; threads++) {
@@ -153,12 +159,7 @@ static void gradient_case(void **state)
     const dcls_tensor *G = tensor_of(name, "G"),
                       *want[] = {tensor_of(name, "dweight"), tensor_of(name, "dP"), tensor_of(name, "dSIG")};
     dcls_model *model = layer_model(name, facts);
-    const dcls_node *node = &model->nodes[0];
-    dcls_kernel k;
-    dcls_node_kernel(node, &k);
-    k.weight = node->weight->data;
-    k.P = node->P->data;
-    k.SIG = node->SIG ? node->SIG->data : NULL;
+    const dcls_kernel k = kernel_of(model);
     assert_true((want[2] != NULL) == (k.SIG != NULL));
     for (int threads = 1; threads <= 3; threads++) {
         float *got[3] = {0};

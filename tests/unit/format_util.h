@@ -89,6 +89,20 @@ static inline void write_bytes(const char *path, const void *data, size_t size)
     assert_int_equal(fclose(f), 0);
 }
 
+typedef dcls_status tensors_writer(dcls_context *ctx, const dcls_tensors *set, const char *path);
+
+/* What a writer makes of a set. */
+static inline dcls_bytes written_by(dcls_context *ctx, tensors_writer *write, const dcls_tensors *set)
+{
+    temp_dir t = make_temp_dir();
+    dcls_bytes bytes;
+    assert_ok(ctx, write(ctx, set, temp_file(&t, "written")));
+    assert_ok(ctx, dcls_file_read(ctx, t.file, 1 << 30, &bytes));
+    remove(t.file);
+    rmdir(t.path);
+    return bytes;
+}
+
 /* A file of the reference data; false, after saying so, if it is not there. */
 static inline int shared_file(char *path, size_t size, const char *name)
 {

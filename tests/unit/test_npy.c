@@ -195,17 +195,6 @@ static dcls_tensors *make_set(dcls_context *ctx, dcls_dtype dtype, int ndim, con
     return set;
 }
 
-static dcls_bytes written_bytes(dcls_context *ctx, const dcls_tensors *set)
-{
-    temp_dir t = make_temp_dir();
-    dcls_bytes bytes;
-    assert_ok(ctx, dcls_npy_write(ctx, set, temp_file(&t, "a.npy")));
-    assert_ok(ctx, dcls_file_read(ctx, t.file, 1 << 30, &bytes));
-    remove(t.file);
-    rmdir(t.path);
-    return bytes;
-}
-
 static void test_round_trip(void **state)
 {
     static const int64_t shape[] = {2, 3, 4, 1, 1, 1, 1, 9};
@@ -214,7 +203,7 @@ static void test_round_trip(void **state)
         if (dtype == DCLS_BF16) continue;
         for (int ndim = 0; ndim <= 8; ndim++) {
             dcls_tensors *set = make_set(ctx, (dcls_dtype)dtype, ndim, shape), *again;
-            dcls_bytes bytes = written_bytes(ctx, set);
+            dcls_bytes bytes = written_by(ctx, dcls_npy_write, set);
             assert_int_equal((bytes.size - set->items[0].nbytes) % 64, 0);
             assert_ok(ctx, dcls_npy_read(ctx, &bytes, &again));
             assert_same_tensors(set, again);
@@ -229,7 +218,7 @@ static void test_bf16(void **state)
 {
     dcls_context *ctx = *state;
     dcls_tensors *set = make_set(ctx, DCLS_BF16, 1, (const int64_t[]){100}), *again;
-    dcls_bytes bytes = written_bytes(ctx, set);
+    dcls_bytes bytes = written_by(ctx, dcls_npy_write, set);
     float expected[100];
     assert_ok(ctx, dcls_npy_read(ctx, &bytes, &again));
     const dcls_tensor *t = dcls_tensors_at(again, 0);
@@ -245,7 +234,7 @@ static void test_largest_header(void **state)
     static const int64_t shape[] = {0, INT64_MAX, 1, 1, 1, 1, 1, 1};
     dcls_context *ctx = *state;
     dcls_tensors *set = make_set(ctx, DCLS_U8, 8, shape), *again;
-    dcls_bytes bytes = written_bytes(ctx, set);
+    dcls_bytes bytes = written_by(ctx, dcls_npy_write, set);
     assert_ok(ctx, dcls_npy_read(ctx, &bytes, &again));
     assert_same_tensors(set, again);
     dcls_tensors_destroy(set);
@@ -271,7 +260,7 @@ static void test_truncation(void **state)
 {
     dcls_context *ctx = *state;
     dcls_tensors *set = make_set(ctx, DCLS_F32, 2, (const int64_t[]){10, 3}), *again;
-    dcls_bytes bytes = written_bytes(ctx, set);
+    dcls_bytes bytes = written_by(ctx, dcls_npy_write, set);
     for (size_t size = 0; size < bytes.size; size++) {
         dcls_bytes cut = make_bytes(ctx, bytes.data, size);
         check_outcome(ctx, "cut", dcls_npy_read(ctx, &cut, &again), F, NULL);
@@ -303,7 +292,7 @@ static void test_reference(void **state)
         const dcls_tensor *t = dcls_tensors_at(set, 0);
         assert_true(dcls_shape_equal(t->ndim, t->shape, files[i].ndim, files[i].shape));
         assert_int_equal(t->dtype, DCLS_F32);
-        dcls_bytes bytes = written_bytes(ctx, set);
+        dcls_bytes bytes = written_by(ctx, dcls_npy_write, set);
         assert_ok(ctx, dcls_file_read(ctx, path, 1 << 30, &original));
         assert_int_equal(bytes.size, original.size);
         assert_memory_equal(bytes.data, original.data, bytes.size);

@@ -217,17 +217,6 @@ static dcls_tensors *make_set(dcls_context *ctx)
     return set;
 }
 
-static dcls_bytes written_bytes(dcls_context *ctx, const dcls_tensors *set)
-{
-    temp_dir t = make_temp_dir();
-    dcls_bytes bytes;
-    assert_ok(ctx, dcls_safetensors_write(ctx, set, temp_file(&t, "a.safetensors")));
-    assert_ok(ctx, dcls_file_read(ctx, t.file, 1 << 30, &bytes));
-    remove(t.file);
-    rmdir(t.path);
-    return bytes;
-}
-
 static dcls_tensors *read_copy(dcls_context *ctx, const dcls_bytes *from)
 {
     dcls_bytes bytes = make_bytes(ctx, from->data, from->size);
@@ -240,11 +229,11 @@ static void test_round_trip(void **state)
 {
     dcls_context *ctx = *state;
     dcls_tensors *set = make_set(ctx);
-    dcls_bytes bytes = written_bytes(ctx, set);
+    dcls_bytes bytes = written_by(ctx, dcls_safetensors_write, set);
     dcls_tensors *again = read_copy(ctx, &bytes);
     assert_same_tensors(set, again);
     assert_string_equal(dcls_tensors_format(again), "safetensors");
-    dcls_bytes twice = written_bytes(ctx, again);
+    dcls_bytes twice = written_by(ctx, dcls_safetensors_write, again);
     assert_int_equal(twice.size, bytes.size);
     assert_memory_equal(twice.data, bytes.data, bytes.size);
     dcls_tensors_destroy(again);
@@ -258,7 +247,7 @@ static void test_empty_set(void **state)
     dcls_context *ctx = *state;
     dcls_tensors *set;
     assert_ok(ctx, dcls_tensors_create(ctx, "", &set));
-    dcls_bytes bytes = written_bytes(ctx, set);
+    dcls_bytes bytes = written_by(ctx, dcls_safetensors_write, set);
     dcls_tensors *again = read_copy(ctx, &bytes);
     assert_same_tensors(set, again);
     assert_int_equal(bytes.size % 64, 0);
@@ -278,7 +267,8 @@ static void test_in_place(void **state)
     add(ctx, set, "single", DCLS_F32, 1, (const int64_t[]){3}, 3);
     add(ctx, set, "bytes", DCLS_U8, 1, (const int64_t[]){16}, 4);
     add(ctx, set, "double", DCLS_F64, 1, (const int64_t[]){3}, 5);
-    dcls_bytes bytes = written_bytes(ctx, set), kept = make_bytes(ctx, bytes.data, bytes.size);
+    dcls_bytes bytes = written_by(ctx, dcls_safetensors_write, set),
+               kept = make_bytes(ctx, bytes.data, bytes.size);
     const unsigned char *from = kept.data, *to = from + kept.size;
     dcls_tensors *again;
     assert_ok(ctx, dcls_safetensors_read(ctx, &kept, &again));
@@ -318,7 +308,7 @@ static void test_truncation(void **state)
 {
     dcls_context *ctx = *state;
     dcls_tensors *set = make_set(ctx), *again;
-    dcls_bytes bytes = written_bytes(ctx, set);
+    dcls_bytes bytes = written_by(ctx, dcls_safetensors_write, set);
     for (size_t size = 0; size < bytes.size; size++) {
         dcls_bytes cut = make_bytes(ctx, bytes.data, size);
         check_outcome(ctx, "cut", dcls_safetensors_read(ctx, &cut, &again), F, NULL);
@@ -338,7 +328,7 @@ static void test_polyglot(void **state)
 {
     dcls_context *ctx = *state;
     dcls_tensors *set = make_set(ctx), *again;
-    dcls_bytes bytes = written_bytes(ctx, set);
+    dcls_bytes bytes = written_by(ctx, dcls_safetensors_write, set);
     static const char *const tails[] = {"\x89PNG\r\n\x1a\n", "PK\x03\x04", "{}"};
     for (size_t i = 0; i < 3; i++) {
         size_t size = bytes.size + strlen(tails[i]);
@@ -391,7 +381,7 @@ static void test_golden(void **state)
     }
     assert_ok(ctx, dcls_tensors_load_file(ctx, path, &set));
     assert_true(dcls_tensors_count(set) > 52 * 4);
-    dcls_bytes bytes = written_bytes(ctx, set);
+    dcls_bytes bytes = written_by(ctx, dcls_safetensors_write, set);
     dcls_tensors *again = read_copy(ctx, &bytes);
     assert_same_tensors(set, again);
     dcls_tensors_destroy(again);
