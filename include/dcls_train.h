@@ -348,16 +348,17 @@ typedef struct dcls_trainer_options {
     double clip_norm;     /* of the gradient of all parameters; 0: none */
     double position_rate; /* factor of the learning rate for positions */
     double spread_rate;   /* the same for spreads */
-    double average;       /* decay of the averaged weights (EMA); 0: none kept */
-    double repulsion;     /* factor of the squared repulsive loss of positions; 0: none .. */
+    double nudge;   /* cells that a v1 position on a whole number, where it has no slope, is moved; 0: none */
+    double average; /* decay of the averaged weights (EMA); 0: none kept */
+    double repulsion;          /* factor of the squared repulsive loss of positions; 0: none .. */
     int64_t repulsion_after;   /* .. which begins after so many steps */
     bool share_positions;      /* layers of one stage learn one P */
     const char *const *freeze; /* globs of tensor names that keep their values */
     size_t freeze_count;
 } dcls_trainer_options;
 
-/* AdamW as in PyTorch with a decay of 0.05 and no clipping; positions learn 5 times as fast; no average,
- * repulsion or smoothing; sizes are left to be set. */
+/* AdamW as in PyTorch with a decay of 0.05 and no clipping; positions learn 5 times as fast, nudged by 0.004;
+ * no average, repulsion or smoothing; sizes are left to be set. */
 DCLS_API dcls_trainer_options dcls_trainer_options_default(void);
 
 typedef struct dcls_trainer dcls_trainer;

@@ -6,6 +6,7 @@
 
 #include "base/tensor.h"
 #include "base/threads.h"
+#include "train/positions.h"
 
 #define PIECE 16384 /* floats a thread changes at a time */
 #define LANES 8     /* independent sums of the norm: what vectors can add side by side */
@@ -20,7 +21,7 @@ typedef struct piece {
 struct dcls_optimizer_state {
     const dcls_parameters *parameters;
     dcls_optimizer method;
-    double momentum, beta1, beta2, eps, weight_decay, clip_norm, position_rate, spread_rate, average;
+    double momentum, beta1, beta2, eps, weight_decay, clip_norm, position_rate, spread_rate, average, nudge;
     bool nesterov;
     int64_t steps;
 
@@ -51,6 +52,7 @@ static dcls_status check_options(dcls_context *ctx, const dcls_trainer_options *
     DCLS_TRY(check_size(ctx, "the weight decay", o->weight_decay));
     DCLS_TRY(check_size(ctx, "the norm gradients are clipped to", o->clip_norm));
     DCLS_TRY(check_size(ctx, "the rate factor of positions", o->position_rate));
+    DCLS_TRY(check_size(ctx, "the nudge of positions", o->nudge));
     DCLS_TRY(check_size(ctx, "the rate factor of spreads", o->spread_rate));
     DCLS_TRY(check_share(ctx, "the decay of averaged weights", o->average));
     if (o->optimizer == DCLS_ADAMW) {
@@ -156,6 +158,7 @@ dcls_status dcls_optimizer_create(dcls_context *ctx, const dcls_trainer_options 
                                     .position_rate = options->position_rate,
                                     .spread_rate = options->spread_rate,
                                     .average = options->average,
+                                    .nudge = options->nudge,
                                     .nesterov = options->nesterov};
     const dcls_status status = make_arrays(ctx, state, has_moment(options), options->average > 0);
     if (status == DCLS_OK)
@@ -310,22 +313,6 @@ static void move(const dcls_optimizer_state *o, const piece *part, factors f)
         sgd_momentum(w, g, o->first + part->at, part->count, f);
 }
 
-/* A piece may reach from one index of P into the next. */
-static void clamp(const piece *part)
-{
-    const dcls_parameter *p = part->of;
-    const size_t plane = (size_t)p->rows * (size_t)p->elements, end = part->first + part->count;
-    for (size_t first = part->first, stop; first < end; first = stop) {
-        const size_t j = first / plane;
-        const float limit = p->limit[j];
-        stop = (j + 1) * plane < end ? (j + 1) * plane : end;
-        for (size_t i = first; i < stop; i++) {
-            const float x = p->value[i];
-            p->value[i] = x > limit ? limit : x < -limit ? -limit : x;
-        }
-    }
-}
-
 static void average(float *restrict a, const float *restrict w, size_t n, factors f)
 {
     for (size_t i = 0; i < n; i++)
@@ -340,7 +327,8 @@ static void step_piece(void *arg, int64_t item, int worker)
     const factors f = factors_of(s, part->of);
     (void)worker;
     if (is_trained(part->of)) move(o, part, f);
-    if (is_trained(part->of) && part->of->role == DCLS_ROLE_POSITION) clamp(part);
+    if (is_trained(part->of) && part->of->role == DCLS_ROLE_POSITION)
+        dcls_positions_clamp(part->of, part->first, part->count, o->nudge);
     if (o->averages != NULL) average(o->averages + part->at, part->of->value + part->first, part->count, f);
 }
 

@@ -27,6 +27,7 @@ static void describe_positions(const dcls_node *node, dcls_parameter *p)
     p->ndim = k.ndim;
     p->rows = k.position_rows;
     p->elements = k.count;
+    p->stuck_when_whole = k.version == DCLS_V1;
     for (int j = 0; j < k.ndim; j++)
         p->limit[j] = (float)(k.size[j] / 2); /* whole cells */
 }

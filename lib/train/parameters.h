@@ -26,6 +26,7 @@ typedef struct dcls_parameter {
     int ndim;
     int64_t rows, elements;
     float limit[DCLS_MAX_SPATIAL];
+    bool stuck_when_whole; /* v1: no slope where a position is a whole number, the limits among them */
 } dcls_parameter;
 
 typedef struct dcls_parameters {

@@ -8,6 +8,32 @@
 #include "base/threads.h"
 #include "model/rewrite.h"
 
+/* ---- the window ----------------------------------------------------------------------------------------
+ */
+
+/* Inwards from the edges; elsewhere to one side or the other, by turns. */
+static float leave_whole(float x, float limit, float nudge, size_t index)
+{
+    if (x != rintf(x) || limit < 1) return x;
+    return x >= limit || (x > -limit && index % 2 == 1) ? x - nudge : x + nudge;
+}
+
+/* The floats may reach from one index of P into the next. */
+void dcls_positions_clamp(const dcls_parameter *p, size_t first, size_t count, double nudge)
+{
+    const size_t plane = (size_t)p->rows * (size_t)p->elements, end = first + count;
+    const bool leave = p->stuck_when_whole && nudge > 0;
+    for (size_t stop; first < end; first = stop) {
+        const size_t j = first / plane;
+        const float limit = p->limit[j];
+        stop = (j + 1) * plane < end ? (j + 1) * plane : end;
+        for (size_t i = first; i < stop; i++) {
+            const float x = fmaxf(-limit, fminf(limit, p->value[i]));
+            p->value[i] = leave ? leave_whole(x, limit, (float)nudge, i) : x;
+        }
+    }
+}
+
 /* ---- elements that keep apart ------------------------------------------------------------------------- */
 
 #define BLOCK 64 /* kernels a thread works on at a time */

@@ -108,6 +108,8 @@ static const dcls_recipe_row ROWS[] = {
      "factor of the learning rate for positions"},
     {"optimizer.spread_rate", REAL, AT(trainer.spread_rate), 0, 1e6, NULL, "1", "spread-rate",
      "factor of the learning rate for spreads"},
+    {"optimizer.nudge", REAL, AT(trainer.nudge), 0, 0.5, NULL, "0.004", NULL,
+     "cells that v1 positions on whole numbers are moved; 0: none"},
     {"optimizer.freeze", STRINGS, LIST(trainer.freeze, trainer.freeze_count), 0, 0, NULL, NULL, "freeze",
      "tensors whose name matches this glob keep their values"},
 

@@ -28,7 +28,8 @@ dcls_trainer_options dcls_trainer_options_default(void)
                                   .eps = 1e-8,
                                   .weight_decay = 0.05,
                                   .position_rate = 5,
-                                  .spread_rate = 1};
+                                  .spread_rate = 1,
+                                  .nudge = 0.004};
 }
 
 /* Running statistics alone are enough: they become those of the data. */

@@ -122,6 +122,22 @@ END
   /usr/bin/python3 check.py
 }
 
+@test "positions: elements that begin on a cell leave it" {
+  [[ -x /usr/bin/python3 ]] || skip "no Python"
+  recorded
+  try 0 train -q --arch convmixer --set dim=8 --set depth=1 --set kernel_count=3 --set position_sigma=0 \
+    --train set --size 8 --batch 3 --epochs 6 --rate 0.05 --record-positions 1 -o whole
+  /usr/bin/python3 - <<'END'
+import struct
+data = open('whole/positions.npy', 'rb').read()
+head = 10 + struct.unpack('<H', data[8:10])[0]
+columns = 1 + 2 * 8 * 3
+first, last = (struct.unpack('<%df' % columns, data[at:][:4 * columns]) for at in (head, len(data) - 4 * columns))
+assert set(first[1:]) == {0}
+assert min(map(abs, last[1:])) > 0 and max(map(abs, last[1:])) > 0.1
+END
+}
+
 @test "positions: an animated PNG that is one" {
   [[ -x /usr/bin/python3 ]] || skip "no Python"
   recorded

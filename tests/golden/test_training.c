@@ -157,6 +157,7 @@ static dcls_trainer *start(const char *net, dcls_algo algo)
     options.algo = algo;
     options.optimizer = DCLS_SGD;
     options.weight_decay = 5e-4;
+    options.nudge = 0; /* as published */
     if (strcmp(net, "convmixer") == 0)
         options.label_smoothing = 0.1;
     else

@@ -3,6 +3,32 @@
 #include "numeric_util.h"
 #include "train/positions.h"
 
+/* ---- the window --------------------------------------------------------------------------------- */
+
+static void test_clamp(void **state)
+{
+    (void)state;
+    /* indices with limits 4 and 1: in the window, beyond it, at its edges, whole, and a window of one cell */
+    const float start[2][6] = {{1.5f, 4.5f, -9, 4, 2, 0}, {0.5f, 1.25f, -2, 1, 0, 0}};
+    const float clamped[2][6] = {{1.5f, 4, -4, 4, 2, 0}, {0.5f, 1, -1, 1, 0, 0}};
+    const float moved[2][6] = {{1.5f, 3.75f, -3.75f, 3.75f, 2.25f, -0.25f},
+                               {0.5f, 0.75f, -0.75f, 0.75f, 0.25f, -0.25f}};
+    for (int way = 0; way < 3; way++) {
+        float value[2][6];
+        memcpy(value, start, sizeof value);
+        dcls_parameter p = {
+            .value = value[0], .count = 12, .ndim = 2, .rows = 3, .elements = 2, .limit = {4, 1}};
+        p.stuck_when_whole = way > 0;
+        dcls_positions_clamp(&p, 0, 5, way < 2 ? 0 : 0.25);
+        dcls_positions_clamp(&p, 5, 7, way < 2 ? 0 : 0.25);
+        assert_memory_equal(value, way < 2 ? clamped : moved, sizeof value);
+    }
+    float zero[2] = {0, 0};
+    const dcls_parameter single = {.value = zero, .count = 2, .ndim = 1, .rows = 1, .elements = 2};
+    dcls_positions_clamp(&single, 0, 2, 0.25);
+    assert_true(zero[0] == 0 && zero[1] == 0);
+}
+
 /* ---- the repulsive loss --------------------------------------------------------------------------- */
 
 #define SETS 4
@@ -260,8 +286,8 @@ static void test_share_again(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CONTEXT_TEST(test_repel), CONTEXT_TEST(test_repel_by_hand), CONTEXT_TEST(test_repel_threads),
-        CONTEXT_TEST(test_share), CONTEXT_TEST(test_share_again),
+        CONTEXT_TEST(test_clamp),         CONTEXT_TEST(test_repel), CONTEXT_TEST(test_repel_by_hand),
+        CONTEXT_TEST(test_repel_threads), CONTEXT_TEST(test_share), CONTEXT_TEST(test_share_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

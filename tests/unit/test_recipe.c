@@ -35,6 +35,7 @@ static void defaults(void **state)
     assert_true(recipe->trainer.eps == trainer.eps && recipe->trainer.weight_decay == trainer.weight_decay);
     assert_true(recipe->trainer.position_rate == trainer.position_rate);
     assert_true(recipe->trainer.spread_rate == trainer.spread_rate);
+    assert_true(recipe->trainer.nudge == trainer.nudge);
     assert_true(recipe->trainer.clip_norm == trainer.clip_norm && recipe->trainer.average == trainer.average);
     const dcls_schedule schedule = dcls_schedule_default();
     assert_true(recipe->schedule.power == schedule.power && recipe->schedule.rise == schedule.rise);
