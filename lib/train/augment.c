@@ -23,8 +23,7 @@ struct frame {
     bool mirrored;
 };
 
-/* ---- settings
- * ------------------------------------------------------------------------------------------------ */
+/* ---- settings ---- */
 
 static dcls_status bad(dcls_context *ctx, const char *what)
 {
@@ -104,8 +103,7 @@ void dcls_scratch_free(dcls_scratch *scratch)
     *scratch = (dcls_scratch){0};
 }
 
-/* ---- where pixels go
- * ------------------------------------------------------------------------------------------ */
+/* ---- where pixels go ---- */
 
 static int64_t below(dcls_rng *rng, int64_t n)
 {
@@ -224,8 +222,7 @@ dcls_status dcls_pipeline_size(dcls_context *ctx, const dcls_pipeline *pipeline,
     return dcls_preprocess_size(ctx, &pipeline->preprocess, view->width, view->height, height, width);
 }
 
-/* ---- pixels
- * -------------------------------------------------------------------------------------------------- */
+/* ---- pixels ---- */
 
 static dcls_status reserve(dcls_context *ctx, uint8_t **buffer, size_t *size, int64_t rows, int64_t bytes)
 {
@@ -381,8 +378,7 @@ dcls_status dcls_pipeline_run(dcls_context *ctx, const dcls_pipeline *pipeline, 
     return DCLS_OK;
 }
 
-/* ---- mixup
- * --------------------------------------------------------------------------------------------------- */
+/* ---- mixup ---- */
 
 /* Marsaglia and Tsang, "A simple method for generating gamma variables", 2000; shape >= 1. */
 static double draw_gamma(dcls_rng *rng, double shape)

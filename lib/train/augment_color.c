@@ -63,8 +63,7 @@ static void saturate(double ratio, int64_t count, uint8_t *pixels)
     }
 }
 
-/* ---- hue
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- hue ---- */
 
 /* Pixels are taken apart by blocks into arrays of each colour, and conditions written as choices between
  * values, for the compiler to work on several at once. */

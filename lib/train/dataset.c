@@ -14,8 +14,7 @@ dcls_dataset_options dcls_dataset_options_default(void)
     return (dcls_dataset_options){.kind = DCLS_DATASET_AUTO, .ignore_index = -1};
 }
 
-/* ---- what a path is
- * ------------------------------------------------------------------------------------------ */
+/* ---- what a path is ---- */
 
 static dcls_dataset_kind kind_of(const dcls_folder *folder)
 {
@@ -71,8 +70,7 @@ static dcls_status examine(dcls_context *ctx, dcls_arena *arena, const char **pa
     return DCLS_OK;
 }
 
-/* ---- opening
- * ------------------------------------------------------------------------------------------------- */
+/* ---- opening ---- */
 
 static dcls_status check_options(dcls_context *ctx, const dcls_dataset_options *options)
 {
@@ -196,8 +194,7 @@ const char *dcls_dataset_item_name(const dcls_dataset *set, int64_t index)
     return set->items[index].name;
 }
 
-/* ---- items
- * --------------------------------------------------------------------------------------------------- */
+/* ---- items ---- */
 
 static dcls_status load_mask(dcls_context *ctx, const dcls_dataset *set, const dcls_item *item,
                              dcls_sample *sample)

@@ -23,8 +23,7 @@ bool dcls_is_cifar10_name(const char *name)
     return is_training_name(name) || strcmp(name, "test_batch.bin") == 0;
 }
 
-/* ---- classes
- * ------------------------------------------------------------------------------------------------- */
+/* ---- classes ---- */
 
 /* The names in batches.meta.txt, a line each. */
 static dcls_status parse_names(dcls_context *ctx, dcls_dataset *set, const dcls_bytes *text,
@@ -98,8 +97,7 @@ static dcls_status set_classes(dcls_context *ctx, dcls_dataset *set, const char 
     return map_classes(ctx, set, names, label);
 }
 
-/* ---- records
- * ------------------------------------------------------------------------------------------------- */
+/* ---- records ---- */
 
 /* Planes to pixels, in place. */
 static void interleave(uint8_t *planes)

@@ -5,8 +5,7 @@
 
 #include "train/dataset.h"
 
-/* ---- folders of classes
- * -------------------------------------------------------------------------------------- */
+/* ---- folders of classes ---- */
 
 static bool is_split(const char *name)
 {
@@ -101,8 +100,7 @@ dcls_status dcls_dataset_list_folders(dcls_context *ctx, dcls_dataset *set, cons
     return status;
 }
 
-/* ---- pictures and masks
- * -------------------------------------------------------------------------------------- */
+/* ---- pictures and masks ---- */
 
 /* "images/a/b.jpg" becomes "masks/a/b.png". */
 static const char *mask_name(dcls_context *ctx, dcls_dataset *set, const char *picture)

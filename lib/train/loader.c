@@ -28,8 +28,7 @@ dcls_loader_options dcls_loader_options_default(void)
         .ahead = 2};
 }
 
-/* ---- workers
- * ------------------------------------------------------------------------------------------------- */
+/* ---- workers ---- */
 
 static void note_failure(dcls_slot *s, int64_t place, dcls_status status, const dcls_context *ctx)
 {
@@ -105,8 +104,7 @@ static void *work(void *arg)
     return NULL;
 }
 
-/* ---- the sequence of batches
- * --------------------------------------------------------------------------------- */
+/* ---- the sequence of batches ---- */
 
 /* The order of an epoch's items (Fisher and Yates). */
 static void make_order(dcls_loader *loader, int64_t epoch)
@@ -250,8 +248,7 @@ done:
     return status;
 }
 
-/* ---- life
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- life ---- */
 
 static dcls_status check_options(dcls_context *ctx, const dcls_dataset *set, const dcls_loader_options *o)
 {
