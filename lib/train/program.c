@@ -116,7 +116,7 @@ static dcls_status add_layers(dcls_context *ctx, dcls_program *p, const bool *ne
 {
     const dcls_model *model = p->model;
     for (int v = 0; v < p->value_count; v++) {
-        p->values[v].root = p->values[v].gradient_root = v;
+        p->values[v].root = p->values[v].gradient_root = p->values[v].gradient_group = v;
         if (v > 0 && is_rename(&model->nodes[v - 1]))
             p->values[v].root = p->values[model->nodes[v - 1].inputs[0]].root;
     }
@@ -154,20 +154,6 @@ static void find_wanted(dcls_program *p)
     }
 }
 
-/* Layers other than `but` that write a value's gradient: how many, and the last of them. */
-static int other_writers(const dcls_program *p, int value, int but, int *last)
-{
-    int count = 0;
-    *last = -1;
-    for (int l = 0; l < p->layer_count; l++)
-        for (int k = 0; k < p->layers[l].input_count && l != but; k++)
-            if (p->layers[l].inputs[k] == value && p->layers[l].wanted[k]) {
-                count++;
-                *last = l;
-            }
-    return count;
-}
-
 /* The first layer that reads a value's gradient: the one that makes it, or the statistics ahead of it. */
 static int first_reader(const dcls_program *p, int value)
 {
@@ -176,26 +162,74 @@ static int first_reader(const dcls_program *p, int value)
     return -1;
 }
 
+/* What happens to memory that a sum's gradient and those of its terms would share. Backward: a writer must
+ * not come before a reader whose value it does not concern. */
+typedef struct sharing {
+    int last[2];  /* writers of each term but the sum, the latest; -1: none */
+    int pending;  /* the latest writer of what shares the memory already and the sum is no part of .. */
+    int expected; /* .. and the earliest reader of that */
+} sharing;
+
+static void mark_above(const dcls_program *p, int sum, bool above)
+{
+    for (int v = sum;; v = p->values[v].gradient_root) {
+        p->values[v].above = above;
+        if (p->values[v].gradient_root == v) return;
+    }
+}
+
+/* A sum whose terms share its memory leaves the reading to their makers. */
+static bool is_shared_sum(const dcls_program *p, const dcls_layer *layer)
+{
+    return layer->kind == &dcls_layer_add && !layer->wanted[0] && !layer->wanted[1] &&
+           p->values[layer->inputs[0]].gradient_root == layer->output;
+}
+
+static sharing examine(const dcls_program *p, int l)
+{
+    const dcls_layer *sum = &p->layers[l];
+    const int group = p->values[sum->output].gradient_group;
+    sharing s = {{-1, -1}, -1, p->layer_count};
+    mark_above(p, sum->output, true);
+    for (int w = 0; w < p->layer_count; w++) {
+        const dcls_layer *layer = &p->layers[w];
+        for (int k = 0; k < layer->input_count && w != l; k++) {
+            const dcls_train_value *value = &p->values[layer->inputs[k]];
+            if (!layer->wanted[k]) continue;
+            for (int term = 0; term < 2; term++)
+                if (layer->inputs[k] == sum->inputs[term]) s.last[term] = w;
+            if (value->gradient_group == group && !value->above) s.pending = w;
+        }
+        if (layer->gradient < 0 || s.expected < p->layer_count || is_shared_sum(p, layer)) continue;
+        const dcls_train_value *read = &p->values[layer->gradient];
+        if (read->gradient_group == group && !read->above) s.expected = w;
+    }
+    mark_above(p, sum->output, false);
+    return s;
+}
+
 /* A sum's gradient is that of both terms: they use its memory instead of a copy where nobody overwrites what
  * somebody still reads. Only one of them may have other uses, which add to it: the way of the other term must
- * be past its last reader by then. */
+ * be past its last reader by then, and so must all else that has this memory. */
 static void share_sum(dcls_program *p, int l)
 {
     dcls_layer *sum = &p->layers[l];
     const int *in = sum->inputs;
-    int last[2], others[2];
-    if (in[0] == in[1] || !sum->wanted[0] || !sum->wanted[1]) return;
+    if (in[0] == in[1] || in[0] == 0 || in[1] == 0 || !sum->wanted[0] || !sum->wanted[1]) return;
     if (p->values[in[0]].gradient_root != in[0] || p->values[in[1]].gradient_root != in[1]) return;
     if (p->values[in[0]].floats != p->values[sum->output].floats ||
         p->values[in[1]].floats != p->values[sum->output].floats)
         return;
-    for (int k = 0; k < 2; k++)
-        others[k] = other_writers(p, in[k], l, &last[k]);
-    const int busy = others[0] > 0 ? 0 : 1;
-    if (others[1 - busy] > 0) return;
-    if (others[busy] > 0 && last[busy] >= first_reader(p, in[1 - busy])) return;
+    const sharing s = examine(p, l);
+    const int readers[2] = {first_reader(p, in[0]), first_reader(p, in[1])};
+    if (s.last[0] >= 0 && s.last[1] >= 0) return;
+    for (int k = 0; k < 2; k++) {
+        if (s.last[k] >= 0 && (s.last[k] >= readers[1 - k] || s.last[k] >= s.expected)) return;
+        if (s.pending >= 0 && s.pending >= readers[k]) return;
+    }
     for (int k = 0; k < 2; k++) {
         p->values[in[k]].gradient_root = sum->output;
+        p->values[in[k]].gradient_group = p->values[sum->output].gradient_group;
         sum->wanted[k] = false;
     }
 }

@@ -95,8 +95,10 @@ typedef struct dcls_train_value {
     dcls_shape shape;
     int64_t floats; /* of one image */
     bool wants_gradient;
-    int gradient_root; /* the value whose gradient's memory it uses */
-    bool written;      /* while first writers are looked for */
+    int gradient_root;  /* the value whose gradient's memory it uses: itself, or a sum it is a term of */
+    int gradient_group; /* the last such sum */
+    bool above;         /* while sums are looked at: the sum is a part of it */
+    bool written;       /* while first writers are looked for */
 
     bool local, gradient_local; /* within a phase: at `offset` floats of a worker's memory, per image */
     int64_t offset, gradient_offset;

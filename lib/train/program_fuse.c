@@ -27,6 +27,9 @@ static void join_activation(const dcls_program *p, dcls_layer *statistics)
     dcls_layer *activation = maker(p, statistics->inputs[0]);
     if (activation == NULL || activation->kind != &dcls_layer_activation || !activation->wanted[0]) return;
     if (readers(p, activation->output) != 2 || activation->phase != statistics->phase) return;
+    if (activation + 1 != statistics) return; /* what lies between may write the same gradient before */
+    if (p->values[activation->inputs[0]].gradient_root == p->values[statistics->gradient].gradient_root)
+        return;
     activation->statistics = statistics;
     statistics->activation = activation;
     dcls_layer *source = maker(p, activation->inputs[0]);
@@ -44,6 +47,7 @@ static void absorb_sum(const dcls_program *p, dcls_layer *sum)
         dcls_layer *norm = maker(p, sum->inputs[k]);
         const dcls_layer *other = maker(p, sum->inputs[1 - k]);
         if (norm == NULL || norm->kind != &dcls_layer_batch_norm || readers(p, sum->inputs[k]) != 1) continue;
+        if (norm->residual >= 0) continue; /* it does another sum already */
         if (norm->phase != sum->phase || (other != NULL && other > norm)) continue;
         if (p->values[sum->inputs[0]].floats != p->values[sum->inputs[1]].floats) continue;
         norm->residual = sum->inputs[1 - k];
