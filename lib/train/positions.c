@@ -28,7 +28,7 @@ void dcls_positions_clamp(const dcls_parameter *p, size_t first, size_t count, d
         const float limit = p->limit[j];
         stop = (j + 1) * plane < end ? (j + 1) * plane : end;
         for (size_t i = first; i < stop; i++) {
-            const float x = fmaxf(-limit, fminf(limit, p->value[i]));
+            const float at = p->value[i], x = at > limit ? limit : at < -limit ? -limit : at; /* NaN stays */
             p->value[i] = leave ? leave_whole(x, limit, (float)nudge, i) : x;
         }
     }

@@ -27,6 +27,16 @@ static void test_clamp(void **state)
     const dcls_parameter single = {.value = zero, .count = 2, .ndim = 1, .rows = 1, .elements = 2};
     dcls_positions_clamp(&single, 0, 2, 0.25);
     assert_true(zero[0] == 0 && zero[1] == 0);
+    float broken[2] = {NAN, INFINITY};
+    const dcls_parameter far = {.value = broken,
+                                .count = 2,
+                                .ndim = 1,
+                                .rows = 1,
+                                .elements = 2,
+                                .limit = {3},
+                                .stuck_when_whole = true};
+    dcls_positions_clamp(&far, 0, 2, 0.25);
+    assert_true(isnan(broken[0]) && broken[1] == 2.75f);
 }
 
 /* ---- the repulsive loss --------------------------------------------------------------------------- */
