@@ -104,10 +104,15 @@ static int begin(train_run *t)
 static int check_place(const train_run *t)
 {
     const int64_t now = dcls_dataset_count(t->train), then = t->at.pictures;
-    const int64_t steps = t->at.epoch * t->batches + t->at.batch;
-    if (steps == dcls_trainer_steps(t->trainer) && (then == 0 || then == now)) return CLI_OK;
-    cli_error(t->recipe->train, "is not the data the run began with: it has %lld pictures now",
-              (long long)now);
+    const int64_t whole = dcls_trainer_steps(t->trainer) - t->at.batch; /* steps of epochs that are done */
+    const bool placed = t->at.batch <= t->batches && whole >= 0 && whole % t->batches == 0 &&
+                        whole / t->batches == t->at.epoch;
+    if (placed && (then == 0 || then == now) && (t->at.names == 0 || t->at.names == t->names)) return CLI_OK;
+    if (placed && then == now)
+        cli_error(t->recipe->train, "is not the data the run began with: pictures have other names now");
+    else
+        cli_error(t->recipe->train, "is not the data the run began with: it has %lld pictures now",
+                  (long long)now);
     return CLI_BAD_INPUT;
 }
 

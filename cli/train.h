@@ -43,7 +43,7 @@ typedef struct train_point {
     int64_t log_bytes,
         frames; /* of log.ndjson and positions.npy that belong to it; log_bytes -1: not known */
     train_sums window, epoch_sums;
-    int64_t pictures; /* of the training data; 0: not known */
+    int64_t pictures, names; /* of the training data, see train_names; 0: not known */
 } train_point;
 
 typedef struct train_run {
@@ -54,6 +54,7 @@ typedef struct train_run {
     dcls_dataset *train, *val;
     dcls_loader *loader;
     dcls_trainer *trainer;
+    int64_t names; /* of the training data */
     dcls_task task;
     int64_t classes, parameters, positions;
     float *class_weights;
@@ -102,6 +103,9 @@ int train_open_data(train_run *t);
 int train_open_network(train_run *t, dcls_model **out);
 /* Checks that network and data fit, and makes class weights and batches. */
 int train_open_loader(train_run *t, const dcls_model *model);
+
+/* A number that tells lists of pictures apart, wherever their folder lies; never 0. */
+int64_t train_names(const dcls_dataset *set);
 
 /* ---- train_state.c ---- */
 

@@ -255,6 +255,37 @@ static int make_loader(train_run *t, const dcls_model *model)
     return status == DCLS_OK ? CLI_OK : cli_fail("train", status, t->run->ctx);
 }
 
+/* Length of what all names begin with, folders as a whole. */
+static size_t common_folder(const dcls_dataset *set)
+{
+    const char *first = dcls_dataset_item_name(set, 0);
+    size_t length = strlen(first);
+    for (int64_t i = 0; i < dcls_dataset_count(set); i++) {
+        const char *name = dcls_dataset_item_name(set, i);
+        size_t same = 0;
+        while (same < length && name[same] == first[same])
+            same++;
+        length = same;
+    }
+    while (length > 0 && first[length - 1] != '/')
+        length--;
+    return length;
+}
+
+/* FNV-1a; as many bits as a double holds. */
+int64_t train_names(const dcls_dataset *set)
+{
+    const size_t skip = common_folder(set);
+    uint64_t hash = UINT64_C(14695981039346656037);
+    for (int64_t i = 0; i < dcls_dataset_count(set); i++) {
+        const char *c = dcls_dataset_item_name(set, i) + skip;
+        do
+            hash = (hash ^ (unsigned char)*c) * UINT64_C(1099511628211);
+        while (*c++ != '\0');
+    }
+    return (int64_t)(hash >> 12 | 1);
+}
+
 int train_open_loader(train_run *t, const dcls_model *model)
 {
     int status = adopt_labels(t, model);
@@ -262,5 +293,6 @@ int train_open_loader(train_run *t, const dcls_model *model)
     if (status == CLI_OK) status = fit_masks(t);
     if (status == CLI_OK) status = check_frozen(t, model);
     if (status == CLI_OK) status = weigh_classes(t);
+    if (status == CLI_OK) t->names = train_names(t->train);
     return status == CLI_OK ? make_loader(t, model) : status;
 }

@@ -1,6 +1,7 @@
 /* What a run leaves in its folder, whole or not at all, and how it takes itself up again. */
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -29,7 +30,7 @@ static char *make_note(const train_point *at)
             at->frames);
     put_sums(to, &at->window);
     put_sums(to, &at->epoch_sums);
-    fprintf(to, " %" PRId64, at->pictures);
+    fprintf(to, " %" PRId64 " %" PRId64, at->pictures, at->names);
     if (fclose(to) != 0) cli_checked(NULL);
     return note;
 }
@@ -39,11 +40,15 @@ typedef struct note_reader {
     bool good;
 } note_reader;
 
+/* Sums go on from what is read: there must be room above it. */
+static const double most_real = 1e300;
+static const int64_t most_int = INT64_C(1) << 53;
+
 static double read_real(note_reader *r)
 {
     char *end;
     const double value = strtod(r->rest, &end);
-    r->good = r->good && end != r->rest;
+    r->good = r->good && end != r->rest && fabs(value) <= most_real;
     r->rest = end;
     return value;
 }
@@ -52,7 +57,7 @@ static int64_t read_int(note_reader *r)
 {
     char *end;
     const int64_t value = strtoll(r->rest, &end, 10);
-    r->good = r->good && end != r->rest && value >= 0;
+    r->good = r->good && end != r->rest && value >= 0 && value <= most_int;
     r->rest = end;
     return value;
 }
@@ -77,11 +82,13 @@ static bool read_note(const char *note, train_point *at)
     if (!r.good || *r.rest == '\0') return r.good;
     at->best_epoch = read_int(&r);
     at->seconds = read_real(&r);
+    r.good = r.good && at->seconds >= 0 && at->seconds <= (double)most_int;
     at->log_bytes = read_int(&r);
     at->frames = read_int(&r);
     at->window = read_sums(&r);
     at->epoch_sums = read_sums(&r);
     if (r.good && *r.rest != '\0') at->pictures = read_int(&r);
+    if (r.good && *r.rest != '\0') at->names = read_int(&r);
     return r.good && *r.rest == '\0';
 }
 
@@ -106,6 +113,7 @@ int train_save(train_run *t)
     const int synced = sync_log(t);
     if (synced != CLI_OK) return synced;
     t->at.pictures = dcls_dataset_count(t->train);
+    t->at.names = t->names;
     t->at.seconds = t->before + train_now() - t->begun;
     char *note = make_note(&t->at), *path = train_path(t, "checkpoint.bin");
     dcls_tensors *set = NULL;

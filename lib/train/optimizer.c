@@ -473,9 +473,9 @@ dcls_status dcls_optimizer_restore(dcls_context *ctx, dcls_optimizer_state *stat
         return dcls_fail(ctx, DCLS_ERR_FORMAT, "the state of the optimiser lacks its number of steps, '%s'",
                          STEPS);
     memcpy(&steps, counter->data, sizeof steps);
-    if (steps < 0)
-        return dcls_fail(ctx, DCLS_ERR_FORMAT, "'%s' is %lld: it must be at least 0", STEPS,
-                         (long long)steps);
+    if (steps < 0 || steps > INT64_MAX / 2)
+        return dcls_fail(ctx, DCLS_ERR_FORMAT, "'%s' is %lld: it must be from 0 to %lld", STEPS,
+                         (long long)steps, (long long)(INT64_MAX / 2));
     DCLS_TRY(visit(ctx, state, (sets){.from = set}, check_array));
     DCLS_TRY(visit(ctx, state, (sets){.from = set}, restore_array));
     state->steps = steps;

@@ -205,6 +205,10 @@ exec_dcls() { if ((BASH_SUBSHELL > 0 && BASHPID != $$)); then exec "$DCLS" "$@";
   has stderr "$stderr" "/set: cannot open"
   try 0 train -q --resume run --train moved --val moved
   cp -r moved set
+  mv set/red/1.ppm set/red/001.ppm
+  try 3 train -q --resume run --train set --val set --epochs 4
+  has stderr "$stderr" "set: is not the data the run began with: pictures have other names now"
+  mv set/red/001.ppm set/red/1.ppm
   for i in 6 7 8 9; do cp set/red/1.ppm set/red/$i.ppm; done
   try 3 train -q --resume run --train set --val set --epochs 4
   has stderr "$stderr" "set: is not the data the run began with: it has 22 pictures now"
