@@ -291,18 +291,24 @@ static dcls_status find_shapes(dcls_context *ctx, dcls_program *p)
     return status;
 }
 
-/* Two layers with one parameter; the halves of a batch norm count once. */
-static bool find_shared(const dcls_program *p)
+/* Two layers with one parameter, in whatever place; the halves of a batch norm count once. */
+static dcls_status find_shared(dcls_context *ctx, dcls_program *p)
 {
-    for (int a = 0; a < p->layer_count; a++)
-        for (int b = a + 1; b < p->layer_count; b++) {
-            const dcls_layer *x = &p->layers[a], *y = &p->layers[b];
-            if (x->pair == y) continue;
-            if ((x->weight && x->weight == y->weight) || (x->bias && x->bias == y->bias) ||
-                (x->P && x->P == y->P) || (x->SIG && x->SIG == y->SIG))
-                return true;
+    const dcls_parameter *first = p->parameters->items;
+    const dcls_layer **owner = dcls_alloc_zero(ctx, p->parameters->count, sizeof *owner);
+    if (owner == NULL) return DCLS_ERR_MEMORY;
+    for (int l = 0; l < p->layer_count; l++) {
+        const dcls_layer *layer = &p->layers[l];
+        const dcls_parameter *const parts[] = {layer->weight, layer->bias, layer->P, layer->SIG};
+        for (size_t i = 0; i < sizeof parts / sizeof *parts && layer->kind != &dcls_layer_batch_stats; i++) {
+            if (parts[i] == NULL) continue;
+            const dcls_layer **at = &owner[parts[i] - first];
+            p->shared = p->shared || (*at != NULL && *at != layer);
+            *at = layer;
         }
-    return false;
+    }
+    free(owner);
+    return DCLS_OK;
 }
 
 static dcls_status create_layers(dcls_context *ctx, dcls_program *p)
@@ -353,7 +359,7 @@ static dcls_status build(dcls_context *ctx, dcls_program *p)
     DCLS_TRY(status);
     plan_gradients(p);
     dcls_program_fuse(p);
-    p->shared = find_shared(p);
+    DCLS_TRY(find_shared(ctx, p));
     choose_lanes(p);
     DCLS_TRY(create_layers(ctx, p));
     return dcls_program_store(ctx, p);

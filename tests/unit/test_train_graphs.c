@@ -123,7 +123,6 @@ static double loss_of(dcls_program *program)
 static void create(bench *b, dcls_trainer_options *options)
 {
     dcls_model *fresh;
-    b->description = make_description();
     const dcls_create_options how = {.arch_json = b->description, .classes = CLASSES, .seed = 3};
     assert_ok(ctx, dcls_model_create(ctx, &how, &fresh));
     assert_ok(ctx, dcls_model_writable_copy(ctx, fresh, &b->model));
@@ -183,48 +182,93 @@ static void check_direction(const bench *b, dcls_parameter *p, const float *grad
     free(before);
 }
 
+/* Each parameter's; the result is them, to be freed. */
+static float *check_gradients(bench *b)
+{
+    const size_t bytes = b->parameters.floats * sizeof(float);
+    float *gradients = malloc(bytes);
+    loss_of(b->program);
+    memcpy(gradients, b->parameters.gradients, bytes);
+    for (size_t i = 0; i < b->parameters.count; i++) {
+        dcls_parameter *p = &b->parameters.items[i];
+        if (p->gradient != NULL && !p->frozen)
+            check_direction(b, p, gradients + (p->gradient - b->parameters.gradients));
+    }
+    return gradients;
+}
+
 static void check_network(int number)
 {
-    bench b;
+    bench b = {0};
     dcls_trainer_options options;
     rng = dcls_rng_stream((uint64_t)number, 1);
+    b.description = make_description();
     create(&b, &options);
-    const size_t bytes = b.parameters.floats * sizeof(float);
-    float *gradients = malloc(bytes);
+    float *gradients = check_gradients(&b);
     const double loss = loss_of(b.program);
-    memcpy(gradients, b.parameters.gradients, bytes);
-    for (size_t i = 0; i < b.parameters.count; i++) {
-        dcls_parameter *p = &b.parameters.items[i];
-        if (p->gradient != NULL && !p->frozen)
-            check_direction(&b, p, gradients + (p->gradient - b.parameters.gradients));
-    }
     dcls_program_destroy(b.program); /* the same bits on three threads */
     dcls_context_set_threads(ctx, 3);
     assert_ok(ctx, dcls_program_create(ctx, b.model, &b.parameters, &options, NULL, &b.program));
-    if (loss_of(b.program) != loss || memcmp(gradients, b.parameters.gradients, bytes) != 0)
+    if (loss_of(b.program) != loss ||
+        memcmp(gradients, b.parameters.gradients, b.parameters.floats * sizeof(float)) != 0)
         fail_msg("three threads compute something else in %s", b.description);
     dcls_context_set_threads(ctx, 1);
     free(gradients);
     destroy(&b);
 }
 
-static void test_networks(void **state)
+/* One tensor as the bias of a convolution and the weight of a norm: its gradient is the sum of both, and no
+ * two threads may add to it. */
+static void test_one_tensor_in_two_places(void **state)
 {
     (void)state;
-    assert_int_equal(dcls_context_create(&ctx), DCLS_OK);
+    bench b = {
+        .description = strdup(
+            "{\"format\":\"dcls-model\",\"version\":1,\"model\":{\"task\":\"classification\",\"input\":{"
+            "\"channels\":3,\"height\":6,\"width\":6},\"nodes\":[{\"op\":\"conv\",\"name\":\"v0\","
+            "\"weight\":\"v0.w\",\"bias\":\"both\",\"out_channels\":6,\"kernel_size\":3},{\"op\":\"gelu\","
+            "\"name\":\"v1\"},{\"op\":\"batch_norm\",\"name\":\"v2\",\"weight\":\"both\",\"bias\":\"v2.b\","
+            "\"running_mean\":\"v2.m\",\"running_var\":\"v2.v\"},{\"op\":\"conv\",\"name\":\"head\","
+            "\"weight\":\"head.w\",\"out_channels\":3,\"kernel_size\":1},{\"op\":\"global_avg_pool\","
+            "\"name\":\"pooled\",\"flatten\":true}]}}")};
+    dcls_trainer_options options;
+    rng = dcls_rng_stream(5, 1);
+    create(&b, &options);
+    assert_true(b.program->shared);
+    free(check_gradients(&b));
+    destroy(&b);
+}
+
+static int begin(void **state)
+{
+    (void)state;
+    if (dcls_context_create(&ctx) != DCLS_OK) return -1;
     dcls_context_set_threads(ctx, 1);
     rng = dcls_rng_stream(11, 0);
     for (size_t i = 0; i < sizeof input / sizeof *input; i++)
         input[i] = (float)dcls_rng_normal(&rng);
     for (int i = 0; i < BATCH; i++)
         target[i] = i % CLASSES;
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    dcls_context_destroy(ctx);
+    return 0;
+}
+
+static void test_networks(void **state)
+{
+    (void)state;
     for (int i = 0; i < NETWORKS; i++)
         check_network(i);
-    dcls_context_destroy(ctx);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_networks)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_networks),
+                                       cmocka_unit_test(test_one_tensor_in_two_places)};
+    return cmocka_run_group_tests(tests, begin, end);
 }
