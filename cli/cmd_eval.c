@@ -21,8 +21,8 @@ static const cli_option options[] = {
     {"kind", 0, CLI_CHOICE, "auto|folders|pairs|cifar10", AT(kind),
      "what the data set is (default: auto, told from what DIR holds)", 0, 0},
     {"classes", 0, CLI_TEXT, "A,B,..|FILE", AT(classes),
-     "names of the classes in order, or a file with one a line (default: folders go by the network's labels, "
-     "or sorted by name)",
+     "names of the classes in order, or a file with one a line (default: folders go by the network's labels; "
+     "if it knows none of them, sorted by name)",
      0, 0},
     {"ignore", 0, CLI_INT, "N", AT(ignore),
      "pixels of this value in masks do not count; nor do 255 and values the network has no class for", 0,

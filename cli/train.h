@@ -4,7 +4,8 @@
  *   cmd_train.c         options, and a run from its beginning to its end
  *   train_options.c     a flag for every key of a recipe, from the recipe's own table; the recipe they make
  *   train_folder.c      the folder of a run: who may write there, recipe.json, names in it
- *   train_data.c        data sets, the network, batches
+ *   train_data.c        data sets, batches, whether the network fits
+ *   train_network.c     the network: new, or made to fit the data's classes
  *   train_state.c       checkpoint.bin, best.bin, model.bin
  *   train_loop.c        epochs and steps, validation, signals
  *   train_log.c         log.ndjson
@@ -99,13 +100,16 @@ int train_folder_write_recipe(const train_run *t);
 /* ---- train_data.c ---- */
 
 int train_open_data(train_run *t);
-/* The network to begin with; the caller's. */
-int train_open_network(train_run *t, dcls_model **out);
 /* Checks that network and data fit, and makes class weights and batches. */
 int train_open_loader(train_run *t, const dcls_model *model);
 
 /* A number that tells lists of pictures apart, wherever their folder lies; never 0. */
 int64_t train_names(const dcls_dataset *set);
+
+/* ---- train_network.c ---- */
+
+/* The network to begin with; the caller's. */
+int train_open_network(train_run *t, dcls_model **out);
 
 /* ---- train_state.c ---- */
 

@@ -1,12 +1,11 @@
-/* What a recipe names: data sets, the network, batches. */
+/* The data sets and batches of a recipe, and whether the network fits them. */
 #include <fnmatch.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "alloc.h"
-#include "models.h"
-#include "numbers.h"
+#include "class_names.h"
 #include "output.h"
 #include "train.h"
 
@@ -20,33 +19,41 @@ static int open_set(const train_run *t, const char *path, const dcls_dataset_opt
     return status == DCLS_OK ? CLI_OK : cli_fail(path, status, t->run->ctx);
 }
 
-/* Names of a data set's classes; NULL unless all have one. To be freed. */
-static const char **class_names(const dcls_dataset *set)
+/* Folders of the validation data are classes of the training data, and some may be absent. */
+static int name_validation(train_run *t, dcls_dataset_options *options)
 {
-    const size_t count = dcls_dataset_class_count(set);
-    if (count == 0 || dcls_dataset_class_name(set, 0) == NULL) return NULL;
-    const char **names = cli_alloc(count, sizeof *names);
-    for (size_t i = 0; i < count; i++)
-        names[i] = dcls_dataset_class_name(set, i);
-    return names;
+    const cli_names train = cli_data_names(t->train), val = cli_data_names(t->val);
+    const cli_names_match match = cli_names_compare(val, train);
+    int status = CLI_OK;
+    if (train.count > 0 && match.known < val.count) {
+        status = cli_refuse_strangers(t->recipe->val, match, val.count, "the training data");
+    } else if (train.count > 0 && val.count > 0) {
+        options->classes = train.items;
+        options->class_count = train.count;
+        status = open_set(t, t->recipe->val, options, &t->val);
+    }
+    free(train.items);
+    free(val.items);
+    return status;
 }
 
-/* Folders of the validation data stand for the classes of the training data, and some may be absent. */
 static int open_validation(train_run *t)
 {
     dcls_dataset_options options = t->recipe->data;
     options.limit = 0;
-    const char **names = class_names(t->train);
-    if (options.classes == NULL && names != NULL) {
-        options.classes = names;
-        options.class_count = dcls_dataset_class_count(t->train);
+    if (t->task == DCLS_TASK_CLASSIFICATION) {
+        options.classes = NULL;
+        options.class_count = 0;
+        options.one_class = true;
     }
-    const int status = open_set(t, t->recipe->val, &options, &t->val);
-    free(names);
-    if (status != CLI_OK || dcls_dataset_task(t->val) == t->task) return status;
-    cli_error(t->recipe->val, "holds data for %s, '%s' for %s", dcls_task_name(dcls_dataset_task(t->val)),
-              t->recipe->train, dcls_task_name(t->task));
-    return CLI_BAD_INPUT;
+    int status = open_set(t, t->recipe->val, &options, &t->val);
+    if (status == CLI_OK && dcls_dataset_task(t->val) != t->task) {
+        cli_error(t->recipe->val, "holds data for %s, '%s' for %s", dcls_task_name(dcls_dataset_task(t->val)),
+                  t->recipe->train, dcls_task_name(t->task));
+        return CLI_BAD_INPUT;
+    }
+    if (status == CLI_OK && t->task == DCLS_TASK_CLASSIFICATION) status = name_validation(t, &options);
+    return status;
 }
 
 int train_open_data(train_run *t)
@@ -65,104 +72,23 @@ int train_open_data(train_run *t)
     return status;
 }
 
-/* ---- network ---------------------------------------------------------------------------------------- */
-
-/* A new network has the classes of the data unless the recipe says otherwise. */
-static int create_network(train_run *t, dcls_model **out)
-{
-    dcls_create_options options = t->recipe->create;
-    const size_t count = dcls_dataset_class_count(t->train);
-    const char **names = class_names(t->train);
-    if (options.classes == 0) options.classes = (int64_t)count;
-    if (options.labels == NULL && names != NULL && options.classes == (int64_t)count) options.labels = names;
-    int status = CLI_OK;
-    if (options.classes == 0 && options.arch_json == NULL) {
-        cli_error("train", "masks do not say how many classes there are: --classes N");
-        status = CLI_USAGE;
-    } else {
-        const dcls_status made = dcls_model_create(t->run->ctx, &options, out);
-        if (made != DCLS_OK) status = cli_fail("train", made, t->run->ctx);
-    }
-    free(names);
-    return status;
-}
-
-/* A checkpoint is a model with the state of an optimiser, which is not gone on with here. */
-static int strip_checkpoint(train_run *t, dcls_model **model)
-{
-    const dcls_tensors *tensors = dcls_model_tensors(*model);
-    dcls_model *alone;
-    if (dcls_trainer_note(tensors) == NULL) return CLI_OK;
-    const dcls_status status = dcls_trainer_stored_model(t->run->ctx, tensors, &alone);
-    if (status != DCLS_OK) return cli_fail(t->recipe->model_file, status, t->run->ctx);
-    dcls_model_destroy(*model);
-    *model = alone;
-    return CLI_OK;
-}
-
-static int load_network(train_run *t, dcls_model **out)
-{
-    const char *path = t->recipe->model_file;
-    if (t->recipe->create.preprocess != NULL) {
-        cli_error("train", "--preprocess is for new networks, '%s' has its own", path);
-        return CLI_USAGE;
-    }
-    const int status = cli_model_load(t->run, path, out);
-    return status == CLI_OK ? strip_checkpoint(t, out) : status;
-}
-
-static int replace_layers(train_run *t, dcls_model **model)
-{
-    const dcls_replace_options *options = &t->recipe->replace;
-    int64_t layers = 0;
-    dcls_model *replaced;
-    if (!options->dilated && options->depthwise == 0) return CLI_OK;
-    const dcls_status status = dcls_model_replace(t->run->ctx, *model, options, &replaced, &layers);
-    if (status != DCLS_OK) return cli_fail("train", status, t->run->ctx);
-    dcls_model_destroy(*model);
-    *model = replaced;
-    cli_verbose(t->run, "%s replaced", cli_counted(layers, "layer").text);
-    return CLI_OK;
-}
-
-int train_open_network(train_run *t, dcls_model **out)
-{
-    *out = NULL;
-    const int status = t->recipe->model_file != NULL ? load_network(t, out) : create_network(t, out);
-    return status == CLI_OK ? replace_layers(t, out) : status;
-}
-
 /* ---- whether they fit ------------------------------------------------------------------------------- */
-
-static int64_t label_index(const dcls_model *model, const char *name)
-{
-    for (size_t i = 0; i < dcls_model_label_count(model); i++)
-        if (strcmp(dcls_model_label(model, i), name) == 0) return (int64_t)i;
-    return -1;
-}
 
 /* A model that knows the folders under their names counts them in its own order. */
 static int adopt_labels(train_run *t, const dcls_model *model)
 {
-    const size_t count = dcls_dataset_class_count(t->train);
-    bool known = count > 0, same = true;
-    if (dcls_dataset_class_name(t->train, 0) == NULL || t->recipe->data.classes != NULL) return CLI_OK;
-    for (size_t i = 0; i < count && known; i++) {
-        const int64_t index = label_index(model, dcls_dataset_class_name(t->train, i));
-        known = index >= 0;
-        same = same && index == (int64_t)i;
+    const cli_names data = cli_data_names(t->train), labels = cli_model_names(model);
+    const cli_names_match match = cli_names_compare(data, labels);
+    int status = CLI_OK;
+    if (data.count > 0 && match.known == data.count && !match.same) {
+        dcls_dataset_options options = t->recipe->data;
+        options.classes = labels.items;
+        options.class_count = labels.count;
+        status = open_set(t, t->recipe->train, &options, &t->train);
+        if (status == CLI_OK && t->val != NULL) status = open_validation(t);
     }
-    if (!known || same) return CLI_OK;
-    const size_t labels = dcls_model_label_count(model);
-    const char **names = cli_alloc(labels, sizeof *names);
-    for (size_t i = 0; i < labels; i++)
-        names[i] = dcls_model_label(model, i);
-    dcls_dataset_options options = t->recipe->data;
-    options.classes = names;
-    options.class_count = labels;
-    int status = open_set(t, t->recipe->train, &options, &t->train);
-    if (status == CLI_OK && t->val != NULL) status = open_validation(t);
-    free(names);
+    free(data.items);
+    free(labels.items);
     return status;
 }
 

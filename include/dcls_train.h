@@ -29,6 +29,7 @@ typedef struct dcls_dataset_options {
     dcls_dataset_kind kind;
     const char *const *classes; /* names of folders in order of class index; NULL: all folders, sorted */
     size_t class_count; /* also the number of classes of masks: larger values are ignored; 0: unknown */
+    bool one_class;     /* a folder alone is a class, not an error */
     int ignore_index;   /* value of a mask that is ignored as well; negative: none */
     int64_t limit;      /* at most so many items, evenly spread over the set; 0: all */
 } dcls_dataset_options;
@@ -327,6 +328,15 @@ typedef struct dcls_replace_options {
 DCLS_API dcls_status dcls_model_replace(dcls_context *ctx, const dcls_model *model,
                                         const dcls_replace_options *options, dcls_model **out,
                                         int64_t *layers);
+
+/* A network for other classes, for fine-tuning: its last layer (a convolution, DCLS layer or linear one,
+ * behind which pools, resizing, softmax and the like may stand) is made anew with `classes` outputs, drawn as
+ * PyTorch draws it from the seed and the tensors' names; all else stays. labels [classes] or NULL: none.
+ * model stays as it is, *out is the caller's; *layer (may be NULL) is the name of the layer and belongs to
+ * *out. DCLS_ERR_UNSUPPORTED where no such layer makes the output. */
+DCLS_API dcls_status dcls_model_new_head(dcls_context *ctx, const dcls_model *model, int64_t classes,
+                                         const char *const *labels, uint64_t seed, dcls_model **out,
+                                         const char **layer);
 
 /* ---- training ---- */
 

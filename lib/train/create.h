@@ -74,6 +74,9 @@ dcls_status dcls_create_graph(dcls_creation *c, const dcls_build_options *build,
 /* Fills the tensors of a network, all of them F32. Settings: init, position_sigma, spread,
  * norm_weight, layer_scale. */
 dcls_status dcls_initialize(dcls_creation *c, dcls_model *model);
+/* The same for one node, as without settings. */
+dcls_status dcls_initialize_node(dcls_context *ctx, const dcls_model *model, const dcls_node *node,
+                                 uint64_t seed);
 
 /* ---- initial numbers, each tensor's from seed and its name alone ---- */
 

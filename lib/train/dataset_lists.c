@@ -18,6 +18,7 @@ static bool is_split(const char *name)
 /* A data set taken at one level too high would pass for one of two classes, "test" and "train". */
 static dcls_status refuse_splits(dcls_context *ctx, const dcls_folder *top)
 {
+    if (top->folders.count == 1) return DCLS_OK;
     for (size_t i = 0; i < top->folders.count; i++)
         if (!is_split(top->folders.at[i])) return DCLS_OK;
     return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "holds several data sets (%s, %s); name one of them",
@@ -37,7 +38,7 @@ static dcls_status check_top(dcls_context *ctx, const dcls_folder *top, const dc
                          top->pictures.at[0]);
     }
     if (options->classes) return DCLS_OK;
-    if (found == 1) {
+    if (found == 1 && !options->one_class) {
         return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "holds one folder, %s, where each class should have its own",
                          top->folders.at[0]);
     }

@@ -223,6 +223,18 @@ static dcls_status check_used(dcls_creation *c)
     return DCLS_OK;
 }
 
+dcls_status dcls_initialize_node(dcls_context *ctx, const dcls_model *model, const dcls_node *node,
+                                 uint64_t seed)
+{
+    const dcls_create_options options = {.seed = seed};
+    dcls_creation c = {.ctx = ctx, .options = &options};
+    bool *done = dcls_alloc_zero(ctx, model->tensors->count, sizeof *done);
+    if (done == NULL) return DCLS_ERR_MEMORY;
+    start_node(&c, model, node, done);
+    free(done);
+    return c.status;
+}
+
 dcls_status dcls_initialize(dcls_creation *c, dcls_model *model)
 {
     bool *done = dcls_alloc_zero(c->ctx, model->tensors->count, sizeof *done);

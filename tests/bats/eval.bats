@@ -94,16 +94,28 @@ close() {
   printf 'rot\ngreen\nblue\n' >names
   try 0 eval -m m.json -d set --classes names --json
   close .top1 0.75
-  try 0 eval -m m.json -d set --json # blue 0, green 1, rot 2: right are green and the blue picture among the red ones
-  close .top1 0.5
-  is stderr "$stderr" "dcls: set: warning: the network does not know the class 'rot' (1 of 3): classes are taken in the data's order"
-  try 0 eval -q -m m.json -d set --json
-  is stderr "$stderr" ""
+  try 2 eval -m m.json -d set # one name more is no order for the rest
+  is stdout "$output" ""
+  is stderr "$stderr" "dcls: set: the network does not know the class 'rot' (1 of 3 are unknown, the others known)"
   try 2 eval -m m.json -d set --classes red,green,blue
   is stderr "$stderr" "dcls: set: the folder rot is none of the 3 classes"
   unlabelled >u.json
   try 0 eval -m u.json -d set --json
   is labels "$(jq -c '[.classes[].label]' <<<"$output")" '["blue","green","rot"]'
+  mkdir other one
+  cp -r set/blue other/bleu
+  cp -r set/green other/vert
+  try 0 eval -m m.json -d other --json # bleu 0, vert 1: right is vert
+  close .top1 0.5
+  is stderr "$stderr" "dcls: other: warning: the network knows none of the classes ('bleu' ..): they are taken in the data's order"
+  try 0 eval -q -m m.json -d other --json
+  is stderr "$stderr" ""
+  cp -r set/green one # one class alone is enough where its name is known
+  try 0 eval -m m.json -d one --json
+  is confusion "$(jq -c .confusion <<<"$output")" "[[0,0,0],[0,1,0],[0,0,0]]"
+  mv one/green one/vert
+  try 2 eval -m m.json -d one
+  has stderr "$stderr" "does not know the class 'vert'"
 }
 
 @test "segmentation: masks, ignored values, figures by hand" {

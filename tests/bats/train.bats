@@ -345,13 +345,55 @@ call_locked() {
   has stderr "$stderr" "there is nothing to learn: all tensors are frozen"
   try 2 train -q --model run/model.bin --train set --preprocess cifar10 -o no
   has stderr "$stderr" "--preprocess is for new networks"
+}
+
+@test "a model to go on with gets a last layer of its own for other classes" {
+  needs jq
+  colors
+  train run --epochs 2 --set kernel_count=0
+  fine() { # ARGUMENT..
+    rm -rf fine
+    try 0 train --model run/model.bin --batch 6 --size 8 --epochs 1 --rate 0 -o fine "$@"
+    dcls convert fine/model.bin fine.json 2>/dev/null
+    answers=$(jq -c '[.model.labels, .tensors["6.weight"].shape]' fine.json)
+  }
+  fine --train set
+  is kept "$answers" '[["blue","green","red"],[3,8]]'
+  [[ $stderr != *anew* ]]
+  is weights "$(dcls inspect fine/model.bin -t 6.weight | tail -4)" "$(dcls inspect run/model.bin -t 6.weight | tail -4)"
+  fine --train set --classes 5
+  is more "$answers" '[null,[5,8]]'
+  is note "${stderr_lines[0]}" "dcls: run/model.bin: its last layer '6' is made anew for 5 classes"
   mv set/red set/rot
-  try 0 train --model run/model.bin --train set --batch 6 --size 8 --epochs 1 -o named
+  fine --train set
+  is renamed "$answers" '[["blue","green","rot"],[3,8]]'
+  is note "${stderr_lines[0]}" \
+    "dcls: run/model.bin: its last layer '6' is made anew for 3 classes, as it does not know the class 'rot'"
+  is body "$(dcls inspect fine/model.bin -t 0.weight | tail -4)" "$(dcls inspect run/model.bin -t 0.weight | tail -4)"
   mkdir set/a_fourth
-  ppm 8 8 9 9 9 >set/a_fourth/1.ppm
-  try 3 train -q --model run/model.bin --train set --batch 6 --size 8 -o no
-  is stderr "$stderr" "dcls: set: has 4 classes, the network 3"
+  for i in 1 2 3; do ppm 8 8 9 9 $i >set/a_fourth/$i.ppm; done
+  fine --train set --val set
+  is fourth "$answers" '[["a_fourth","blue","green","rot"],[4,8]]'
+  try 0 eval -m fine/best.bin -d set
+  cp -r fine again # what is gone on with is the new network
+  try 0 train -q --resume again --epochs 2
+  is resumed "$(dcls convert again/model.bin a.json 2>/dev/null && jq -c .model.labels a.json)" '["a_fourth","blue","green","rot"]'
+  try 3 train -q --model run/model.bin --train set --classes 2 --batch 6 --size 8 -o no
+  is stderr "$stderr" "dcls: set: has 4 classes, the network 2"
+  jq '.model.nodes += [{"op": "relu", "name": "r"}] | .model.output = "r"' fine.json >relu.json
+  try 3 train -q --model relu.json --train set --classes 6 --batch 6 --size 8 -o no
+  has stderr "$stderr" "dcls: relu.json: its output comes from 'r' (relu), which has no weights"
   [[ ! -e no ]]
+}
+
+@test "validation data have the classes of the training data, or some of them" {
+  colors
+  mkdir some
+  cp -r set/red some/red
+  try 0 train -q $small --train set --val some --epochs 1 -o run
+  cp -r set/blue some/navy
+  try 2 train -q $small --train set --val some -o no
+  is stderr "$stderr" "dcls: some: the training data does not know the class 'navy' (1 of 2 are unknown, the others known)"
 }
 
 @test "what cannot be is refused before anything is made" {
