@@ -143,7 +143,8 @@ typedef struct dcls_simd {
 
     /* y = activation(x) and its derivative; y may be x. */
     void (*activate_slope)(dcls_activation activation, const float *x, float *y, float *slope, int64_t n);
-    float (*sum_squares)(const float *x, int64_t n, float shift); /* of x - shift */
+    /* out[0] = sum of x - shift, out[1] = sum of its square */
+    void (*moments)(const float *x, int64_t n, float shift, float out[2]);
     /* out[0] = sum of y, out[1] = sum of y (x - shift) */
     void (*sum_products)(const float *y, const float *x, int64_t n, float shift, float out[2]);
     /* z = a y + b x + c, or z += with add; z may be x or y */

@@ -11,6 +11,8 @@
 
 #define MOMENTUM 0.1 /* of running statistics, PyTorch's default */
 
+#define MOMENTS_BLOCK ((int64_t)4096) /* pixels added up in float */
+
 /* Statistics of one channel: number of values, mean, sum of squared distances from it. */
 typedef struct moments {
     double count, mean, squares;
@@ -87,14 +89,22 @@ static void join(moments *a, moments b)
     a->count = count;
 }
 
+/* In one pass, around a mean that is about right: squares of what is left lose nothing when the square of its
+ * mean is taken off. */
 void dcls_batch_stats_take(const dcls_layer *layer, const dcls_visit *visit, int64_t channel,
                            const float *plane)
 {
     const batch_norm *b = state_of(layer);
-    const dcls_simd *simd = visit->program->simd;
-    const float mean = simd->sum(plane, b->pixels) / (float)b->pixels;
-    join(&b->moments[visit->lane * b->channels + channel],
-         (moments){(double)b->pixels, (double)mean, (double)simd->sum_squares(plane, b->pixels, mean)});
+    moments *lane = &b->moments[visit->lane * b->channels + channel];
+    for (int64_t from = 0; from < b->pixels; from += MOMENTS_BLOCK) {
+        const int64_t count = b->pixels - from < MOMENTS_BLOCK ? b->pixels - from : MOMENTS_BLOCK;
+        const float near = lane->count > 0 ? (float)lane->mean : layer->running_mean->value[channel];
+        float sums[2];
+        visit->program->simd->moments(plane + from, count, near, sums);
+        const double off = (double)sums[0] / (double)count;
+        join(lane,
+             (moments){(double)count, (double)near + off, fmax(0, (double)sums[1] - off * (double)sums[0])});
+    }
 }
 
 static void take_statistics(const dcls_layer *layer, const dcls_visit *visit)

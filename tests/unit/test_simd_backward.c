@@ -44,14 +44,17 @@ static void test_sums(void **state)
     const dcls_simd *simd = simd_of(state);
     for (int64_t n = 0; n <= 4 * LONGEST; n++) {
         float *x = new_floats(n), *y = new_floats(n), *z = new_floats(n), *before = copy_floats(z, n), out[2];
-        double squares = 0, sum = 0, product = 0;
+        double off = 0, squares = 0, sum = 0, product = 0;
         for (int64_t i = 0; i < n; i++) {
             const double d = (double)x[i] - 0.25;
+            off += d;
             squares += d * d;
             sum += (double)y[i];
             product += (double)y[i] * d;
         }
-        assert_near((double)simd->sum_squares(x, n, 0.25f), squares, squares, "sum_squares", n);
+        simd->moments(x, n, 0.25f, out);
+        assert_near((double)out[0], off, (double)n, "moments, sum", n);
+        assert_near((double)out[1], squares, squares, "moments, squares", n);
         simd->sum_products(y, x, n, 0.25f, out);
         assert_near((double)out[0], sum, (double)n, "sum", n);
         assert_near((double)out[1], product, (double)n, "product", n);
