@@ -145,11 +145,18 @@ static void normalise(const dcls_layer *layer, const dcls_visit *visit)
     const batch_norm *b = layer->state;
     const dcls_simd *simd = visit->program->simd;
     const float *x = dcls_visit_value(visit, layer->inputs[0]);
-    const float *residual = layer->residual >= 0 ? dcls_visit_value(visit, layer->residual) : NULL;
+    const dcls_layer *other = layer->residual_norm;
+    const batch_norm *o = other != NULL ? other->state : NULL;
+    const int from = other != NULL ? other->inputs[0] : layer->residual;
+    const float *residual = from >= 0 ? dcls_visit_value(visit, from) : NULL;
     float *y = dcls_visit_value(visit, layer->output);
     for (int64_t i = 0; i < visit->count * b->channels; i++, x += b->pixels, y += b->pixels) {
-        const float scale = b->scale[i % b->channels], shift = b->shift[i % b->channels];
-        if (residual != NULL)
+        const int64_t c = i % b->channels;
+        const float scale = b->scale[c], shift = b->shift[c];
+        if (o != NULL)
+            simd->combine(x, residual + i * b->pixels, y, b->pixels, scale, o->scale[c], shift + o->shift[c],
+                          false);
+        else if (residual != NULL)
             simd->combine(x, residual + i * b->pixels, y, b->pixels, scale, 1, shift, false);
         else
             simd->scale_shift(x, y, b->pixels, scale, shift);
@@ -250,6 +257,7 @@ const dcls_layer_type dcls_layer_batch_stats = {.name = "batch statistics",
 
 const dcls_layer_type dcls_layer_batch_norm = {.name = "batch norm",
                                                .keeps_input = true,
+                                               .cheap = true,
                                                .create = create_batch_norm,
                                                .destroy = destroy_batch_norm,
                                                .prepare = clear_statistics,
@@ -337,6 +345,7 @@ static dcls_status finish_scale(dcls_context *ctx, const dcls_program *p, const 
 
 const dcls_layer_type dcls_layer_scale = {.name = "scale",
                                           .keeps_input = true,
+                                          .cheap = true,
                                           .create = create_scale,
                                           .destroy = destroy_scale,
                                           .prepare = prepare_scale,

@@ -107,7 +107,7 @@ static void relu_backward(const dcls_layer *layer, const dcls_visit *visit)
 }
 
 const dcls_layer_type dcls_layer_relu = {
-    .name = "relu", .keeps_output = true, .forward = relu_forward, .backward = relu_backward};
+    .name = "relu", .keeps_output = true, .cheap = true, .forward = relu_forward, .backward = relu_backward};
 
 static void softmax_forward(const dcls_layer *layer, const dcls_visit *visit)
 {
@@ -164,7 +164,8 @@ static void add_backward(const dcls_layer *layer, const dcls_visit *visit)
                                       dy, cleared(layer, visit, k));
 }
 
-const dcls_layer_type dcls_layer_add = {.name = "add", .forward = add_forward, .backward = add_backward};
+const dcls_layer_type dcls_layer_add = {
+    .name = "add", .cheap = true, .forward = add_forward, .backward = add_backward};
 
 static void mul_forward(const dcls_layer *layer, const dcls_visit *visit)
 {

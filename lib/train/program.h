@@ -43,6 +43,7 @@ typedef struct dcls_visit {
 typedef struct dcls_layer_type {
     const char *name;
     bool keeps_input, keeps_output; /* their values are needed backward */
+    bool cheap;                     /* what costs more to keep than to make again */
 
     /* Makes layer->state and says sizes. NULL: nothing to do; so for all that follow. */
     dcls_status (*create)(dcls_context *ctx, dcls_program *program, dcls_layer *layer);
@@ -81,7 +82,9 @@ struct dcls_layer {
     dcls_layer *source; /* of an activation: the convolution ahead, the gradient of whose bias is its sum */
     bool bias_summed;   /* of a convolution: the activation behind does that */
     int residual;       /* of a batch norm: value it adds to its result, or -1 */
-    bool absorbed;      /* a sum whose work a batch norm does */
+    dcls_layer *residual_norm; /* .. or NULL, or the norm that makes it: its input is read instead */
+    bool absorbed;             /* a sum whose work a batch norm does */
+    bool again;                /* runs before the way back too: its result is not kept */
 
     size_t lane_floats, lane_offset; /* sums of gradients, per lane */
     size_t scratch_floats;
@@ -168,6 +171,8 @@ dcls_status dcls_program_times(dcls_context *ctx, dcls_program *program, double 
 
 /* program_fuse.c: after gradients are planned. */
 void dcls_program_fuse(dcls_program *program);
+/* The layer that computes a value; NULL for the input. */
+dcls_layer *dcls_program_maker(const dcls_program *program, int value);
 /* program_store.c */
 dcls_status dcls_program_store(dcls_context *ctx, dcls_program *program);
 /* Counts so many bytes; DCLS_ERR_LIMIT where they are more than the limit leaves. */

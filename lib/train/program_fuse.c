@@ -12,10 +12,10 @@ static int readers(const dcls_program *p, int value)
     return count;
 }
 
-static dcls_layer *maker(const dcls_program *p, int value)
+dcls_layer *dcls_program_maker(const dcls_program *program, int value)
 {
-    for (int l = 0; l < p->layer_count; l++)
-        if (p->layers[l].output == value) return &p->layers[l];
+    for (int l = 0; l < program->layer_count; l++)
+        if (program->layers[l].output == value && !program->layers[l].absorbed) return &program->layers[l];
     return NULL;
 }
 
@@ -24,7 +24,7 @@ static dcls_layer *maker(const dcls_program *p, int value)
  */
 static void join_activation(const dcls_program *p, dcls_layer *statistics)
 {
-    dcls_layer *activation = maker(p, statistics->inputs[0]);
+    dcls_layer *activation = dcls_program_maker(p, statistics->inputs[0]);
     if (activation == NULL || activation->kind != &dcls_layer_activation || !activation->wanted[0]) return;
     if (readers(p, activation->output) != 2 || activation->phase != statistics->phase) return;
     if (activation + 1 != statistics) return; /* what lies between may write the same gradient before */
@@ -32,7 +32,7 @@ static void join_activation(const dcls_program *p, dcls_layer *statistics)
         return;
     activation->statistics = statistics;
     statistics->activation = activation;
-    dcls_layer *source = maker(p, activation->inputs[0]);
+    dcls_layer *source = dcls_program_maker(p, activation->inputs[0]);
     if (source == NULL || source->kind != &dcls_layer_conv || !dcls_trains(source->bias) ||
         activation->adds[0] || readers(p, activation->inputs[0]) != 1)
         return;
@@ -44,13 +44,15 @@ static void join_activation(const dcls_program *p, dcls_layer *statistics)
 static void absorb_sum(const dcls_program *p, dcls_layer *sum)
 {
     for (int k = 0; k < 2; k++) {
-        dcls_layer *norm = maker(p, sum->inputs[k]);
-        const dcls_layer *other = maker(p, sum->inputs[1 - k]);
+        dcls_layer *norm = dcls_program_maker(p, sum->inputs[k]);
+        dcls_layer *other = dcls_program_maker(p, sum->inputs[1 - k]);
         if (norm == NULL || norm->kind != &dcls_layer_batch_norm || readers(p, sum->inputs[k]) != 1) continue;
         if (norm->residual >= 0) continue; /* it does another sum already */
         if (norm->phase != sum->phase || (other != NULL && other > norm)) continue;
         if (p->values[sum->inputs[0]].floats != p->values[sum->inputs[1]].floats) continue;
         norm->residual = sum->inputs[1 - k];
+        if (other != NULL && other->kind == &dcls_layer_batch_norm && other->residual < 0)
+            norm->residual_norm = other;
         norm->output = sum->output;
         sum->absorbed = true;
         return;

@@ -72,6 +72,9 @@ static void visit_forward(run *r, const dcls_visit *visit)
 static void visit_backward(const run *r, const dcls_visit *visit)
 {
     const dcls_program *p = r->program;
+    for (int l = 0; r->backward && l < p->layer_count; l++) /* else they have just run */
+        if (p->layers[l].phase == r->phase && p->layers[l].again)
+            call(p->layers[l].kind->forward, &p->layers[l], visit, 1);
     for (int l = p->layer_count - 1; l >= 0; l--) {
         const dcls_layer *layer = &p->layers[l];
         if (layer->phase == r->phase && !layer->absorbed && layer->kind->backward != NULL &&

@@ -16,8 +16,9 @@ typedef struct span {
 typedef struct store {
     dcls_program *program;
     span *value, *gradient; /* per root */
-    bool *kept;             /* per root: backward needs the value */
-    int64_t local;          /* floats so far, per image */
+    bool *kept;             /* per root: backward needs the value .. */
+    bool *repeats;          /* .. or can have it made again */
+    int64_t *local;         /* per phase: floats so far, per image */
 } store;
 
 static void touch(span *s, int phase)
@@ -25,6 +26,12 @@ static void touch(span *s, int phase)
     if (s->last < s->first) *s = (span){phase, phase};
     if (phase < s->first) s->first = phase;
     if (phase > s->last) s->last = phase;
+}
+
+/* What is read for it. */
+static int residual_of(const dcls_layer *layer)
+{
+    return layer->residual_norm != NULL ? layer->residual_norm->inputs[0] : layer->residual;
 }
 
 static void find_spans(store *s)
@@ -36,7 +43,7 @@ static void find_spans(store *s)
         const dcls_layer *layer = &p->layers[l];
         bool backward = layer->trains;
         if (layer->absorbed) continue;
-        if (layer->residual >= 0) touch(&s->value[layer->residual], layer->phase);
+        if (residual_of(layer) >= 0) touch(&s->value[residual_of(layer)], layer->phase);
         for (int k = 0; k < layer->input_count; k++) {
             const int in = layer->inputs[k];
             backward = backward || p->values[in].wants_gradient;
@@ -53,10 +60,54 @@ static void find_spans(store *s)
     }
 }
 
-static int64_t take_local(store *s, int64_t floats)
+/* ---- results of cheap layers are made again for the way back ----------------------------------------------
+ */
+
+/* Kept, or can be made again where `layer` runs. */
+static bool at_hand(const store *s, const dcls_layer *layer, int value)
 {
-    const int64_t at = s->local;
-    s->local += (floats + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    const dcls_layer *maker = dcls_program_maker(s->program, value);
+    return maker == NULL || s->kept[value] || (s->repeats[value] && maker->phase == layer->phase);
+}
+
+static bool can_repeat(const store *s, const dcls_layer *layer)
+{
+    const span *use = &s->value[layer->output];
+    bool can = layer->kind->cheap && use->first == layer->phase && use->last == layer->phase;
+    for (int k = 0; k < layer->input_count && can; k++)
+        can = at_hand(s, layer, layer->inputs[k]);
+    return can && (residual_of(layer) < 0 || at_hand(s, layer, residual_of(layer)));
+}
+
+static void repeat(store *s, dcls_layer *layer)
+{
+    layer->again = true;
+    s->kept[layer->output] = false;
+    for (int k = 0; k <= layer->input_count; k++) {
+        const int in = k < layer->input_count ? layer->inputs[k] : residual_of(layer);
+        dcls_layer *maker = in >= 0 && !s->kept[in] ? dcls_program_maker(s->program, in) : NULL;
+        if (maker != NULL && !maker->again) repeat(s, maker);
+    }
+}
+
+static void repeat_cheap(store *s)
+{
+    for (int l = 0; l < s->program->layer_count; l++) {
+        dcls_layer *layer = &s->program->layers[l];
+        if (layer->output < 0 || layer->absorbed) continue;
+        s->repeats[layer->output] = can_repeat(s, layer);
+        if (s->repeats[layer->output] && s->kept[layer->output]) repeat(s, layer);
+    }
+}
+
+/* ---- memory ----------------------------------------------------------------------------------------------
+ */
+
+/* In the memory of the worker that all phases use. */
+static int64_t take_local(store *s, int phase, int64_t floats)
+{
+    const int64_t at = s->local[phase];
+    s->local[phase] += (floats + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     return at;
 }
 
@@ -95,7 +146,7 @@ static dcls_status store_values(dcls_context *ctx, store *s)
         if (value->root != v || s->value[v].last < s->value[v].first) continue;
         value->local = !s->kept[v] && s->value[v].first == s->value[v].last;
         if (value->local)
-            value->offset = take_local(s, value->floats);
+            value->offset = take_local(s, s->value[v].first, value->floats);
         else
             DCLS_TRY(take_block(ctx, s, value->floats, &value->memory));
     }
@@ -148,7 +199,7 @@ static dcls_status store_gradients(dcls_context *ctx, store *s)
             if (s->gradient[v].last != phase) continue;
             value->gradient_local = v > 0 && s->gradient[v].first == phase;
             if (value->gradient_local)
-                value->gradient_offset = take_local(s, value->floats);
+                value->gradient_offset = take_local(s, phase, value->floats);
             else
                 status = store_gradient(ctx, s, v, spares, &spare_count);
         }
@@ -163,16 +214,23 @@ dcls_status dcls_program_store(dcls_context *ctx, dcls_program *program)
     s.value = dcls_alloc(ctx, count, sizeof *s.value);
     s.gradient = dcls_alloc(ctx, count, sizeof *s.gradient);
     s.kept = dcls_alloc_zero(ctx, count, sizeof *s.kept);
-    dcls_status status = s.value && s.gradient && s.kept ? DCLS_OK : DCLS_ERR_MEMORY;
+    s.repeats = dcls_alloc_zero(ctx, count, sizeof *s.repeats);
+    s.local = dcls_alloc_zero(ctx, (size_t)program->phase_count, sizeof *s.local);
+    dcls_status status = s.value && s.gradient && s.kept && s.repeats && s.local ? DCLS_OK : DCLS_ERR_MEMORY;
     if (status == DCLS_OK) {
         find_spans(&s);
+        repeat_cheap(&s);
         status = store_values(ctx, &s);
     }
     if (status == DCLS_OK) status = store_gradients(ctx, &s);
-    program->local_floats = (size_t)(s.local * program->chunk);
+    for (int phase = 0; phase < program->phase_count && status == DCLS_OK; phase++)
+        if ((size_t)(s.local[phase] * program->chunk) > program->local_floats)
+            program->local_floats = (size_t)(s.local[phase] * program->chunk);
     free(s.value);
     free(s.gradient);
     free(s.kept);
+    free(s.repeats);
+    free(s.local);
     return status;
 }
 
