@@ -8,9 +8,10 @@
 
 #define ALIGNMENT ((int64_t)16) /* floats */
 
-/* The phases in which something is touched. */
+/* The phases in which something is touched, and the layers. */
 typedef struct span {
     int first, last; /* last < first: never */
+    const dcls_layer *lowest, *highest;
 } span;
 
 typedef struct store {
@@ -21,11 +22,12 @@ typedef struct store {
     int64_t *local;         /* per phase: floats so far, per image */
 } store;
 
-static void touch(span *s, int phase)
+/* Layers come in their order. */
+static void touch(span *s, const dcls_layer *layer)
 {
-    if (s->last < s->first) *s = (span){phase, phase};
-    if (phase < s->first) s->first = phase;
-    if (phase > s->last) s->last = phase;
+    if (s->last < s->first) *s = (span){.first = layer->phase, .lowest = layer};
+    s->last = layer->phase;
+    s->highest = layer;
 }
 
 /* What is read for it. */
@@ -38,25 +40,25 @@ static void find_spans(store *s)
 {
     dcls_program *p = s->program;
     for (int v = 0; v < p->value_count; v++)
-        s->value[v] = s->gradient[v] = (span){0, -1};
+        s->value[v] = s->gradient[v] = (span){.last = -1};
     for (int l = 0; l < p->layer_count; l++) {
         const dcls_layer *layer = &p->layers[l];
         bool backward = layer->trains;
         if (layer->absorbed) continue;
-        if (residual_of(layer) >= 0) touch(&s->value[residual_of(layer)], layer->phase);
+        if (residual_of(layer) >= 0) touch(&s->value[residual_of(layer)], layer);
         for (int k = 0; k < layer->input_count; k++) {
             const int in = layer->inputs[k];
             backward = backward || p->values[in].wants_gradient;
-            touch(&s->value[in], layer->phase);
+            touch(&s->value[in], layer);
             if ((layer->wanted[k] && layer->activation == NULL) || layer->node == NULL) /* a loss always */
-                touch(&s->gradient[p->values[in].gradient_root], layer->phase);
+                touch(&s->gradient[p->values[in].gradient_root], layer);
         }
         for (int k = 0; k < layer->input_count && backward; k++)
             if (layer->kind->keeps_input) s->kept[layer->inputs[k]] = true;
-        if (layer->output >= 0) touch(&s->value[layer->output], layer->phase);
+        if (layer->output >= 0) touch(&s->value[layer->output], layer);
         if (layer->output >= 0 && backward && layer->kind->keeps_output) s->kept[layer->output] = true;
         if (layer->gradient >= 0 && p->values[layer->gradient].wants_gradient && layer->statistics == NULL)
-            touch(&s->gradient[p->values[layer->gradient].gradient_root], layer->phase);
+            touch(&s->gradient[p->values[layer->gradient].gradient_root], layer);
     }
 }
 
@@ -162,26 +164,33 @@ static dcls_status store_values(dcls_context *ctx, store *s)
 typedef struct spare {
     float *memory;
     int64_t floats;
-    int until; /* phase it is used down to */
+    const dcls_layer *until; /* it is used down to */
 } spare;
 
-/* Backward, phases fall: a piece is free again below the first phase of its gradient. */
+/* Backward, layers fall: a piece is free again below the lowest layer that touches its gradient. Within that
+ * phase image by image only, which must have the same place then. */
+static bool is_free(const store *s, const spare *x, int v)
+{
+    const int64_t floats = s->program->values[v].floats;
+    const span *use = &s->gradient[v];
+    return x->until > use->highest && x->floats >= floats && x->floats <= 2 * floats &&
+           (x->until->phase > use->last || x->floats == floats);
+}
+
 static dcls_status store_gradient(dcls_context *ctx, store *s, int v, spare *spares, int *spare_count)
 {
     dcls_train_value *value = &s->program->values[v];
     spare *best = NULL;
     for (int i = 0; i < *spare_count; i++) {
         spare *x = &spares[i];
-        if (x->until <= s->gradient[v].last || x->floats < value->floats || x->floats > 2 * value->floats)
-            continue;
-        if (best == NULL || x->floats < best->floats) best = x;
+        if (is_free(s, x, v) && (best == NULL || x->floats < best->floats)) best = x;
     }
     if (best == NULL) {
         best = &spares[(*spare_count)++];
         best->floats = value->floats;
         DCLS_TRY(take_block(ctx, s, value->floats, &best->memory));
     }
-    best->until = s->gradient[v].first;
+    best->until = s->gradient[v].lowest;
     value->gradient = best->memory;
     return DCLS_OK;
 }
