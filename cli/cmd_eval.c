@@ -188,6 +188,10 @@ static int evaluate(eval *e)
     e->seconds = cli_progress_seconds(&e->progress);
     cli_progress_end(&e->progress);
     if (status != DCLS_OK) return cli_fail(e->options->data, status, e->run->ctx);
+    if (e->targets == 0) {
+        cli_error(e->options->data, "nothing counts: no pixel of the masks is of a class");
+        return CLI_BAD_INPUT;
+    }
     cli_verbose(e->run, "%s in %.2f s, %s a second", cli_counted(e->done, "picture").text, e->seconds,
                 speed_text((double)e->done / e->seconds).text);
     return CLI_OK;

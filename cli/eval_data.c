@@ -5,6 +5,7 @@
 #include "alloc.h"
 #include "class_names.h"
 #include "eval.h"
+#include "mask_values.h"
 #include "output.h"
 
 const char *eval_label(const eval *e, int64_t index, char buffer[EVAL_LABEL_TEXT])
@@ -54,14 +55,22 @@ static int open_named(eval *e)
 }
 
 /* Masks say their classes by numbers: those the network does not have are ignored. */
+static int open_masks(eval *e)
+{
+    const int64_t classes = e->classes < 255 ? e->classes : 255;
+    const int status = open_set(e, NULL, (size_t)classes);
+    if (status != CLI_OK || e->task != DCLS_TASK_SEGMENTATION) return status; /* dcls_evaluate says so */
+    const cli_mask_check check = {.classes = classes, .ignore = e->options->ignore};
+    return cli_check_masks(e->run, e->options->data, e->set, &check);
+}
+
 static int open_fitting(eval *e)
 {
     const cli_labels *given = &e->given;
     if (given->count > 0) return open_set(e, (const char *const *)given->items, given->count);
     const int status = open_set(e, NULL, 0);
     if (status != CLI_OK) return status;
-    if (dcls_dataset_task(e->set) == DCLS_TASK_SEGMENTATION)
-        return open_set(e, NULL, e->classes < 255 ? (size_t)e->classes : 255);
+    if (dcls_dataset_task(e->set) == DCLS_TASK_SEGMENTATION) return open_masks(e);
     return e->task == DCLS_TASK_CLASSIFICATION ? open_named(e) : CLI_OK;
 }
 

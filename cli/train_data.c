@@ -6,6 +6,7 @@
 
 #include "alloc.h"
 #include "class_names.h"
+#include "mask_values.h"
 #include "output.h"
 #include "train.h"
 
@@ -212,11 +213,25 @@ int64_t train_names(const dcls_dataset *set)
     return (int64_t)(hash >> 12 | 1);
 }
 
+/* Where the recipe says how many classes masks have, larger values are left out on purpose. */
+static int check_masks(const train_run *t)
+{
+    const dcls_recipe *recipe = t->recipe;
+    const bool meant = recipe->mask_classes > 0 && recipe->mask_classes < t->classes;
+    const cli_mask_check check = {.classes = meant ? recipe->mask_classes : t->classes,
+                                  .ignore = recipe->ignore,
+                                  .silent = recipe->mask_classes > 0};
+    int status = cli_check_masks(t->run, recipe->train, t->train, &check);
+    if (status == CLI_OK && t->val != NULL) status = cli_check_masks(t->run, recipe->val, t->val, &check);
+    return status;
+}
+
 int train_open_loader(train_run *t, const dcls_model *model)
 {
     int status = adopt_labels(t, model);
     if (status == CLI_OK) status = check_classes(t, model);
     if (status == CLI_OK) status = fit_masks(t);
+    if (status == CLI_OK) status = check_masks(t);
     if (status == CLI_OK) status = check_frozen(t, model);
     if (status == CLI_OK) status = weigh_classes(t);
     if (status == CLI_OK) t->names = train_names(t->train);

@@ -150,6 +150,11 @@ static int end_epoch(train_run *t)
     dcls_scores scores = {0};
     int status = CLI_OK;
     bool best = false;
+    if (t->at.epoch_sums.batches > 0 && t->at.epoch_sums.targets == 0) {
+        cli_error(t->recipe->train, "no %s of a whole epoch counts",
+                  t->task == DCLS_TASK_SEGMENTATION ? "pixel" : "picture");
+        return CLI_BAD_INPUT;
+    }
     const bool due = is_due(t);
     if (due) {
         const double begun = train_now();

@@ -63,6 +63,14 @@ DCLS_API const char *dcls_dataset_item_name(const dcls_dataset *set, int64_t ind
 DCLS_API dcls_status dcls_dataset_balance(dcls_context *ctx, const dcls_dataset *set, int64_t classes,
                                           float *weights);
 
+#define DCLS_MASK_VALUES 256
+
+/* counts [DCLS_MASK_VALUES]: pixels of each value, as the files have them, in the masks of at most `most`
+ * items, evenly spread over the set; all 0 for classification. Read on all threads. A mask that cannot be
+ * read is an error that names it. */
+DCLS_API dcls_status dcls_dataset_values(dcls_context *ctx, const dcls_dataset *set, int64_t most,
+                                         int64_t *counts);
+
 /* An item as it is stored. */
 typedef struct dcls_sample {
     dcls_image *image;

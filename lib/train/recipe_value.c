@@ -174,11 +174,15 @@ static dcls_status put_weights(dcls_context *ctx, dcls_recipe *recipe, const dcl
     if (values == NULL) return DCLS_ERR_MEMORY;
     const int count = split(row, text, MOST_ENTRIES, values);
     float *kept = count > 0 ? dcls_arena_alloc(ctx, arena_of(recipe), (size_t)count, sizeof *kept) : NULL;
-    for (int i = 0; i < count && kept != NULL; i++)
+    bool none = count > 0;
+    for (int i = 0; i < count && kept != NULL; i++) {
         kept[i] = (float)values[i];
+        none = none && kept[i] == 0;
+    }
     free(values);
     if (count <= 0) return fail_value(ctx, row, text, "a number for each class, or 'balanced'");
     if (kept == NULL) return DCLS_ERR_MEMORY;
+    if (none) return fail_value(ctx, row, text, "above 0 for a class at least");
     recipe->trainer.class_weights = kept;
     recipe->class_weight_count = (size_t)count;
     return DCLS_OK;

@@ -331,6 +331,36 @@ call_locked() {
   has heading "$(tr -s ' ' <<<"$stderr")" " epoch loss pixels val. loss mIoU time"
 }
 
+@test "masks: values that are no class are told of, and masks of nothing else refused" {
+  scenes
+  segmentation_graph | sed 's/"out_channels": 3/"out_channels": "classes"/' >graph.json
+  local two="--graph graph.json --train scenes --val scenes --classes 2 --batch 2 --size 8 --scale 1,1 --epochs 1"
+  try 0 train $two -o run
+  is first "${stderr_lines[0]}" "dcls: scenes: warning: pixels of value 2 do not count: the network has classes 0 to 1"
+  is validation "$(grep -c warning <<<"$stderr")" 2
+  try 0 train $two --ignore 2 -o meant
+  [[ $stderr != *warning* ]]
+  try 0 train $two -s data.class_count=2 -o counted
+  [[ $stderr != *warning* ]]
+  mkdir -p blue/{images,masks}
+  for i in 0 1; do
+    ppm 8 8 32 16 $((220 + i)) >blue/images/$i.ppm
+    cp blue/images/$i.ppm b$i.ppm
+  done
+  dcls infer -q -m s.json -o out b[01].ppm >/dev/null
+  for i in 0 1; do cp out/b$i.mask.png blue/masks/$i.png; done
+  try 3 train $two --train blue -o no
+  is stderr "$stderr" "dcls: blue: no pixel of the masks is of a class: their values are 2, the network has classes 0 to 1"
+  try 3 train $two --train blue --ignore 2 -o no
+  is stderr "$stderr" "dcls: blue: no pixel of the masks is of a class: all are ignored"
+  try 3 eval run/model.bin -d blue
+  is stdout "$output" ""
+  has stderr "$stderr" "no pixel of the masks is of a class"
+  try 2 train $two --class-weights 0,0 -o no
+  has stderr "$stderr" "'loss.class_weights' is '0,0', must be above 0 for a class at least"
+  [[ ! -e no ]]
+}
+
 @test "a model to go on with: layers replaced, tensors frozen, classes by name" {
   needs jq
   colors
