@@ -121,8 +121,9 @@ typedef struct dcls_batch {
     const float *input;    /* [count, channels, height, width] */
     const int32_t *target; /* [count, target_pixels], classes or DCLS_IGNORE */
     const int32_t *mixed;  /* with mixup: the targets of what was mixed in, else NULL */
-    const float *share;    /* with mixup [count]: the share of `target`; `mixed` has the rest */
-    const int64_t *index;  /* [count]: items of the data set */
+    const float
+        *share; /* with mixup [count]: the share of `target`; `mixed` has the rest, unless it is ignored */
+    const int64_t *index; /* [count]: items of the data set */
 } dcls_batch;
 
 /* Batches of 64 in order, as the pictures are, 1 GiB of cache, 2 batches ahead. */
@@ -220,7 +221,8 @@ DCLS_API dcls_evaluate_options dcls_evaluate_options_default(void);
 /* Runs a network on a data set of its task and adds to metrics, which have as many classes as the network.
  * Maps are compared at the size of the pictures: the network's are resized bilinearly (align_corners false),
  * and a crop of the preprocessing is left out. Networks that end in a softmax count as any other. A picture
- * that cannot be read is an error that names it. Numbers depend on options.batch, not on threads. */
+ * that cannot be read is an error that names it, an index that is no item's DCLS_ERR_ARGUMENT. Numbers depend
+ * on options.batch, not on threads. */
 DCLS_API dcls_status dcls_evaluate(dcls_context *ctx, const dcls_model *model, const dcls_dataset *set,
                                    const dcls_evaluate_options *options, dcls_metrics *metrics);
 
