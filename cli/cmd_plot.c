@@ -64,7 +64,9 @@ static const plot_options defaults = {
 struct plot {
     const cli *run;
     const plot_options *options;
-    const char *name; /* of the model */
+    char **names; /* of the operands, folders of runs resolved, or of -m */
+    size_t name_count;
+    const char *name; /* the first */
     plot_subject subject;
     char *title;
     int64_t (*ranges)[2];
@@ -164,19 +166,54 @@ static int check_subject(const struct plot *plot)
     return CLI_OK;
 }
 
-static int choose_model(struct plot *plot, cli_operands operands)
+/* A folder of dcls train is its curves, or its model where only models have what is asked for. */
+static void resolve_names(struct plot *plot, cli_operands operands)
 {
     const plot_options *o = plot->options;
-    if (operands.count > 0 && o->model != NULL)
-        return refuse("-m", "and MODEL are the same: give one of them");
-    plot->name = operands.count > 0 ? operands.items[0] : o->model;
-    plot->subject = plot->name != NULL ? plot_subject_of(plot->name) : PLOT_MODEL;
-    if (operands.count > 1 && plot->subject != PLOT_LOG) {
-        cli_error("plot", "'%s' is one argument too many: several are for logs of training alone",
-                  operands.items[1]);
-        return CLI_USAGE;
+    const bool model = o->kind != KIND_NOT_SAID || o->terminal || o->layers.count > 0 ||
+                       plot->how.format == DCLS_PLOT_HTML || operands.count == 0;
+    const char *const *names = operands.count > 0 ? (const char *const *)operands.items : &o->model;
+    plot->name_count = operands.count > 0 ? (size_t)operands.count : 1;
+    plot->names = cli_alloc(plot->name_count + 1, sizeof *plot->names);
+    for (size_t i = 0; i < plot->name_count; i++) {
+        plot->names[i] = model ? NULL : plot_log_in(names[i]);
+        if (plot->names[i] == NULL) plot->names[i] = cli_model_path(names[i]);
     }
-    return plot->name != NULL ? CLI_OK : refuse("MODEL", "is needed: a file or builtin:NAME");
+}
+
+/* Several are curves over each other. */
+static int check_logs(const struct plot *plot)
+{
+    for (size_t i = 1; i < plot->name_count; i++) {
+        if (plot->subject != PLOT_LOG) {
+            cli_error("plot", "'%s' is one argument too many: several are for logs of training alone",
+                      plot->names[i]);
+            return CLI_USAGE;
+        }
+        if (access(plot->names[i], R_OK) == 0 && plot_subject_of(plot->names[i]) != PLOT_LOG) {
+            cli_error(plot->names[i], "is no log of training, which '%s' is: several are for logs alone",
+                      plot->name);
+            return CLI_USAGE;
+        }
+    }
+    return CLI_OK;
+}
+
+static int check_named(const struct plot *plot, cli_operands operands)
+{
+    if (operands.count > 0 && plot->options->model != NULL)
+        return refuse("-m", "and MODEL are the same: give one of them");
+    if (operands.count == 0 && plot->options->model == NULL)
+        return refuse("MODEL", "is needed: a file or builtin:NAME");
+    return CLI_OK;
+}
+
+static int choose_model(struct plot *plot, cli_operands operands)
+{
+    resolve_names(plot, operands);
+    plot->name = plot->names[0];
+    plot->subject = plot_subject_of(plot->name);
+    return check_logs(plot);
 }
 
 static const char *last_part(const char *path)
@@ -328,40 +365,42 @@ static int plot_file(struct plot *plot)
     return result;
 }
 
-static int draw_subject(struct plot *plot, cli_operands operands)
+static int draw_subject(struct plot *plot)
 {
     const plot_options *o = plot->options;
     if (plot->subject == PLOT_RECORDING) return plot_recording(plot->run, &plot->how, plot->name, o->output);
     if (plot->subject == PLOT_MODEL)
         return cli_builtin_name(plot->name) != NULL ? plot_builtin(plot) : plot_file(plot);
     if (o->width == 0) plot->how.width = LOG_WIDTH;
-    return operands.count > 0 ? plot_logs(plot->run, &plot->how, (const char *const *)operands.items,
-                                          (size_t)operands.count, o->output)
-                              : plot_logs(plot->run, &plot->how, &plot->name, 1, o->output);
+    return plot_logs(plot->run, &plot->how, (const char *const *)plot->names, plot->name_count, o->output);
 }
 
-static bool is_written_over(const struct plot *plot, cli_operands operands)
+static bool is_written_over(const struct plot *plot)
 {
     const char *out = plot->options->output;
-    bool over = out != NULL && cli_is_input(out, plot->name);
-    for (int i = 1; i < operands.count && !over; i++)
-        over = out != NULL && cli_is_input(out, operands.items[i]);
+    bool over = false;
+    for (size_t i = 0; i < plot->name_count && !over; i++)
+        over = out != NULL && cli_is_input(out, plot->names[i]);
     return over;
 }
 
 static int run_plot(cli *run, const void *values, cli_operands operands)
 {
     struct plot plot = {.run = run, .options = values, .how = dcls_plot_options_default()};
-    int status = choose_model(&plot, operands);
+    int status = check_named(&plot, operands);
     if (status == CLI_OK) status = choose_format(&plot);
+    if (status == CLI_OK) status = choose_model(&plot, operands);
     if (status == CLI_OK) status = check_fit(plot.options);
     if (status == CLI_OK) status = check_subject(&plot);
-    if (status == CLI_OK && is_written_over(&plot, operands)) status = CLI_USAGE;
+    if (status == CLI_OK && is_written_over(&plot)) status = CLI_USAGE;
     if (status == CLI_OK) status = parse_channels(&plot);
     if (status == CLI_OK) {
         choose_style(&plot);
-        status = draw_subject(&plot, operands);
+        status = draw_subject(&plot);
     }
+    for (size_t i = 0; i < plot.name_count; i++)
+        free(plot.names[i]);
+    free(plot.names);
     free(plot.title);
     free(plot.ranges);
     return status;
@@ -371,30 +410,30 @@ const cli_command cli_cmd_plot = {
     .name = "plot",
     .summary = "pictures of positions, densities, kernels and receptive fields",
     .operands = "MODEL|LOG..",
-    .about =
-        "Draws what the DCLS layers of MODEL learned: a model (binary, JSON or builtin:NAME), or a "
-        "state dict, whose "
-        "layers need --set version=.. and --set dilated_kernel_size=... The picture appears whole or "
-        "not at all; the "
-        "same input gives the same bytes.\n\n"
-        "positions: every element at its place in the window, area by |weight|, colour by sign, spread "
-        "as a ring. "
-        "density: where a layer's elements lie, all channels together. kernels: constructed dense "
-        "kernels. field: "
-        "theoretical and effective receptive field. histogram: positions, spreads, weights, distances "
-        "from the centre, "
-        "and the share at the clamp limit. One-dimensional layers are drawn over their delays, "
-        "three-dimensional ones "
-        "as slices.\n\n"
-        "Of a training run it draws curves of log.ndjson, several logs over each other, and positions.npy "
-        "as an animated PNG of the positions moving. dcls-plot(1) says how to read each.",
+    .about = "Draws what the DCLS layers of MODEL learned: a model (binary, JSON or builtin:NAME), or a "
+             "state dict, whose "
+             "layers need --set version=.. and --set dilated_kernel_size=... The picture appears whole or "
+             "not at all; the "
+             "same input gives the same bytes.\n\n"
+             "positions: every element at its place in the window, area by |weight|, colour by sign, spread "
+             "as a ring. "
+             "density: where a layer's elements lie, all channels together. kernels: constructed dense "
+             "kernels. field: "
+             "theoretical and effective receptive field. histogram: positions, spreads, weights, distances "
+             "from the centre, "
+             "and the share at the clamp limit. One-dimensional layers are drawn over their delays, "
+             "three-dimensional ones "
+             "as slices.\n\n"
+             "Of a training run (its folder or its log.ndjson) it draws curves, several over each other, and "
+             "positions.npy "
+             "as an animated PNG of the positions moving. dcls-plot(1) says how to read each.",
     .examples = "  dcls plot model.bin -o positions.png\n"
                 "  dcls plot model.bin --kind kernels --layers 'stages.0.*' -o kernels.svg\n"
                 "  dcls plot ckpt.pth --kind density --set version=v1 \\\n"
                 "       --set dilated_kernel_size=17 -o density.pdf\n"
                 "  dcls plot builtin:dclsseg-camvid -o report.html\n"
                 "  dcls plot builtin:dclsseg-camvid --terminal\n"
-                "  dcls plot run/log.ndjson other/log.ndjson -o curves.png\n"
+                "  dcls plot run other/log.ndjson -o curves.png\n"
                 "  dcls plot run/positions.npy -o moving.png\n",
     .options = options,
     .values_size = sizeof(plot_options),

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "alloc.h"
 #include "output.h"
@@ -14,19 +15,27 @@ const char *cli_builtin_name(const char *spec)
     return spec != NULL && strncmp(spec, PREFIX, length) == 0 ? spec + length : NULL;
 }
 
+char *cli_model_path(const char *spec)
+{
+    static const char *const names[] = {"best.bin", "model.bin"};
+    if (spec == NULL) return NULL;
+    for (size_t i = 0; i < sizeof names / sizeof *names && cli_builtin_name(spec) == NULL; i++) {
+        char *path = cli_format("%s/%s", spec, names[i]);
+        if (access(path, F_OK) == 0) return path;
+        free(path);
+    }
+    return cli_copy(spec);
+}
+
 int cli_model_load(const cli *run, const char *spec, dcls_model **out)
 {
     const char *name = cli_builtin_name(spec);
-    dcls_status status;
-    if (spec == NULL || name != NULL)
-        status = dcls_builtin_load(run->ctx, name, out);
-    else
-        status = dcls_model_load_file(run->ctx, spec, out);
-    if (status == DCLS_OK) return CLI_OK;
-    char *subject = spec != NULL ? cli_copy(spec) : cli_format(PREFIX "%s", dcls_builtin_name(0));
-    int exit_status = cli_fail(subject, status, run->ctx);
-    free(subject);
-    return exit_status;
+    char *path = spec != NULL ? cli_model_path(spec) : cli_format(PREFIX "%s", dcls_builtin_name(0));
+    const dcls_status status = spec == NULL || name != NULL ? dcls_builtin_load(run->ctx, name, out)
+                                                            : dcls_model_load_file(run->ctx, path, out);
+    const int result = status == DCLS_OK ? CLI_OK : cli_fail(path, status, run->ctx);
+    free(path);
+    return result;
 }
 
 int cli_arch_load(const cli *run, const char *arch, char **json)
@@ -82,9 +91,12 @@ int cli_source_load(const cli *run, const char *name, const cli_source_options *
     dcls_tensors *tensors;
     *out = (cli_source){0};
     if (cli_builtin_name(name) != NULL) return load_builtin(run, name, how, out);
-    const dcls_status status = how->key != NULL ? dcls_tensors_load_key(run->ctx, name, how->key, &tensors)
-                                                : dcls_tensors_load_file(run->ctx, name, &tensors);
-    if (status != DCLS_OK) return cli_fail(name, status, run->ctx);
+    char *path = cli_model_path(name);
+    const dcls_status status = how->key != NULL ? dcls_tensors_load_key(run->ctx, path, how->key, &tensors)
+                                                : dcls_tensors_load_file(run->ctx, path, &tensors);
+    const int failed = status == DCLS_OK ? CLI_OK : cli_fail(path, status, run->ctx);
+    free(path);
+    if (failed != CLI_OK) return failed;
     cli_note_choice(run, name, tensors, "--key takes another");
     if (how->arch != NULL || dcls_tensors_hold_model(tensors))
         return build(run, name, how, tensors, &out->model);

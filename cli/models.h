@@ -6,7 +6,11 @@
 
 /* NAME when spec is "builtin:NAME", else NULL. */
 const char *cli_builtin_name(const char *spec);
-/* Loads the model; spec NULL is the built-in classifier. A failure is reported; returns the exit status. */
+/* A folder of dcls train stands for its best.bin, else its model.bin; any other name for itself. To be freed;
+ * NULL stays NULL. */
+char *cli_model_path(const char *spec);
+/* Loads the model, as cli_model_path has it; spec NULL is the built-in classifier. A failure is reported;
+ * returns the exit status. */
 int cli_model_load(const cli *run, const char *spec, dcls_model **out);
 
 /* The text of --arch when it names a file (it has a slash or a dot), to be freed; *json is NULL when it names

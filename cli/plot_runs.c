@@ -13,13 +13,31 @@
 
 #define SNIFFED 160
 
+char *plot_log_in(const char *path)
+{
+    char *log = cli_format("%s/log.ndjson", path);
+    if (access(log, F_OK) == 0) return log;
+    free(log);
+    return NULL;
+}
+
+static bool is_named_log(const char *path)
+{
+    static const char suffix[] = ".ndjson";
+    const size_t length = strlen(path);
+    return length >= sizeof suffix && strcmp(path + length - (sizeof suffix - 1), suffix) == 0;
+}
+
 plot_subject plot_subject_of(const char *path)
 {
     char begin[SNIFFED + 1] = "";
     FILE *file = fopen(path, "rbe");
     if (file == NULL) return PLOT_MODEL;
-    begin[fread(begin, 1, SNIFFED, file)] = '\0';
+    const size_t size = fread(begin, 1, SNIFFED, file);
+    const bool empty = size == 0 && !ferror(file);
+    begin[size] = '\0';
     fclose(file);
+    if (empty && is_named_log(path)) return PLOT_LOG;
     if (strncmp(begin, "{\"dcls\":", 8) == 0 || strncmp(begin, "{\"step\":", 8) == 0) return PLOT_LOG;
     if (memcmp(begin, "\x93NUMPY", 6) == 0) return PLOT_RECORDING;
     return PLOT_MODEL;

@@ -10,7 +10,10 @@ typedef enum plot_subject {
     PLOT_RECORDING /* positions.npy of dcls train */
 } plot_subject;
 
-/* What a file is, by its first bytes. */
+/* A folder of dcls train stands for its log: "FOLDER/log.ndjson", to be freed. NULL for any other name. */
+char *plot_log_in(const char *path);
+
+/* What a file is, by its first bytes; an empty one by its name. */
 plot_subject plot_subject_of(const char *path);
 
 /* Curves of all logs into one picture. Exit statuses; what is wrong has been said. */

@@ -265,7 +265,8 @@ typedef struct dcls_curves_source {
 
 /* Loss, share of right answers and learning rate of 1 to 16 runs over each other. Of options, format (not
  * HTML), title, width (the height is two thirds of it, and more for many runs) and scale count. A log that is
- * none is DCLS_ERR_FORMAT, its name and line named; a last line without its end is left out. */
+ * none is DCLS_ERR_FORMAT, its name and line named; a last line without its end is left out. A log without a
+ * step is in the legend alone; where all are, that is DCLS_ERR_FORMAT. */
 DCLS_API dcls_status dcls_curves_save(dcls_context *ctx, size_t count, const dcls_curves_source *logs,
                                       const dcls_plot_options *options, const char *path);
 

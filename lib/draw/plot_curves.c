@@ -14,6 +14,7 @@
 #define RATE      70.0 /* height of the panel of the rate */
 #define LINE      17.0
 #define SWATCH    22.0
+#define EDGE      4.0 /* that dots may reach over it */
 #define MOST_RUNS 16
 
 /* Told apart by people who see no red or green too (Okabe and Ito, "Color universal design", 2008). */
@@ -29,6 +30,7 @@ struct panel {
     dcls_box box;
     const char *title;
     double low, high, factor; /* of values: 100 for shares */
+    bool cut;                 /* some values are above */
 };
 
 struct curves {
@@ -40,6 +42,12 @@ struct curves {
     double legend_y;
     char text[512];
 };
+
+/* It has only begun. */
+static bool is_empty(const dcls_run_log *run)
+{
+    return run->curves[DCLS_CURVE_LOSS].count == 0 && run->curves[DCLS_CURVE_VAL_LOSS].count == 0;
+}
 
 static double x_of(const struct curves *c, const dcls_run_log *run, double step)
 {
@@ -66,14 +74,16 @@ static dcls_color validation_color(const struct curves *c, size_t run)
 
 /* ---- ranges ----------------------------------------------------------------------------------------- */
 
+#define MANY_POINTS 100 /* a hundredth of fewer would be a point that counts */
+
 static int by_size(const void *a, const void *b)
 {
     const double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
 }
 
-/* The first steps' loss may be far above all others: a hundredth of the values may then lie outside. */
-static double high_value(dcls_plot *plot, const dcls_curve *curve)
+/* The first steps' loss may be far above all others: a hundredth of many values may then lie outside. */
+static double high_value(dcls_plot *plot, const dcls_curve *curve, bool *cut)
 {
     double *values = dcls_plot_alloc(plot, curve->count + 1, sizeof *values);
     if (values == NULL || curve->count == 0) return -INFINITY;
@@ -81,7 +91,9 @@ static double high_value(dcls_plot *plot, const dcls_curve *curve)
         values[i] = curve->points[i][1];
     qsort(values, curve->count, sizeof *values, by_size);
     const double most = values[curve->count - 1], usual = values[(size_t)(0.99 * (double)(curve->count - 1))];
-    return most > 2 * usual ? usual : most;
+    if (curve->count < MANY_POINTS || most <= 2 * usual) return most;
+    *cut = true;
+    return usual;
 }
 
 static double low_value(const dcls_curve *curve)
@@ -114,7 +126,7 @@ static void find_range(dcls_plot *plot, struct panel *panel, dcls_curve_kind fir
         for (int k = 0; k < 2; k++) {
             const dcls_curve *curve = &c->runs[r].curves[k == 0 ? first : second];
             panel->low = fmin(panel->low, panel->factor * low_value(curve));
-            panel->high = fmax(panel->high, panel->factor * high_value(plot, curve));
+            panel->high = fmax(panel->high, panel->factor * high_value(plot, curve, &panel->cut));
         }
 }
 
@@ -125,6 +137,7 @@ static void find_ranges(dcls_plot *plot)
     find_range(plot, &c->panels[SCORE], DCLS_CURVE_RIGHT, DCLS_CURVE_VAL_SCORE);
     find_range(plot, &c->panels[RATES], DCLS_CURVE_RATE, DCLS_CURVE_RATE);
     c->panels[RATES].low = 0;
+    if (c->panels[LOSS].cut) c->panels[LOSS].title = "loss (mean cross entropy); some values are above";
     for (int p = 0; p < PANELS; p++)
         widen(&c->panels[p]);
     if (c->panels[SCORE].high > 100) c->panels[SCORE].high = 100;
@@ -144,6 +157,7 @@ static const char *score_title(const struct curves *c)
 {
     bool scenes = false, pictures = false;
     for (size_t r = 0; r < c->count; r++) {
+        if (is_empty(&c->runs[r])) continue;
         scenes = scenes || c->runs[r].segmentation;
         pictures = pictures || !c->runs[r].segmentation;
     }
@@ -185,7 +199,7 @@ static dcls_status prepare(dcls_plot *plot)
     struct curves *c = plot->data;
     c->epochs = true;
     for (size_t r = 0; r < c->count; r++)
-        c->epochs = c->epochs && c->runs[r].batches > 0;
+        c->epochs = c->epochs && (c->runs[r].batches > 0 || is_empty(&c->runs[r]));
     c->panels[LOSS] = (struct panel){.title = "loss (mean cross entropy)", .factor = 1};
     c->panels[SCORE] = (struct panel){.title = score_title(c), .factor = 100};
     c->panels[RATES] = (struct panel){.title = "learning rate", .factor = 1};
@@ -236,7 +250,7 @@ static void draw_axes(dcls_plot *plot, const struct curves *c, const struct pane
 }
 
 /* As many points as a panel shows apart, each the mean of its neighbours. */
-enum { MOST_POINTS = 200 };
+enum { MOST_POINTS = 200, FEW_POINTS = 12 /* that a line alone would not show */ };
 
 static void draw_curve(dcls_plot *plot, const dcls_run_log *run, const dcls_curve *curve,
                        const struct panel *p, double width, dcls_color color)
@@ -254,18 +268,20 @@ static void draw_curve(dcls_plot *plot, const dcls_run_log *run, const dcls_curv
         points[i][0] = across(c, p, x / (double)(end - first));
         points[i][1] = down(p, y / (double)(end - first));
     }
-    if (shown == 1) dcls_canvas_disc(plot->canvas, points[0][0], points[0][1], width, color);
     if (shown > 1) dcls_canvas_line(plot->canvas, (const double(*)[2])points, shown, width, color);
+    for (size_t i = 0; i < shown && shown <= FEW_POINTS; i++)
+        dcls_canvas_disc(plot->canvas, points[i][0], points[i][1], (shown == 1 ? 2.4 : 1) + width / 2, color);
 }
 
 static void draw_dots(dcls_plot *plot, const dcls_run_log *run, const dcls_curve *curve,
-                      const struct panel *p, dcls_color color)
+                      const struct panel *p, double wider, dcls_color color)
 {
     const struct curves *c = plot->data;
+    const double radius = (curve->count > 30 ? 1.6 : 2.4) + wider / 2;
     if (curve->count > 60) return;
     for (size_t i = 0; i < curve->count; i++)
         dcls_canvas_disc(plot->canvas, across(c, p, x_of(c, run, curve->points[i][0])),
-                         down(p, p->factor * curve->points[i][1]), curve->count > 30 ? 1.6 : 2.4, color);
+                         down(p, p->factor * curve->points[i][1]), radius, color);
 }
 
 static void draw_best(dcls_plot *plot, size_t r)
@@ -280,19 +296,37 @@ static void draw_best(dcls_plot *plot, size_t r)
                      validation_color(c, r));
 }
 
+/* As far as both go. */
+static bool is_same(const dcls_curve *a, const dcls_curve *b)
+{
+    const size_t count = a->count < b->count ? a->count : b->count;
+    return count > 0 && memcmp(a->points, b->points, count * sizeof *a->points) == 0;
+}
+
+/* A curve that later ones hide looks out from under them. */
+static double hidden_width(const struct curves *c, size_t r, dcls_curve_kind kind)
+{
+    double wider = 0;
+    for (size_t later = r + 1; later < c->count; later++)
+        wider += is_same(&c->runs[r].curves[kind], &c->runs[later].curves[kind]) ? 2.5 : 0;
+    return wider;
+}
+
 static void draw_panel(dcls_plot *plot, const struct panel *p, dcls_curve_kind training,
                        dcls_curve_kind validation)
 {
     const struct curves *c = plot->data;
-    const dcls_box room = {p->box.x - 3, p->box.y, p->box.width + 6, p->box.height};
+    const dcls_box room = {p->box.x - EDGE, p->box.y - EDGE, p->box.width + 2 * EDGE,
+                           p->box.height + 2 * EDGE};
     dcls_canvas_clip(plot->canvas, room);
     for (size_t r = 0; r < c->count; r++)
-        draw_curve(plot, &c->runs[r], &c->runs[r].curves[training], p, c->count > 1 ? 1 : 1.3,
-                   training_color(c, r, 1));
+        draw_curve(plot, &c->runs[r], &c->runs[r].curves[training], p,
+                   (c->count > 1 ? 1 : 1.3) + hidden_width(c, r, training), training_color(c, r, 1));
     for (size_t r = 0; r < c->count && validation != training; r++) {
         const dcls_curve *curve = &c->runs[r].curves[validation];
-        draw_curve(plot, &c->runs[r], curve, p, 1.9, validation_color(c, r));
-        draw_dots(plot, &c->runs[r], curve, p, validation_color(c, r));
+        const double wider = hidden_width(c, r, validation);
+        draw_curve(plot, &c->runs[r], curve, p, 1.9 + wider, validation_color(c, r));
+        draw_dots(plot, &c->runs[r], curve, p, wider, validation_color(c, r));
     }
     dcls_canvas_unclip(plot->canvas);
     dcls_canvas_frame_box(plot->canvas, p->box, 0.75, dcls_plot_rule);
@@ -323,7 +357,7 @@ static void draw_legend(dcls_plot *plot, const struct curves *c)
         if (run->best >= 0)
             snprintf(text, sizeof text, "%.300s: best %.2f %%", run->name, 100 * run->best);
         else
-            snprintf(text, sizeof text, "%.300s", run->name);
+            snprintf(text, sizeof text, "%.300s%s", run->name, is_empty(run) ? ": nothing yet" : "");
         draw_entry(plot, x + (double)(r % 2) * half, c->legend_y + 8 + (double)(r / 2) * LINE, half - 20,
                    text, validation_color(c, r), 1.9, run->best >= 0);
     }
@@ -335,7 +369,7 @@ static void draw(dcls_plot *plot)
     draw_legend(plot, c);
     draw_axes(plot, c, &c->panels[LOSS], 8, 8);
     draw_axes(plot, c, &c->panels[SCORE], 8, 8);
-    draw_axes(plot, c, &c->panels[RATES], 4, 14);
+    draw_axes(plot, c, &c->panels[RATES], 6, 8);
     draw_panel(plot, &c->panels[LOSS], DCLS_CURVE_LOSS, DCLS_CURVE_VAL_LOSS);
     draw_panel(plot, &c->panels[SCORE], DCLS_CURVE_RIGHT, DCLS_CURVE_VAL_SCORE);
     draw_panel(plot, &c->panels[RATES], DCLS_CURVE_RATE, DCLS_CURVE_RATE);
@@ -347,11 +381,14 @@ static void draw(dcls_plot *plot)
 
 static dcls_status read_all(dcls_context *ctx, struct curves *c, const dcls_curves_source *logs)
 {
+    size_t drawn = 0;
     for (size_t r = 0; r < c->count; r++) {
         const dcls_status status = dcls_run_log_read(ctx, &logs[r], &c->runs[r]);
         if (status != DCLS_OK) return dcls_fail_within(ctx, status, "%s: ", logs[r].name);
+        if (!is_empty(&c->runs[r])) drawn++;
     }
-    return DCLS_OK;
+    if (drawn > 0) return DCLS_OK;
+    return dcls_fail(ctx, DCLS_ERR_FORMAT, "%s: there is nothing to draw in it yet", logs[0].name);
 }
 
 dcls_status dcls_curves_save(dcls_context *ctx, size_t count, const dcls_curves_source *logs,

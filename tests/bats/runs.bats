@@ -66,6 +66,61 @@ log() { # ACCURACY
   [[ ! -e e.png ]]
 }
 
+# strokes FILE.svg RED%: how many paths have a colour of that red, and how many of them leave the page of 900 x 600
+strokes() {
+  /usr/bin/python3 - "$1" "$2" <<'END'
+import re, sys
+paths = [p for p in re.findall(r'<path[^>]*>', open(sys.argv[1]).read()) if 'rgb(' + sys.argv[2] in p.replace(', ', ',')]
+def inside(path):
+    a, b, c, d, e, f = map(float, (re.findall(r'matrix\(([^)]*)\)', path) or ['1,0,0,1,0,0'])[0].split(','))
+    points = re.findall(r'(-?[0-9.]+(?:e[+-]?[0-9]+)?) (-?[0-9.]+(?:e[+-]?[0-9]+)?)', re.search(r' d="([^"]*)"', path)[1])
+    return all(0 <= a * float(x) + c * float(y) + e <= 900 and 0 <= b * float(x) + d * float(y) + f <= 600 for x, y in points)
+print(len(paths), sum(not inside(p) for p in paths))
+END
+}
+
+@test "curves: few points are all in sight, as dots too" {
+  [[ -x /usr/bin/python3 ]] || skip "no Python"
+  log 0.5 | sed 's/"loss":1.1/"loss":2e16/; s/"loss":0.7/"loss":8e31/; s/0.005/4.9e-9/' >a.ndjson
+  try 0 plot a.ndjson -o a.svg
+  is training "$(strokes a.svg 0%,44)" "10 0" # of loss, right answers, rate: a line and two dots each; the legend
+  log 0.5 | head -2 >one.ndjson
+  try 0 plot one.ndjson -o one.svg
+  is "a dot in each" "$(strokes one.svg 0%,44)" "4 0"
+}
+
+@test "curves: runs that are alike or have only begun are told apart" {
+  mkdir a b c d
+  log 0.5 | tee a/log.ndjson >b/log.ndjson
+  log 0.5 | head -1 >c/log.ndjson
+  : >d/log.ndjson
+  try 0 plot a b -o two.svg
+  is stderr "$stderr" ""
+  # The first of them is drawn wider (1.4 is the ring): it looks out from under the second.
+  is widths "$(grep -o 'stroke-width[=:]"*[0-9.]*[^>]*rgb(0%, *44' two.svg | grep -o '[0-9.]*' | grep -x '[1-9][.][0-9]' | sort -u | tr '\n' ' ')" "1.4 1.9 3.5 4.4 "
+  try 0 plot a/log.ndjson c d -o three.svg
+  try 3 plot c d -o no.svg
+  has stderr "$stderr" "c: there is nothing to draw in it yet"
+  [[ ! -e no.svg ]]
+}
+
+@test "a folder of a run stands for its log, or for its best model" {
+  mkdir run
+  classifier >run/model.bin
+  log 0.5 >run/log.ndjson
+  try 0 plot run -o a.png
+  try 0 plot run/log.ndjson -o b.png
+  cmp a.png b.png
+  try 2 plot run run/model.bin -o c.png
+  is stderr "$stderr" "dcls: run/model.bin: is no log of training, which 'run/log.ndjson' is: several are for logs alone"
+  ppm 2 2 255 0 0 >red.ppm
+  try 0 infer -q -m run red.ppm
+  has answer "$output" "red.ppm: red"
+  segmenter >run/best.bin
+  try 0 inspect run --json
+  has best "$output" segmentation
+}
+
 @test "curves: what belongs to models is refused" {
   log 0.5 >a.ndjson
   refused() {
