@@ -53,10 +53,11 @@ struct cli_command {
     const char *about;         /* what it does: paragraphs of one line each, wrapped when printed */
     const char *examples;      /* lines, printed as they are; NULL for none */
     const cli_option *options; /* ends with a NULL name; NULL for none */
-    void (*add_options)(cli_table *table); /* further ones that follow from another table, or NULL */
-    size_t values_size;                    /* of the struct the options fill */
-    const void *defaults;                  /* what it holds before; NULL: zeros */
-    int min_operands, max_operands;        /* max < 0: any number */
+    void (*add_options)(cli_table *table);  /* further ones that follow from another table, or NULL */
+    const char *(*meant)(const char *name); /* the option other programs call NAME, or NULL */
+    size_t values_size;                     /* of the struct the options fill */
+    const void *defaults;                   /* what it holds before; NULL: zeros */
+    int min_operands, max_operands;         /* max < 0: any number */
     int (*run)(cli *run, const void *values, cli_operands operands); /* an exit status */
 };
 

@@ -242,6 +242,7 @@ const cli_command cli_cmd_train = {
                 "  dcls plot run/log.ndjson -o curves.png\n",
     .options = options,
     .add_options = train_add_options,
+    .meant = dcls_recipe_flag_meant,
     .values_size = sizeof(train_options),
     .defaults = &defaults,
     .min_operands = 0,

@@ -214,7 +214,8 @@ static bool fail_long(const struct parser *parser, const char *typed)
     snprintf(name, sizeof name, "%.*s", (int)strcspn(typed + 2, "="), typed + 2);
     for (int i = 0; i < parser->count; i++)
         matches += strncmp(parser->names[i], name, strlen(name)) == 0;
-    const char *nearest = cli_nearest(name, parser->names);
+    const char *nearest = parser->run->command->meant != NULL ? parser->run->command->meant(name) : NULL;
+    if (nearest == NULL) nearest = cli_nearest(name, parser->names);
     if (matches > 1)
         cli_error(command, "option '--%s' is ambiguous; see 'dcls %s --help'", name, command);
     else if (nearest != NULL)

@@ -516,13 +516,14 @@ typedef struct dcls_recipe {
 /* All at their defaults. */
 DCLS_API dcls_status dcls_recipe_create(dcls_context *ctx, dcls_recipe **out);
 DCLS_API void dcls_recipe_destroy(dcls_recipe *recipe);
-/* Sets what a file, or its text, says; the rest stays. An unknown key or a value out of range is
- * DCLS_ERR_ARGUMENT, the key named. folder is what paths are relative to, NULL: the present one. */
+/* Sets what a file, or its text, says; the rest stays. JSON that is none, an unknown key or a value
+ * out of range is DCLS_ERR_ARGUMENT, the key named; of a base's fault the file too. folder is what paths are
+ * relative to, NULL: the present one. */
 DCLS_API dcls_status dcls_recipe_load(dcls_context *ctx, dcls_recipe *recipe, const char *path);
 DCLS_API dcls_status dcls_recipe_read(dcls_context *ctx, dcls_recipe *recipe, const char *json,
                                       const char *folder);
 /* Sets one key, by its name or that of its flag, from text: "0.9", "true", "cosine", "360,480". A list gains
- * an entry; "" empties it. */
+ * an entry, a setting in place of an earlier one of its key; "" empties it. */
 DCLS_API dcls_status dcls_recipe_set(dcls_context *ctx, dcls_recipe *recipe, const char *key,
                                      const char *value);
 /* Checks what keys say of each other, reads the graph and hands seed, batch and sizes on to the parts. To be
@@ -546,6 +547,8 @@ typedef struct dcls_recipe_key {
     bool is_list;
 } dcls_recipe_key;
 
+/* The flag for what other programs call NAME, such as "lr" or "batch-size"; NULL if none is known. */
+DCLS_API const char *dcls_recipe_flag_meant(const char *name);
 DCLS_API size_t dcls_recipe_key_count(void);
 /* index < count. Strings are static. */
 DCLS_API dcls_recipe_key dcls_recipe_key_at(size_t index);

@@ -1,17 +1,12 @@
 /* Recipes: everything a training run is told, from files and flags. */
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/file.h"
 #include "model/attributes.h"
 #include "train/recipe.h"
-
-#define MOST_BYTES (1 << 20)
-#define MOST_BASES 8
 
 dcls_status dcls_recipe_create(dcls_context *ctx, dcls_recipe **out)
 {
@@ -55,25 +50,40 @@ static const char *flag_at(const void *of, size_t index)
     return rows[index].flag;
 }
 
-static dcls_status fail_key(dcls_context *ctx, const char *key)
+static const char *last_part(const char *key)
+{
+    const char *dot = strrchr(key, '.');
+    return dot != NULL ? dot + 1 : key;
+}
+
+/* "schedule.lr" and "epochs" have the last part of a key, or the name of its flag. */
+static const char *same_last_part(const char *name, const dcls_recipe_row *rows, size_t count)
+{
+    const char *last = last_part(name);
+    const dcls_recipe_row *row = dcls_recipe_find(last);
+    if (row != NULL) return row->key;
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(last_part(rows[i].key), last) == 0) return rows[i].key;
+    return NULL;
+}
+
+static const char *nearest_key(const char *name)
 {
     const dcls_recipe_row *rows;
     const size_t count = dcls_recipe_rows(&rows);
-    char hint[DCLS_HINT_TEXT];
-    const char *near = dcls_nearest(key, count, key_at, rows);
-    if (near == NULL) near = dcls_nearest(key, count, flag_at, rows);
-    dcls_hint(hint, sizeof hint, near);
-    return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "unknown key '%.200s'%s", key, hint);
+    const char *near = same_last_part(name, rows, count);
+    if (near == NULL) near = dcls_recipe_meant(name);
+    if (near == NULL) near = dcls_nearest(name, count, key_at, rows);
+    if (near != NULL) return near;
+    near = dcls_nearest(last_part(name), count, flag_at, rows);
+    return near != NULL ? dcls_recipe_find(near)->key : NULL;
 }
 
-/* Whether there are keys "NAME.something". */
-static bool is_group(const char *name)
+dcls_status dcls_recipe_fail_key(dcls_context *ctx, const char *key)
 {
-    const dcls_recipe_row *rows;
-    const size_t count = dcls_recipe_rows(&rows), length = strlen(name);
-    for (size_t i = 0; i < count; i++)
-        if (strncmp(rows[i].key, name, length) == 0 && rows[i].key[length] == '.') return true;
-    return false;
+    char hint[DCLS_HINT_TEXT];
+    dcls_hint(hint, sizeof hint, nearest_key(key));
+    return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "unknown key '%.200s'%s", key, hint);
 }
 
 size_t dcls_recipe_key_count(void)
@@ -132,9 +142,12 @@ dcls_recipe_key dcls_recipe_key_at(size_t index)
 }
 
 /* One of these takes the place of another. */
-static const char *const MODELS[] = {"file", "arch", "graph"};
+bool dcls_recipe_names_model(const char *name)
+{
+    return strcmp(name, "file") == 0 || strcmp(name, "arch") == 0 || strcmp(name, "graph") == 0;
+}
 
-static void forget_model(dcls_recipe *recipe)
+void dcls_recipe_forget_model(dcls_recipe *recipe)
 {
     recipe->model_file = recipe->create.arch = recipe->graph = recipe->create.arch_json = NULL;
 }
@@ -142,115 +155,10 @@ static void forget_model(dcls_recipe *recipe)
 dcls_status dcls_recipe_set(dcls_context *ctx, dcls_recipe *recipe, const char *key, const char *value)
 {
     const dcls_recipe_row *row = dcls_recipe_find(key);
-    if (row == NULL) return fail_key(ctx, key);
-    for (size_t i = 0; i < 3; i++)
-        if (strncmp(row->key, "model.", 6) == 0 && strcmp(row->key + 6, MODELS[i]) == 0) forget_model(recipe);
+    if (row == NULL) return dcls_recipe_fail_key(ctx, key);
+    if (strncmp(row->key, "model.", 6) == 0 && dcls_recipe_names_model(row->key + 6))
+        dcls_recipe_forget_model(recipe);
     return dcls_recipe_put(ctx, recipe, row, value);
-}
-
-/* ---- files ------------------------------------------------------------------------------------------ */
-
-typedef struct reading {
-    dcls_recipe *recipe;
-    const char *folder;
-    int depth; /* of files that begin with another one */
-} reading;
-
-static dcls_status load(dcls_context *ctx, dcls_recipe *recipe, const char *path, int depth);
-
-static dcls_status put_member(dcls_context *ctx, const reading *r, const char *key, const dcls_json *value)
-{
-    const dcls_recipe_row *row = dcls_recipe_find(key);
-    if (row == NULL || strcmp(row->key, key) != 0) return fail_key(ctx, key);
-    return dcls_recipe_put_json(ctx, r->recipe, row, value, r->folder);
-}
-
-static dcls_status put_group(dcls_context *ctx, const reading *r, const dcls_json *group)
-{
-    char key[300];
-    for (size_t i = 0; i < dcls_json_count(group); i++) {
-        const dcls_json *member = dcls_json_at(group, i);
-        snprintf(key, sizeof key, "%.100s.%.190s", dcls_json_name(group), dcls_json_name(member));
-        DCLS_TRY(put_member(ctx, r, key, member));
-    }
-    return DCLS_OK;
-}
-
-static dcls_status load_base(dcls_context *ctx, const reading *r, const dcls_json *value)
-{
-    const char *name = dcls_json_as_string(value);
-    if (name == NULL)
-        return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "'base' must be the name of a recipe, not %s",
-                         dcls_json_kind_text(value));
-    if (r->depth >= MOST_BASES)
-        return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "'base': recipes that begin with each other, %d deep",
-                         MOST_BASES);
-    dcls_string path = {0};
-    dcls_string_printf(&path, "%s%s%s", name[0] != '/' && r->folder != NULL ? r->folder : "",
-                       name[0] != '/' && r->folder != NULL ? "/" : "", name);
-    const dcls_status status = path.failed ? dcls_fail(ctx, DCLS_ERR_MEMORY, "out of memory")
-                                           : load(ctx, r->recipe, path.data, r->depth + 1);
-    dcls_string_free(&path);
-    return status;
-}
-
-static dcls_status put_object(dcls_context *ctx, const reading *r, const dcls_json *root)
-{
-    if (dcls_json_kind_of(root) != DCLS_JSON_OBJECT)
-        return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "a recipe is an object, not %s", dcls_json_kind_text(root));
-    const dcls_json *base = dcls_json_find(root, "base");
-    if (base != NULL) DCLS_TRY(load_base(ctx, r, base));
-    for (size_t i = 0; i < 3; i++)
-        if (dcls_json_find(dcls_json_find(root, "model"), MODELS[i]) != NULL) forget_model(r->recipe);
-    for (size_t i = 0; i < dcls_json_count(root); i++) {
-        const dcls_json *member = dcls_json_at(root, i);
-        const char *key = dcls_json_name(member);
-        if (strcmp(key, "base") == 0 || strcmp(key, "about") == 0) continue;
-        if (dcls_json_kind_of(member) == DCLS_JSON_OBJECT && (is_group(key) || dcls_recipe_find(key) == NULL))
-            DCLS_TRY(dcls_json_count(member) > 0 || is_group(key) ? put_group(ctx, r, member)
-                                                                  : fail_key(ctx, key));
-        else if (is_group(key))
-            return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "'%s' must be an object of keys, not %s", key,
-                             dcls_json_kind_text(member));
-        else
-            DCLS_TRY(put_member(ctx, r, key, member));
-    }
-    return DCLS_OK;
-}
-
-static dcls_status read_text(dcls_context *ctx, const reading *r, const char *json, size_t size)
-{
-    dcls_json *root;
-    DCLS_TRY(dcls_json_parse(ctx, json, size, &root));
-    const dcls_status status = put_object(ctx, r, root);
-    dcls_json_free(root);
-    return status;
-}
-
-dcls_status dcls_recipe_read(dcls_context *ctx, dcls_recipe *recipe, const char *json, const char *folder)
-{
-    return read_text(ctx, &(reading){recipe, folder, 0}, json, strlen(json));
-}
-
-static dcls_status load(dcls_context *ctx, dcls_recipe *recipe, const char *path, int depth)
-{
-    dcls_bytes bytes;
-    DCLS_TRY(dcls_file_read(ctx, path, MOST_BYTES, &bytes));
-    const char *slash = strrchr(path, '/');
-    char *folder = slash != NULL ? strndup(path, (size_t)(slash - path) + (slash == path)) : NULL;
-    dcls_status status = DCLS_OK;
-    if (slash != NULL && folder == NULL)
-        status = dcls_fail(ctx, DCLS_ERR_MEMORY, "out of memory");
-    else
-        status = read_text(ctx, &(reading){recipe, folder, depth}, (const char *)bytes.data, bytes.size);
-    free(folder);
-    free(bytes.data);
-    return status == DCLS_OK || depth == 0 ? status : dcls_fail_within(ctx, status, "%s: ", path);
-}
-
-dcls_status dcls_recipe_load(dcls_context *ctx, dcls_recipe *recipe, const char *path)
-{
-    return load(ctx, recipe, path, 0);
 }
 
 /* ---- checks ----------------------------------------------------------------------------------------- */
@@ -272,9 +180,11 @@ static dcls_status check_model(dcls_context *ctx, const dcls_recipe *recipe)
     const int said = (recipe->model_file != NULL) + (create->arch != NULL) + (recipe->graph != NULL);
     if (said != 1)
         return dcls_fail(ctx, DCLS_ERR_ARGUMENT,
-                         "%s of a model to go on with (model.file), an architecture (model.arch) and a "
-                         "description (model.graph) is needed",
-                         said == 0 ? "one" : "only one");
+                         said == 0
+                             ? "one of a model to go on with (model.file), an architecture (model.arch) and "
+                               "a description (model.graph) is needed"
+                             : "only one of a model to go on with (model.file), an architecture "
+                               "(model.arch) and a description (model.graph) may be given");
     if (recipe->model_file != NULL && create->setting_count > 0)
         return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "model.settings are for new networks, not for '%s'",
                          recipe->model_file);
@@ -342,102 +252,4 @@ dcls_status dcls_recipe_plan(dcls_context *ctx, dcls_recipe *recipe, int64_t bat
     const double after = rint(recipe->repulsion_epochs * (double)batches);
     recipe->trainer.repulsion_after = after < (double)steps ? (int64_t)after : steps;
     return DCLS_OK;
-}
-
-/* ---- writing ---------------------------------------------------------------------------------------- */
-
-/* Values with commas between them stand in JSON as lists of numbers. */
-static void write_numbers(dcls_json_out *out, char *text)
-{
-    char *rest = NULL;
-    dcls_json_begin(out, '[');
-    for (char *piece = strtok_r(text, ",", &rest); piece != NULL; piece = strtok_r(NULL, ",", &rest))
-        dcls_json_raw(out, piece);
-    dcls_json_end(out, ']');
-}
-
-static void write_entries(dcls_json_out *out, const dcls_recipe *recipe, const dcls_recipe_row *row,
-                          char *text, size_t size)
-{
-    dcls_json_begin(out, '[');
-    for (size_t i = 0; dcls_recipe_get(recipe, row, i, text, size); i++) {
-        if (row->type == DCLS_RECIPE_WEIGHTS)
-            dcls_json_raw(out, text);
-        else
-            dcls_json_string(out, text);
-    }
-    dcls_json_end(out, ']');
-}
-
-/* A recipe that is written is read from another folder. */
-static void write_path(dcls_json_out *out, const char *path)
-{
-    char *here = path[0] != '/' ? getcwd(NULL, 0) : NULL;
-    dcls_string whole = {0};
-    if (path[0] != '/' && here == NULL && errno == ENOMEM) out->to->failed = true;
-    if (here != NULL) dcls_string_printf(&whole, "%s/%s", here, path);
-    dcls_json_string(out, here != NULL && !whole.failed ? whole.data : path);
-    dcls_string_free(&whole);
-    free(here);
-}
-
-static void write_row(dcls_json_out *out, const dcls_recipe *recipe, const dcls_recipe_row *row, char *text,
-                      size_t size)
-{
-    switch (row->type) {
-    case DCLS_RECIPE_INT:
-    case DCLS_RECIPE_REAL:
-    case DCLS_RECIPE_FLAG: dcls_json_raw(out, text); break;
-    case DCLS_RECIPE_SIZE:
-    case DCLS_RECIPE_RANGE: write_numbers(out, text); break;
-    case DCLS_RECIPE_LIST: write_entries(out, recipe, row, text, size); break;
-    case DCLS_RECIPE_PATH: write_path(out, text); break;
-    case DCLS_RECIPE_WEIGHTS:
-        if (recipe->balanced)
-            dcls_json_string(out, text);
-        else
-            write_entries(out, recipe, row, text, size);
-        break;
-    default: dcls_json_string(out, text); break;
-    }
-}
-
-#define TEXT_SIZE (65536 + 1)
-
-dcls_status dcls_recipe_text(dcls_context *ctx, dcls_recipe *recipe, const char **out)
-{
-    const dcls_recipe_row *rows;
-    const size_t count = dcls_recipe_rows(&rows);
-    dcls_string json = {0};
-    dcls_json_out j = {.to = &json};
-    char *text = dcls_alloc(ctx, TEXT_SIZE, 1);
-    if (text == NULL) return DCLS_ERR_MEMORY;
-    const char *group = "";
-    size_t group_length = 0;
-    dcls_json_begin(&j, '{');
-    for (size_t i = 0; i < count; i++) {
-        const char *key = rows[i].key, *dot = strchr(key, '.');
-        const size_t length = dot != NULL ? (size_t)(dot - key) : 0;
-        if (!dcls_recipe_get(recipe, &rows[i], 0, text, TEXT_SIZE)) continue;
-        if (length != group_length || memcmp(key, group, length) != 0) {
-            char name[64];
-            if (group_length > 0) dcls_json_end(&j, '}');
-            snprintf(name, sizeof name, "%.*s", (int)length, key);
-            if (length > 0) {
-                dcls_json_key(&j, name);
-                dcls_json_begin(&j, '{');
-            }
-            group = key;
-            group_length = length;
-        }
-        dcls_json_key(&j, dot != NULL ? dot + 1 : key);
-        write_row(&j, recipe, &rows[i], text, TEXT_SIZE);
-    }
-    if (group_length > 0) dcls_json_end(&j, '}');
-    dcls_json_end(&j, '}');
-    free(text);
-    *out = json.failed ? NULL : dcls_arena_strdup(ctx, recipe->memory, json.data);
-    dcls_string_free(&json);
-    return *out != NULL ? DCLS_OK
-                        : dcls_fail(ctx, DCLS_ERR_MEMORY, "out of memory while a recipe is written");
 }

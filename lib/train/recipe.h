@@ -37,7 +37,17 @@ size_t dcls_recipe_rows(const dcls_recipe_row **rows);
 /* By key or flag; NULL if there is none. */
 const dcls_recipe_row *dcls_recipe_find(const char *key);
 
-/* Sets a field from text; a list gains an entry, or loses all for "". The message names the key. */
+/* The key that other programs call NAME, with or without a group, - and _ the same; NULL if none is known. */
+const char *dcls_recipe_meant(const char *name);
+/* "unknown key ..", with the key that may be meant. */
+dcls_status dcls_recipe_fail_key(dcls_context *ctx, const char *key);
+
+/* "file", "arch" or "graph" of group model: one takes the place of another. */
+bool dcls_recipe_names_model(const char *name);
+void dcls_recipe_forget_model(dcls_recipe *recipe);
+
+/* Sets a field from text; a setting takes the place of an earlier one of its key; a list gains an entry, or
+ * loses all for "". The message names the key. */
 dcls_status dcls_recipe_put(dcls_context *ctx, dcls_recipe *recipe, const dcls_recipe_row *row,
                             const char *text);
 dcls_status dcls_recipe_put_json(dcls_context *ctx, dcls_recipe *recipe, const dcls_recipe_row *row,

@@ -166,3 +166,68 @@ const dcls_recipe_row *dcls_recipe_find(const char *key)
         if (ROWS[i].flag != NULL && strcmp(ROWS[i].flag, key) == 0) return &ROWS[i];
     return NULL;
 }
+
+/* ---- names from elsewhere --------------------------------------------------------------------------- */
+
+static const char *const MEANT[][2] = {
+    {"lr", "schedule.rate"},
+    {"learning_rate", "schedule.rate"},
+    {"base_lr", "schedule.rate"},
+    {"max_lr", "schedule.rate"},
+    {"lr_scheduler", "schedule.kind"},
+    {"scheduler", "schedule.kind"},
+    {"sched", "schedule.kind"},
+    {"min_lr", "schedule.floor"},
+    {"epoch", "schedule.epochs"},
+    {"num_epochs", "schedule.epochs"},
+    {"warmup_epochs", "schedule.warmup"},
+    {"batch_size", "batch"},
+    {"wd", "optimizer.weight_decay"},
+    {"decay", "optimizer.weight_decay"},
+    {"opt", "optimizer.kind"},
+    {"clip_grad", "optimizer.clip_norm"},
+    {"grad_clip", "optimizer.clip_norm"},
+    {"max_norm", "optimizer.clip_norm"},
+    {"betas", "optimizer.beta2"},
+    {"smoothing", "loss.label_smoothing"},
+    {"weights", "model.file"},
+    {"pretrained", "model.file"},
+    {"checkpoint", "model.file"},
+    {"finetune", "model.file"},
+    {"num_classes", "model.classes"},
+    {"ema", "average"},
+    {"ema_decay", "average"},
+    {"model_ema_decay", "average"},
+    {"resize", "size"},
+    {"img_size", "size"},
+    {"image_size", "size"},
+    {"input_size", "size"},
+    {"crop_size", "size"},
+    {"ignore_index", "data.ignore"},
+    {"data", "data.train"},
+    {"data_path", "data.train"},
+    {"train_dir", "data.train"},
+    {"val_dir", "data.val"},
+    {"validation", "data.val"},
+    {"hflip", "augment.flip"},
+    {"random_state", "seed"},
+};
+
+const char *dcls_recipe_meant(const char *name)
+{
+    char plain[40];
+    const char *dot = strrchr(name, '.'), *last = dot != NULL ? dot + 1 : name;
+    const size_t length = strlen(last);
+    if (length >= sizeof plain) return NULL;
+    for (size_t i = 0; i <= length; i++)
+        plain[i] = last[i] == '-' ? '_' : last[i];
+    for (size_t i = 0; i < sizeof MEANT / sizeof MEANT[0]; i++)
+        if (strcmp(MEANT[i][0], plain) == 0) return MEANT[i][1];
+    return NULL;
+}
+
+const char *dcls_recipe_flag_meant(const char *name)
+{
+    const char *key = dcls_recipe_meant(name);
+    return key != NULL ? dcls_recipe_find(key)->flag : NULL;
+}

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/attributes.h"
 #include "train/recipe.h"
 
 #define MOST_ENTRIES 4096
@@ -51,6 +52,25 @@ static int place_of(const char *choices, const char *text)
     return -1;
 }
 
+typedef char choice_name[24];
+
+static size_t split_choices(const char *choices, choice_name names[8])
+{
+    size_t count = 0;
+    for (const char *c = choices; *c != '\0' && count < 8; count++) {
+        const size_t n = strcspn(c, "|");
+        snprintf(names[count], sizeof names[count], "%.*s", (int)n, c);
+        c += n + (c[n] == '|' ? 1 : 0);
+    }
+    return count;
+}
+
+static const char *choice_at(const void *of, size_t index)
+{
+    const choice_name *names = of;
+    return names[index];
+}
+
 static dcls_status put_choice(dcls_context *ctx, const dcls_recipe_row *row, const char *text, int *place)
 {
     char what[200] = "one of ";
@@ -61,6 +81,12 @@ static dcls_status put_choice(dcls_context *ctx, const dcls_recipe_row *row, con
         snprintf(what + used, sizeof what - used, "%s'%.*s'", c == row->choices ? "" : ", ", (int)n, c);
         c += n + (c[n] == '|' ? 1 : 0);
     }
+    choice_name names[8] = {{0}};
+    char hint[DCLS_HINT_TEXT];
+    const size_t count = split_choices(row->choices, names);
+    const char *near = dcls_nearest(text, count, choice_at, names);
+    const size_t used = strlen(what);
+    snprintf(what + used, sizeof what - used, "%s", dcls_hint(hint, sizeof hint, near));
     return fail_value(ctx, row, text, what);
 }
 
@@ -136,6 +162,25 @@ static dcls_status put_text(dcls_context *ctx, dcls_recipe *recipe, const dcls_r
     return DCLS_OK;
 }
 
+static bool is_settings(const dcls_recipe_row *row)
+{
+    return strcmp(row->key, "model.settings") == 0;
+}
+
+/* A setting that is said again goes, for the new one to be the last. */
+static void drop_setting(dcls_recipe *recipe, const char *text)
+{
+    const char *sign = strchr(text, '=');
+    if (sign == NULL) return;
+    dcls_create_options *create = &recipe->create;
+    const char **list;
+    memcpy(&list, &create->settings, sizeof list); /* put_entry made it */
+    size_t kept = 0;
+    for (size_t i = 0; i < create->setting_count; i++)
+        if (strncmp(list[i], text, (size_t)(sign - text) + 1) != 0) list[kept++] = list[i];
+    create->setting_count = kept;
+}
+
 /* The list is made anew: the structures it is for want arrays. */
 static dcls_status put_entry(dcls_context *ctx, dcls_recipe *recipe, const dcls_recipe_row *row,
                              const char *text)
@@ -143,6 +188,7 @@ static dcls_status put_entry(dcls_context *ctx, dcls_recipe *recipe, const dcls_
     const char *const *old;
     size_t count;
     char *at = (char *)recipe + row->count_offset;
+    if (is_settings(row)) drop_setting(recipe, text);
     memcpy(&old, field(recipe, row), sizeof old);
     memcpy(&count, at, sizeof count);
     const char **list = NULL;
@@ -289,14 +335,13 @@ static dcls_status fail_kind(dcls_context *ctx, const dcls_recipe_row *row, cons
                      dcls_json_kind_text(value));
 }
 
-/* ["a", "b"]; for settings also {"dim": 64, "dims": [64, 128]}. */
+/* ["a", "b"] in place of what there was; for settings also {"dim": 64, "dims": [64, 128]}, which adds. */
 static dcls_status put_list(dcls_context *ctx, dcls_recipe *recipe, const dcls_recipe_row *row,
                             const dcls_json *value)
 {
-    const bool pairs =
-        dcls_json_kind_of(value) == DCLS_JSON_OBJECT && strcmp(row->key, "model.settings") == 0;
+    const bool pairs = dcls_json_kind_of(value) == DCLS_JSON_OBJECT && is_settings(row);
     if (!pairs && dcls_json_kind_of(value) != DCLS_JSON_ARRAY) return fail_kind(ctx, row, value);
-    dcls_status status = dcls_recipe_put(ctx, recipe, row, "");
+    dcls_status status = pairs ? DCLS_OK : dcls_recipe_put(ctx, recipe, row, "");
     for (size_t i = 0; i < dcls_json_count(value) && status == DCLS_OK; i++) {
         const dcls_json *entry = dcls_json_at(value, i);
         dcls_string text = {0};

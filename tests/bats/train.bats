@@ -443,6 +443,9 @@ call_locked() {
   refused 2 "unknown key 'schedule.epoch' (did you mean 'schedule.epochs'?)" $small --train set -s schedule.epoch=3
   refused 2 "-s: 'epochs' is not KEY=VALUE" $small --train set -s epochs
   refused 2 "unknown option '--epoch-s'" $small --epoch-s 3
+  refused 2 "unknown option '--lr'; did you mean '--rate'?" --lr 3
+  refused 2 "unknown option '--batch-size'; did you mean '--batch'?" --batch-size=3
+  refused 2 "unknown option '--resize'; did you mean '--size'?" --resize 3
   refused 2 "one of 'sgd', 'adamw'" $small --train set --optimizer adam
   refused 2 "the training data is missing: data.train, or --train" $small
   refused 2 "is needed" --train set
@@ -453,7 +456,12 @@ call_locked() {
   refused 2 "augment.scale, area or crop_padding would make it fit" --graph graph.json --train scenes --classes 3 --batch 2 --size 8
   refused 2 "masks do not say how many classes there are: --classes N" $small --train scenes
   refused 3 "m.json" $small --train m.json
-  refused 3 "set/red/0.ppm" set/red/0.ppm --train set
+  refused 2 "set/red/0.ppm" set/red/0.ppm --train set
+  dcls convert m.json m.bin
+  refused 2 "m.bin: is a model, not a recipe: --model goes on with it" m.bin --train set
+  refused 2 "m.json: is a model, not a recipe: --model goes on with it" m.json --train set
+  printf '{"batch": 1,}' >r.json
+  refused 2 "dcls: r.json: " r.json --train set
   refused 4 "none.json: cannot open" none.json --train set
   try 2 train $small --train set
   has stderr "$stderr" "where to? -o DIR names the folder of the run"

@@ -136,6 +136,26 @@ static void whole_and_back(void **state)
     dcls_recipe_destroy(recipe);
 }
 
+/* Settings are written as they stand in recipes that people write. */
+static void settings_as_an_object(void **state)
+{
+    dcls_context *ctx = *state;
+    dcls_recipe *recipe =
+        read_recipe(ctx, "{\"model\": {\"settings\": [\"dim=64\", \"dims=8,16\", \"a=1,b\", "
+                         "\"position_sigma=20%\", \"x=007\", \"share=true\", \"*.P:v=v1\"]}}");
+    const char *text;
+    assert_ok(ctx, dcls_recipe_text(ctx, recipe, &text));
+    assert_non_null(
+        strstr(text, "\"settings\": {\"dim\": 64, \"dims\": [8, 16], \"a\": \"1,b\", "
+                     "\"position_sigma\": \"20%\", \"x\": \"007\", \"share\": true, \"*.P:v\": \"v1\"}"));
+    dcls_recipe *again = read_recipe(ctx, text);
+    assert_int_equal(again->create.setting_count, recipe->create.setting_count);
+    for (size_t i = 0; i < recipe->create.setting_count; i++)
+        assert_string_equal(again->create.settings[i], recipe->create.settings[i]);
+    dcls_recipe_destroy(again);
+    dcls_recipe_destroy(recipe);
+}
+
 static void flags(void **state)
 {
     dcls_context *ctx = *state;
@@ -174,11 +194,15 @@ static void flags(void **state)
     assert_true(recipe->trainer.share_positions);
     for (int i = 0; i < 100; i++) {
         char text[20];
-        snprintf(text, sizeof text, "k=%d", i);
+        snprintf(text, sizeof text, "k%d=%d", i, i);
         assert_ok(ctx, dcls_recipe_set(ctx, recipe, "model.settings", text));
     }
     assert_int_equal(recipe->create.setting_count, 102);
-    assert_string_equal(recipe->create.settings[64], "k=62");
+    assert_string_equal(recipe->create.settings[64], "k62=62");
+    assert_ok(ctx, dcls_recipe_set(ctx, recipe, "model.settings", "k62=7")); /* in place of the earlier one */
+    assert_int_equal(recipe->create.setting_count, 102);
+    assert_string_equal(recipe->create.settings[64], "k63=63");
+    assert_string_equal(recipe->create.settings[101], "k62=7");
     dcls_recipe_destroy(recipe);
 }
 
@@ -204,6 +228,16 @@ static void files_and_bases(void **state)
     write_text(temp_file(&dir, "round.json"), "{\"base\": \"round.json\"}");
     write_text(temp_file(&dir, "wrong.json"), "{\"base\": \"base2.json\"}");
     write_text(temp_file(&dir, "base2.json"), "{\"batsch\": 3}");
+    write_text(temp_file(&dir, "lost.json"), "{\"base\": \"nowhere.json\"}");
+    write_text(temp_file(&dir, "mixer.json"),
+               "{\"model\": {\"arch\": \"convmixer\", \"settings\": {\"dim\": 64, \"depth\": 5}}}");
+    write_text(temp_file(&dir, "deep.json"),
+               "{\"base\": \"mixer.json\", \"model\": {\"settings\": {\"depth\": 2, \"patch_size\": 1}}}");
+    write_text(temp_file(&dir, "list.json"),
+               "{\"base\": \"mixer.json\", \"model\": {\"settings\": [\"depth=2\"]}}");
+    write_text(
+        temp_file(&dir, "lab.json"),
+        "{\"base\": \"mixer.json\", \"model\": {\"arch\": \"deeplabv3\", \"settings\": {\"dim\": 8}}}");
     dcls_recipe *recipe;
     assert_ok(ctx, dcls_recipe_create(ctx, &recipe));
     assert_ok(ctx, dcls_recipe_load(ctx, recipe, temp_file(&dir, "twin.json")));
@@ -215,15 +249,29 @@ static void files_and_bases(void **state)
     assert_ok(ctx, dcls_recipe_load(ctx, recipe, temp_file(&dir, "other.json")));
     assert_null(recipe->graph);
     assert_string_equal(recipe->create.arch, "deeplabv3");
+    assert_ok(ctx, dcls_recipe_load(ctx, recipe, temp_file(&dir, "deep.json"))); /* an object adds .. */
+    assert_int_equal(recipe->create.setting_count, 3);
+    assert_string_equal(recipe->create.settings[0], "dim=64");
+    assert_string_equal(recipe->create.settings[1], "depth=2");
+    assert_string_equal(recipe->create.settings[2], "patch_size=1");
+    assert_ok(ctx, dcls_recipe_load(ctx, recipe, temp_file(&dir, "list.json"))); /* .. a list replaces */
+    assert_int_equal(recipe->create.setting_count, 1);
+    assert_ok(ctx, dcls_recipe_load(ctx, recipe, temp_file(&dir, "lab.json"))); /* those of another network */
+    assert_int_equal(recipe->create.setting_count, 1);
+    assert_string_equal(recipe->create.settings[0], "dim=8");
+    check_outcome(ctx, "lost", dcls_recipe_load(ctx, recipe, temp_file(&dir, "lost.json")), DCLS_ERR_IO,
+                  "nowhere.json: cannot open");
     check_outcome(ctx, "round", dcls_recipe_load(ctx, recipe, temp_file(&dir, "round.json")),
                   DCLS_ERR_ARGUMENT, "begin with each other");
+    assert_null(strstr(dcls_context_message(ctx), "round.json"));
     check_outcome(ctx, "wrong", dcls_recipe_load(ctx, recipe, temp_file(&dir, "wrong.json")),
                   DCLS_ERR_ARGUMENT, "base2.json: unknown key 'batsch' (did you mean 'batch'?)");
     check_outcome(ctx, "none", dcls_recipe_load(ctx, recipe, temp_file(&dir, "none.json")), DCLS_ERR_IO,
                   NULL);
     dcls_recipe_destroy(recipe);
-    static const char *const FILES[] = {"base.json",  "net.json",   "twin.json", "other.json",
-                                        "round.json", "wrong.json", "base2.json"};
+    static const char *const FILES[] = {"base.json",  "net.json",   "twin.json",  "other.json",
+                                        "round.json", "wrong.json", "base2.json", "lost.json",
+                                        "mixer.json", "deep.json",  "list.json",  "lab.json"};
     for (size_t i = 0; i < sizeof FILES / sizeof FILES[0]; i++)
         unlink(temp_file(&dir, FILES[i]));
     rmdir(dir.path);
@@ -289,7 +337,14 @@ static void what_is_refused(void **state)
         {"{\"optimizer\": {\"momentm\": 1}}", DCLS_ERR_ARGUMENT,
          "unknown key 'optimizer.momentm' (did you mean 'optimizer.momentum'?)"},
         {"{\"optimiser\": {\"momentum\": 1}}", DCLS_ERR_ARGUMENT, "did you mean 'optimizer.momentum'?"},
-        {"{\"epochs\": 3}", DCLS_ERR_ARGUMENT, "unknown key 'epochs'"},
+        {"{\"epochs\": 3}", DCLS_ERR_ARGUMENT, "unknown key 'epochs' (did you mean 'schedule.epochs'?)"},
+        {"{\"epoch\": 3}", DCLS_ERR_ARGUMENT, "unknown key 'epoch' (did you mean 'schedule.epochs'?)"},
+        {"{\"optimizer\": {\"lr\": 1}}", DCLS_ERR_ARGUMENT, "(did you mean 'schedule.rate'?)"},
+        {"{\"optimizer\": {\"rate\": 1}}", DCLS_ERR_ARGUMENT, "(did you mean 'schedule.rate'?)"},
+        {"{\"batch_size\": 1}", DCLS_ERR_ARGUMENT, "unknown key 'batch_size' (did you mean 'batch'?)"},
+        {"{\"optimizer\": {\"kind\": \"adam\"}}", DCLS_ERR_ARGUMENT,
+         "must be one of 'sgd', 'adamw' (did you mean 'adamw'?)"},
+        {"{\"format\": \"dcls-model\", \"model\": {}}", DCLS_ERR_ARGUMENT, "--graph trains it"},
         {"{\"optimizer\": \"sgd\"}", DCLS_ERR_ARGUMENT,
          "'optimizer' must be an object of keys, not a string"},
         {"{\"batch\": {}}", DCLS_ERR_ARGUMENT, "'batch' must be a number, not an object"},
@@ -314,10 +369,10 @@ static void what_is_refused(void **state)
         {"{\"loss\": {\"class_weights\": \"even\"}}", DCLS_ERR_ARGUMENT,
          "a number for each class, or 'balanced'"},
         {"{\"base\": 3}", DCLS_ERR_ARGUMENT, "'base' must be the name of a recipe"},
-        {"{\"batch\": 1, \"batch\": 2}", DCLS_ERR_FORMAT, "twice"},
+        {"{\"batch\": 1, \"batch\": 2}", DCLS_ERR_ARGUMENT, "twice"},
         {"{\"nothing\": {}}", DCLS_ERR_ARGUMENT, "unknown key 'nothing'"},
         {"[]", DCLS_ERR_ARGUMENT, "a recipe is an object, not an array"},
-        {"{", DCLS_ERR_FORMAT, NULL},
+        {"{", DCLS_ERR_ARGUMENT, NULL},
     };
     for (size_t i = 0; i < sizeof ROWS / sizeof ROWS[0]; i++) {
         dcls_recipe *recipe;
@@ -357,7 +412,7 @@ static void what_does_not_go_together(void **state)
     dcls_recipe *recipe = read_recipe(ctx, "{\"model\": {\"file\": \"m\", \"arch\": \"convmixer\"}}");
     check_outcome(ctx, "two", dcls_recipe_check(ctx, recipe), DCLS_ERR_ARGUMENT, "only one of");
     check_outcome(ctx, "flag", dcls_recipe_set(ctx, recipe, "epoch", "3"), DCLS_ERR_ARGUMENT,
-                  "did you mean 'epochs'?");
+                  "did you mean 'schedule.epochs'?");
     check_outcome(ctx, "plan", dcls_recipe_plan(ctx, recipe, INT64_MAX), DCLS_ERR_ARGUMENT, "epochs of");
     dcls_recipe_destroy(recipe);
 }
@@ -367,6 +422,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CONTEXT_TEST(defaults),
         CONTEXT_TEST(whole_and_back),
+        CONTEXT_TEST(settings_as_an_object),
         CONTEXT_TEST(flags),
         CONTEXT_TEST(files_and_bases),
         CONTEXT_TEST(the_manual),
