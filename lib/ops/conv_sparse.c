@@ -26,11 +26,17 @@ typedef struct run {
     int64_t lo, hi, from;
 } run;
 
+/* A tile: its number along each dimension, its first output and its size. */
+typedef struct tile {
+    int64_t index[3], at[3], n[3];
+} tile;
+
 typedef struct conv_sparse {
     dcls_conv base;
     int64_t in_channels, out_channels; /* of one group */
     int64_t lo[3], hi[3];              /* outputs y read the input from y * stride + lo to y * stride + hi */
     int64_t tile[3], tiles[3];         /* outputs of a tile, and number of tiles */
+    struct tile first;                 /* the first tile, often the only one */
     int64_t phases[3], size[3];        /* box of one input channel: phases, and cells of one phase */
     int64_t chunk, chunks;             /* outputs computed from one filling of a box */
     run *inside[3];                    /* [tiles * phases] */
@@ -40,11 +46,6 @@ typedef struct conv_sparse {
 } conv_sparse;
 
 /* ---- run ---------------------------------------------------------------------------------------------- */
-
-/* A tile: its number along each dimension, its first output and its size. */
-typedef struct tile {
-    int64_t index[3], at[3], n[3];
-} tile;
 
 static tile tile_along(const conv_sparse *x, const int64_t index[3])
 {
@@ -150,11 +151,15 @@ static float *box_for(const conv_sparse *x, int64_t tile_number, float *scratch)
 static void run_unit(const dcls_conv_pass *pass, int64_t unit, float *scratch)
 {
     const conv_sparse *x = (const conv_sparse *)pass->conv;
-    int64_t chunk = unit % x->chunks, tile_count = dcls_volume(x->tiles);
-    int64_t tile_number = unit / x->chunks % tile_count;
-    int64_t part = unit / (x->chunks * tile_count); /* image * groups + group */
+    int64_t chunk = 0, tile_number = 0, tile_count = dcls_volume(x->tiles);
+    int64_t part = unit;              /* image * groups + group */
+    if (x->chunks * tile_count > 1) { /* divisions would weigh as much as the taps of a small plane */
+        chunk = unit % x->chunks;
+        tile_number = unit / x->chunks % tile_count;
+        part = unit / (x->chunks * tile_count);
+    }
 
-    const tile t = tile_at(x, tile_number);
+    const tile t = tile_number == 0 ? x->first : tile_at(x, tile_number);
     const float *in = pass->in + part * x->in_channels * pass->conv->in_volume;
     float *box = box_for(x, tile_number, scratch), *results = box + x->in_channels * box_channel(x);
     for (int64_t c = 0; c < x->in_channels; c++)
@@ -311,6 +316,7 @@ static dcls_status set_work(dcls_context *ctx, conv_sparse *x, int64_t taps, int
     int64_t units = g->batch * g->groups * dcls_volume(x->tiles);
     x->chunks = dcls_min_i64(x->out_channels, dcls_ceil_div(UNITS_WANTED, units));
     x->chunk = dcls_ceil_div(x->out_channels, x->chunks);
+    x->first = tile_at(x, 0);
     x->chunks = dcls_ceil_div(x->out_channels, x->chunk);
 
     double pixels = (double)dcls_volume(x->tile), taps_of_one = (double)taps / (double)g->out_channels;
