@@ -141,8 +141,9 @@ typedef struct dcls_simd {
 
     /* ---- training ---- */
 
-    /* y = activation(x) and its derivative; y may be x. */
-    void (*activate_slope)(dcls_activation activation, const float *x, float *y, float *slope, int64_t n);
+    /* y = activation(x) and its derivative; y may be x. out: moments of y, see below */
+    void (*activate_slope)(dcls_activation activation, const float *x, float *y, float *slope, int64_t n,
+                           float shift, float out[2]);
     /* out[0] = sum of x - shift, out[1] = sum of its square */
     void (*moments)(const float *x, int64_t n, float shift, float out[2]);
     /* out[0] = sum of y, out[1] = sum of y (x - shift) */

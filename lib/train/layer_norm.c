@@ -11,8 +11,6 @@
 
 #define MOMENTUM 0.1 /* of running statistics, PyTorch's default */
 
-#define MOMENTS_BLOCK ((int64_t)4096) /* pixels added up in float */
-
 /* Statistics of one channel: number of values, mean, sum of squared distances from it. */
 typedef struct moments {
     double count, mean, squares;
@@ -89,21 +87,32 @@ static void join(moments *a, moments b)
     a->count = count;
 }
 
-/* In one pass, around a mean that is about right: squares of what is left lose nothing when the square of its
- * mean is taken off. */
-void dcls_batch_stats_take(const dcls_layer *layer, const dcls_visit *visit, int64_t channel,
-                           const float *plane)
+float dcls_batch_stats_near(const dcls_layer *layer, const dcls_visit *visit, int64_t channel)
 {
     const batch_norm *b = state_of(layer);
-    moments *lane = &b->moments[visit->lane * b->channels + channel];
-    for (int64_t from = 0; from < b->pixels; from += MOMENTS_BLOCK) {
-        const int64_t count = b->pixels - from < MOMENTS_BLOCK ? b->pixels - from : MOMENTS_BLOCK;
-        const float near = lane->count > 0 ? (float)lane->mean : layer->running_mean->value[channel];
+    const moments *lane = &b->moments[visit->lane * b->channels + channel];
+    return lane->count > 0 ? (float)lane->mean : layer->running_mean->value[channel];
+}
+
+/* Around a mean that is about right, squares lose nothing when the square of their mean is taken off. */
+void dcls_batch_stats_take(const dcls_layer *layer, const dcls_visit *visit, int64_t channel, int64_t count,
+                           float near, const float sums[2])
+{
+    const batch_norm *b = state_of(layer);
+    const double off = (double)sums[0] / (double)count;
+    join(&b->moments[visit->lane * b->channels + channel],
+         (moments){(double)count, (double)near + off, fmax(0, (double)sums[1] - off * (double)sums[0])});
+}
+
+static void take_plane(const dcls_layer *layer, const dcls_visit *visit, int64_t channel, const float *plane)
+{
+    const int64_t pixels = state_of(layer)->pixels;
+    for (int64_t from = 0; from < pixels; from += DCLS_STATS_BLOCK) {
+        const int64_t count = pixels - from < DCLS_STATS_BLOCK ? pixels - from : DCLS_STATS_BLOCK;
+        const float near = dcls_batch_stats_near(layer, visit, channel);
         float sums[2];
         visit->program->simd->moments(plane + from, count, near, sums);
-        const double off = (double)sums[0] / (double)count;
-        join(lane,
-             (moments){(double)count, (double)near + off, fmax(0, (double)sums[1] - off * (double)sums[0])});
+        dcls_batch_stats_take(layer, visit, channel, count, near, sums);
     }
 }
 
@@ -114,7 +123,7 @@ static void take_statistics(const dcls_layer *layer, const dcls_visit *visit)
     const float *x = dcls_visit_value(visit, layer->inputs[0]);
     for (int64_t n = 0; n < visit->count; n++)
         for (int64_t c = 0; c < b->channels; c++, x += b->pixels)
-            dcls_batch_stats_take(layer, visit, c, x);
+            take_plane(layer, visit, c, x);
 }
 
 static float weight_of(const dcls_parameter *parameter, int64_t c, float otherwise)

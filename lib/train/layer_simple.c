@@ -44,16 +44,22 @@ static dcls_status create_activation(dcls_context *ctx, dcls_program *p, dcls_la
     return DCLS_OK;
 }
 
-/* Plane by plane, with the statistics of each while it is in the cache. */
+/* With the statistics of every plane in passing. */
 static void forward_with_statistics(const dcls_layer *layer, const dcls_visit *visit)
 {
+    const dcls_simd *simd = visit->program->simd;
+    const dcls_activation activation = activation_of(layer);
     const dcls_extent e = dcls_program_extent(visit->program, layer->output);
     const float *x = dcls_visit_value(visit, layer->inputs[0]);
     float *y = dcls_visit_value(visit, layer->output), *slope = dcls_visit_saved(layer, visit);
-    for (int64_t i = 0; i < visit->count * e.channels; i++) {
-        const int64_t at = i * e.pixels;
-        visit->program->simd->activate_slope(activation_of(layer), x + at, y + at, slope + at, e.pixels);
-        dcls_batch_stats_take(layer->statistics, visit, i % e.channels, y + at);
+    for (int64_t at = 0; at < visit->count * e.channels * e.pixels;) {
+        const int64_t c = at / e.pixels % e.channels, left = e.pixels - at % e.pixels;
+        const int64_t n = left < DCLS_STATS_BLOCK ? left : DCLS_STATS_BLOCK;
+        const float near = dcls_batch_stats_near(layer->statistics, visit, c);
+        float moments[2];
+        simd->activate_slope(activation, x + at, y + at, slope + at, n, near, moments);
+        dcls_batch_stats_take(layer->statistics, visit, c, n, near, moments);
+        at += n;
     }
 }
 
@@ -66,7 +72,7 @@ static void activation_forward(const dcls_layer *layer, const dcls_visit *visit)
     if (layer->statistics != NULL)
         forward_with_statistics(layer, visit);
     else if (layer->wanted[0])
-        simd->activate_slope(activation_of(layer), x, y, dcls_visit_saved(layer, visit), n);
+        simd->activate_slope(activation_of(layer), x, y, dcls_visit_saved(layer, visit), n, 0, (float[2]){0});
     else
         simd->activate(activation_of(layer), x, y, n);
 }

@@ -19,21 +19,27 @@ static void test_activate_slope(void **state)
             float *x = new_floats(n), *y = new_floats(n), *slope = new_floats(n);
             for (int64_t i = 0; i < n; i++)
                 x[i] *= 10;
-            simd->activate_slope((dcls_activation)kind, x, y, slope, n);
+            float moments[2];
+            double off = 0, squares = 0;
+            simd->activate_slope((dcls_activation)kind, x, y, slope, n, 0.5f, moments);
             for (int64_t i = 0; i < n; i++) {
                 const double at = (double)x[i];
                 assert_near((double)y[i],
                             (double)reference_activation((dcls_activation)kind, (long double)at),
                             0.3 * fmax(1, fabs(at)), "value", i);
+                off += (double)y[i] - 0.5;
+                squares += ((double)y[i] - 0.5) * ((double)y[i] - 0.5);
                 if (kind == DCLS_ACT_RELU && fabs(at) < 1e-4) continue;
                 assert_near((double)slope[i], reference_slope((dcls_activation)kind, at), 1, "slope", i);
             }
+            assert_near((double)moments[0], off, 10 * (double)n, "moments, sum", n);
+            assert_near((double)moments[1], squares, squares, "moments, squares", n);
             free(x);
             free(y);
             free(slope);
         }
     float extreme[] = {-INFINITY, -1e30f, 1e30f, INFINITY, NAN, 0.0f}, y[6], slope[6];
-    simd->activate_slope(DCLS_ACT_GELU, extreme, y, slope, 6);
+    simd->activate_slope(DCLS_ACT_GELU, extreme, y, slope, 6, 0, (float[2]){0});
     assert_true(y[1] == 0 && slope[1] == 0 && y[2] == 1e30f && slope[2] == 1 &&
                 fabsf(slope[5] - 0.5f) < 2e-7f);
     assert_true(isnan(y[4]) && isnan(slope[4]));
