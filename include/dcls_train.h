@@ -297,8 +297,8 @@ typedef struct dcls_create_options {
     uint64_t seed;
 } dcls_create_options;
 
-/* A network with fresh weights, drawn as PyTorch's layers and the published recipes draw theirs; each
- * tensor's follow from the seed and its name. *out is the caller's.
+/* A network with fresh weights, drawn as PyTorch's layers and the published recipes draw theirs, positions
+ * wider; each tensor's follow from the seed and its name. *out is the caller's.
  *
  * Settings of convmixer: dim (256), depth (8), patch_size (2), kernel_count (9; 0: dense),
  * dilated_kernel_size (9), version (v1), activation, drop_path (of the last block, 0 for the first), dropout
@@ -309,10 +309,10 @@ typedef struct dcls_create_options {
  * dilated), version, channels.
  *
  * Settings of initial weights, for all layers or those whose name matches GLOB: init (pytorch, trunc_normal,
- * kaiming_normal), position_sigma (0.5 cells; 25%: of the window's side), spread (0.23 for gauss; for max
- * 0.05 to 0.25 at random, the package's 0 having no gradient), norm_weight (1), layer_scale (1e-6). All
- * others set attributes of the network's layers, with arch_json also kernel_count, kernel_size and
- * out_channels. Unknown ones are DCLS_ERR_ARGUMENT. */
+ * kaiming_normal), position_sigma (20%: of the window's side; a number: cells, the package has 0.5), spread
+ * (0.23 for gauss; for max 0.05 to 0.25 at random, the package's 0 having no gradient), norm_weight (1),
+ * layer_scale (1e-6). All others set attributes of the network's layers, with arch_json also kernel_count,
+ * kernel_size and out_channels. Unknown ones are DCLS_ERR_ARGUMENT. */
 DCLS_API dcls_status dcls_model_create(dcls_context *ctx, const dcls_create_options *options,
                                        dcls_model **out);
 

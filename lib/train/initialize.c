@@ -15,7 +15,7 @@ static const char *const SCHEMES[] = {"pytorch", "trunc_normal", "kaiming_normal
 
 #define CONVNEXT_SIGMA   0.02
 #define CONVNEXT_SCALE   1e-6
-#define POSITION_SIGMA   0.5
+#define POSITION_SHARE   0.2 /* of the window; the package's 0.5 cells are a clump in wide ones */
 #define SPREAD_GAUSS     0.23
 #define SPREAD_MAX_LEAST 0.05 /* max: |SIG| has no slope at 0, where the package starts */
 #define SPREAD_MAX_MOST  0.25
@@ -133,7 +133,7 @@ static void start_bias(const start *s, const dcls_tensor *tensor)
 static dcls_position_sigma sigma_of(const start *s)
 {
     const dcls_setting *said = dcls_creation_find(s->c, "position_sigma", s->node->name);
-    dcls_position_sigma sigma = {.cells = POSITION_SIGMA};
+    dcls_position_sigma sigma = {.share = POSITION_SHARE};
     if (said == NULL) return sigma;
     char text[40] = "";
     const size_t length = strlen(said->value);
