@@ -34,6 +34,7 @@ typedef struct dcls_visit {
     const dcls_batch *batch;
     uint64_t key;         /* of this step, for dropout */
     int64_t first, count; /* images */
+    int64_t next;         /* the first image of the lane's next visit; -1: none */
     int lane, worker;
     float *local;   /* values that live within a phase, for `count` images */
     float *scratch; /* of one layer at one image */
@@ -80,8 +81,10 @@ struct dcls_layer {
     dcls_layer
         *activation;    /* of batch statistics: the activation ahead, through which they hand gradients on */
     dcls_layer *source; /* of an activation: the convolution ahead, the gradient of whose bias is its sum */
-    bool bias_summed;   /* of a convolution: the activation behind does that */
-    int residual;       /* of a batch norm: value it adds to its result, or -1 */
+    int ahead[2]; /* of the same activation: values, or -1, that it calls for as the next visit begins with
+                     them */
+    bool bias_summed;          /* of a convolution: the activation behind does that */
+    int residual;              /* of a batch norm: value it adds to its result, or -1 */
     dcls_layer *residual_norm; /* .. or NULL, or the norm that makes it: its input is read instead */
     bool absorbed;             /* a sum whose work a batch norm does */
     bool again;                /* runs before the way back too: its result is not kept */
@@ -183,6 +186,8 @@ dcls_status dcls_program_claim(dcls_context *ctx, dcls_program *program, uint64_
 /* First image of `visit` of a value; images follow each other. */
 float *dcls_visit_value(const dcls_visit *visit, int value);
 float *dcls_visit_gradient(const dcls_visit *visit, int value);
+/* As many images of a value that is kept, from the first of the next visit on; NULL if there are not. */
+const float *dcls_visit_next(const dcls_visit *visit, int value);
 /* What the layer keeps of the first image of visit. */
 static inline float *dcls_visit_saved(const dcls_layer *layer, const dcls_visit *visit)
 {

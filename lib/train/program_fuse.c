@@ -19,6 +19,17 @@ dcls_layer *dcls_program_maker(const dcls_program *program, int value)
     return NULL;
 }
 
+/* What the batch norm at the beginning of the activation's phase reads. */
+static void find_ahead(const dcls_program *p, dcls_layer *activation)
+{
+    activation->ahead[0] = activation->ahead[1] = -1;
+    for (const dcls_layer *norm = activation; norm-- > p->layers && norm->phase == activation->phase;) {
+        if (norm->kind != &dcls_layer_batch_norm) continue;
+        activation->ahead[0] = norm->inputs[0];
+        activation->ahead[1] = norm->residual_norm != NULL ? norm->residual_norm->inputs[0] : norm->residual;
+    }
+}
+
 /* An activation whose result only a batch norm sees takes the statistics too, and gets its gradient from
  * there without the one between; the sum of what it hands to a convolution is the gradient of the bias there.
  */
@@ -31,6 +42,7 @@ static void join_activation(const dcls_program *p, dcls_layer *statistics)
     if (p->values[activation->inputs[0]].gradient_root == p->values[statistics->gradient].gradient_root)
         return;
     activation->statistics = statistics;
+    find_ahead(p, activation);
     statistics->activation = activation;
     dcls_layer *source = dcls_program_maker(p, activation->inputs[0]);
     if (source == NULL || source->kind != &dcls_layer_conv || !dcls_trains(source->bias) ||

@@ -98,6 +98,7 @@ static void run_lane(void *arg, int64_t item, int worker)
     const int64_t visits = (end - start + p->chunk - 1) / p->chunk;
     for (int64_t i = 0; i < visits; i++) {
         visit.first = start + (r->from_end ? visits - 1 - i : i) * p->chunk;
+        visit.next = i + 1 < visits ? visit.first + (r->from_end ? -p->chunk : p->chunk) : -1;
         visit.count = end - visit.first < p->chunk ? end - visit.first : p->chunk;
         if (!r->backward) visit_forward(r, &visit);
         if (r->backward || (r->phase == p->phase_count - 1 && !r->looking)) visit_backward(r, &visit);

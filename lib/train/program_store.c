@@ -251,6 +251,14 @@ float *dcls_visit_value(const dcls_visit *visit, int value)
     return v->local ? visit->local + v->offset * p->chunk : v->memory + visit->first * v->floats;
 }
 
+const float *dcls_visit_next(const dcls_visit *visit, int value)
+{
+    const dcls_program *p = visit->program;
+    if (value < 0 || visit->next < 0 || visit->next + visit->count > p->batch) return NULL;
+    const dcls_train_value *v = &p->values[p->values[value].root];
+    return v->memory != NULL ? v->memory + visit->next * v->floats : NULL;
+}
+
 float *dcls_visit_gradient(const dcls_visit *visit, int value)
 {
     const dcls_program *p = visit->program;
