@@ -20,6 +20,8 @@ static const cli_option options[] = {
     {"print-recipe", 0, CLI_FLAG, NULL, AT(print_recipe),
      "the whole recipe as JSON on standard output, and no training", 0, 0},
     {"save-every", 0, CLI_REAL, "S", AT(save_every), "seconds between checkpoints (default: 60)", 0, 1e9},
+    {"max-memory", 0, CLI_SIZE, "SIZE", AT(max_memory),
+     "refuse batches that take more memory, such as 4G (default: 8G)", 0, 0},
     {"recipe-set", 's', CLI_LIST, "KEY=VALUE", AT(set),
      "any key of a recipe, such as optimizer.beta2=0.99; may be repeated", 0, 0},
     {0}};
@@ -208,6 +210,8 @@ static int run_checked(train_run *t, cli_operands operands)
 static int run_train(cli *run, const void *values, cli_operands operands)
 {
     train_run t = {.run = run, .options = values, .at = {.best = -1}};
+    if (t.options->max_memory > 0)
+        dcls_context_set_limit(run->ctx, DCLS_LIMIT_MEMORY_BYTES, t.options->max_memory);
     int status = check_options(&t, operands);
     if (status == CLI_OK) status = run_checked(&t, operands);
     if (t.log != NULL) fclose(t.log);

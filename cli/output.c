@@ -171,7 +171,12 @@ int cli_exit_of(dcls_status status)
 
 int cli_fail(const char *subject, dcls_status status, const dcls_context *ctx)
 {
-    cli_error(subject, "%s", dcls_context_message(ctx));
+    /* A file in the folder that is worked on says where it lies itself. */
+    const char *message = dcls_context_message(ctx);
+    const size_t length = subject != NULL ? strlen(subject) : 0;
+    const bool within = length > 0 && strncmp(message, subject, length) == 0 &&
+                        (message[length] == '/' || subject[length - 1] == '/');
+    cli_error(within ? NULL : subject, "%s", message);
     return cli_exit_of(status);
 }
 

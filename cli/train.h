@@ -26,6 +26,7 @@ typedef struct train_options {
     cli_list flags; /* name and value of every flag of the recipe */
     cli_list set;   /* KEY=VALUE */
     double save_every;
+    uint64_t max_memory; /* bytes; 0: the library's limit */
     bool force, dry_run, print_recipe;
 } train_options;
 

@@ -57,12 +57,20 @@ static int open_validation(train_run *t)
     return status;
 }
 
+/* What only masks have. */
+static void warn_unused(const train_run *t)
+{
+    if (t->task == DCLS_TASK_CLASSIFICATION && t->recipe->ignore >= 0)
+        cli_warn(t->run, "train", "--ignore is for masks: it has no effect here");
+}
+
 int train_open_data(train_run *t)
 {
     dcls_dataset_options *options = &t->recipe->data;
     int status = open_set(t, t->recipe->train, options, &t->train);
     if (status != CLI_OK) return status;
     t->task = dcls_dataset_task(t->train);
+    warn_unused(t);
     const int64_t classes = t->recipe->create.classes;
     /* Masks do not say how many classes there are; what is none of them is ignored. */
     if (t->task == DCLS_TASK_SEGMENTATION && options->class_count == 0 && classes > 0 && classes < 256) {
@@ -151,7 +159,7 @@ static int weigh_classes(train_run *t)
     dcls_trainer_options *options = &t->recipe->trainer;
     const size_t given = t->recipe->class_weight_count;
     if (given > 0 && given != (size_t)t->classes) {
-        cli_error("train", "--class-weights has %zu numbers for %" PRId64 " classes", given, t->classes);
+        cli_error("train", "loss.class_weights has %zu numbers for %" PRId64 " classes", given, t->classes);
         return CLI_USAGE;
     }
     if (!t->recipe->balanced) return CLI_OK;
@@ -170,7 +178,8 @@ static int make_loader(train_run *t, const dcls_model *model)
     options.shuffle = options.drop_last = true;
     options.ahead = dcls_loader_options_default().ahead;
     if (dcls_dataset_count(t->train) < options.batch) {
-        cli_error(t->recipe->train, "holds %" PRId64 " pictures, less than a batch of %" PRId64,
+        cli_error(t->recipe->train, "%s %" PRId64 " pictures, less than a batch of %" PRId64 " (--batch)",
+                  dcls_dataset_count(t->train) == t->recipe->data.limit ? "--limit leaves" : "holds",
                   dcls_dataset_count(t->train), options.batch);
         return CLI_USAGE;
     }

@@ -4,10 +4,12 @@
 #include <string.h>
 
 #include "alloc.h"
+#include "labels.h"
 #include "output.h"
 #include "train.h"
 
-#define NO "no-" /* before the name of a switch that is on by itself */
+#define LABELS "model.labels"
+#define NO     "no-" /* before the name of a switch that is on by itself */
 
 static bool is_on(const dcls_recipe_key *key)
 {
@@ -31,7 +33,7 @@ static char *help_of(const dcls_recipe_key *key)
     if (is_on(key)) return cli_format("do not %s", key->text);
     char *text =
         tells_default(key) ? cli_copy(key->text) : cli_format("%s (default: %s)", key->text, key->fallback);
-    if (!key->is_list) return text;
+    if (!key->is_list || strcmp(key->key, LABELS) == 0) return text;
     char *longer = cli_format("%s; may be repeated", text);
     free(text);
     return longer;
@@ -110,6 +112,24 @@ static bool may_change(const char *key)
     return false;
 }
 
+static int set_value(train_run *t, const char *name, const char *value)
+{
+    const dcls_status status = dcls_recipe_set(t->run->ctx, t->recipe, name, value);
+    return status == DCLS_OK ? CLI_OK : cli_fail("train", status, t->run->ctx);
+}
+
+/* "A,B" or a file, in place of others. */
+static int set_labels(train_run *t, const char *value)
+{
+    cli_labels labels = {0};
+    int status = value[0] != '\0' ? cli_labels_read(t->run, value, &labels) : CLI_OK;
+    if (status == CLI_OK) status = set_value(t, LABELS, "");
+    for (size_t i = 0; i < labels.count && status == CLI_OK; i++)
+        status = set_value(t, LABELS, labels.items[i]);
+    cli_labels_free(&labels);
+    return status;
+}
+
 static int set_key(train_run *t, const char *name, const char *value, bool resumed)
 {
     const dcls_recipe_key key = find_key(name);
@@ -118,8 +138,9 @@ static int set_key(train_run *t, const char *name, const char *value, bool resum
                   t->folder);
         return CLI_USAGE;
     }
-    const dcls_status status = dcls_recipe_set(t->run->ctx, t->recipe, name, value);
-    return status == DCLS_OK ? CLI_OK : cli_fail("train", status, t->run->ctx);
+    const bool flag = key.flag != NULL && strcmp(key.flag, name) == 0;
+    if (strcmp(key.key, LABELS) == 0 && (flag || strchr(value, ',') != NULL)) return set_labels(t, value);
+    return set_value(t, name, value);
 }
 
 static int set_flag(train_run *t, const char *name, const char *value, bool resumed)

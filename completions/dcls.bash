@@ -30,7 +30,7 @@ _dcls_value() {
       compopt -o filenames 2>/dev/null
       mapfile -t COMPREPLY < <(compgen -d -- "$cur")
       ;;
-    infer:--logits | infer:--files0-from | convert:--labels | eval:--classes | eval:--confusion | train:--graph | plot:-o | plot:--output)
+    infer:--logits | infer:--files0-from | convert:--labels | eval:--classes | eval:--confusion | train:--graph | train:--labels | plot:-o | plot:--output)
       compopt -o filenames 2>/dev/null
       mapfile -t COMPREPLY < <(compgen -f -- "$cur")
       ;;
@@ -74,7 +74,7 @@ _dcls_value() {
       convert:--key | inspect:--key | inspect:-t | inspect:--tensor | inspect:-n | inspect:--values | inspect:--input | \
       bench:--input | bench:-b | bench:--batch | bench:-r | bench:--repeat | bench:-s | bench:--seconds | \
       eval:--ignore | eval:-n | eval:--limit | eval:-b | eval:--batch | eval:--resize | eval:--scales | eval:--worst-count | \
-      train:--save-every | train:--classes | train:--replace-depthwise | train:--replace-layers | train:--ignore | \
+      train:--save-every | train:--max-memory | train:--classes | train:--replace-depthwise | train:--replace-layers | train:--ignore | \
       train:--limit | train:--cache | train:--batch | train:--size | train:--average | train:--seed | \
       train:--validate-every | train:--record-positions | train:--scale | train:--area | train:--crop-padding | \
       train:--cutout | train:--mixup | train:--momentum | train:--weight-decay | train:--clip-norm | \
@@ -128,7 +128,7 @@ _dcls() {
           --confusion --worst --worst-count'
         ;;
       train)
-        options='--output -o --resume --force --dry-run --print-recipe --save-every --recipe-set -s --model --arch
+        options='--output -o --resume --force --dry-run --print-recipe --save-every --max-memory --labels --recipe-set -s --model --arch
           --graph --set --classes --preprocess --replace-dilated --replace-depthwise --replace-layers
           --replace-version --train --val --data-kind --ignore --limit --cache --batch --size --share-positions
           --average --algo --seed --validate-every --record-positions --scale --area --crop-padding --no-flip --cutout

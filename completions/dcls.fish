@@ -77,6 +77,8 @@ complete -c dcls -n $train -l force -d 'Train anew where DIR holds a run already
 complete -c dcls -n $train -l dry-run -d 'Say what there would be, after two steps'
 complete -c dcls -n $train -l print-recipe -d 'The whole recipe as JSON'
 complete -c dcls -n $train -l save-every -x -d 'Seconds between checkpoints'
+complete -c dcls -n $train -l max-memory -x -d 'Refuse batches that take more memory'
+complete -c dcls -n $train -l labels -r -d 'Names of classes, or a file with one a line'
 complete -c dcls -n $train -s s -l recipe-set -x -d 'Any key of a recipe'
 complete -c dcls -n $train -l model -r -a '(__dcls_builtins)' -d 'Model to go on with'
 complete -c dcls -n $train -l arch -x -a 'convmixer convnext_dcls deeplabv3' -d 'Architecture of a new network'

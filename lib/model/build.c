@@ -56,6 +56,8 @@ static dcls_status adjust(build *b)
     const bool own = o->arch == NULL && o->arch_json == NULL && b->settings.count == 0;
     if (status != DCLS_OK) return own && status == DCLS_ERR_ARGUMENT ? DCLS_ERR_FORMAT : status;
     model->preprocess.channels = (int)model->input_shape[1];
+    const int64_t classes = b->maker != NULL ? b->maker->classes : 0;
+    if (classes > 0 && (size_t)classes != model->label_count) model->label_count = 0;
     if (o->preprocess != NULL) DCLS_TRY(dcls_preset_apply(b->ctx, model, o->preprocess));
     if (o->labels != NULL) DCLS_TRY(dcls_model_copy_labels(b->ctx, model, o->labels, o->label_count));
     return DCLS_OK;

@@ -12,6 +12,7 @@ typedef struct dcls_maker {
     dcls_status (*make)(dcls_context *ctx, void *arg, dcls_tensors *tensors, dcls_draft_node *node,
                         const dcls_model *model, const dcls_shape *input);
     void *arg;
+    int64_t classes; /* labels of a description that are not as many are dropped; 0: none are */
 } dcls_maker;
 
 typedef struct dcls_draft {

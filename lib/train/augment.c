@@ -8,6 +8,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -203,14 +204,27 @@ static dcls_status make_frame(dcls_context *ctx, const dcls_pipeline *pipeline, 
     return DCLS_OK;
 }
 
-static dcls_status check_size(dcls_context *ctx, const dcls_pipeline *pipeline, const struct frame *f)
+/* From where the batch is all of the shorter side to as the picture is. */
+static void suggest_scale(const dcls_pipeline *pipeline, int64_t height, int64_t width, char *text,
+                          size_t size)
+{
+    const double rows = (double)pipeline->height / (double)height,
+                 columns = (double)pipeline->width / (double)width;
+    const double low = ceil(100 * (rows > columns ? rows : columns) - 1e-9) / 100;
+    snprintf(text, size, "--scale %.4g,%.4g", low, low > 1 ? low : 1);
+}
+
+static dcls_status check_size(dcls_context *ctx, const dcls_pipeline *pipeline, const dcls_view *view,
+                              const struct frame *f)
 {
     int64_t height = f->to.y.length, width = f->to.x.length;
     if (pipeline->height == 0 || (height == pipeline->height && width == pipeline->width)) return DCLS_OK;
+    char cure[80] = "--area 0.2,1";
+    if (view->mask != NULL) suggest_scale(pipeline, height, width, cure, sizeof cure);
     return dcls_fail(ctx, DCLS_ERR_ARGUMENT,
                      "the picture comes out as %" PRId64 " x %" PRId64 " pixels, the batch is %" PRId64
-                     " x %" PRId64 ": augment.scale, area or crop_padding would make it fit",
-                     width, height, pipeline->width, pipeline->height);
+                     " x %" PRId64 ": %s takes random parts, --size %" PRId64 ",%" PRId64 " all of it",
+                     width, height, pipeline->width, pipeline->height, cure, height, width);
 }
 
 dcls_status dcls_pipeline_size(dcls_context *ctx, const dcls_pipeline *pipeline, const dcls_view *view,
@@ -370,7 +384,7 @@ dcls_status dcls_pipeline_run(dcls_context *ctx, const dcls_pipeline *pipeline, 
 {
     struct frame frame;
     DCLS_TRY(make_frame(ctx, pipeline, view, rng, &frame));
-    DCLS_TRY(check_size(ctx, pipeline, &frame));
+    DCLS_TRY(check_size(ctx, pipeline, view, &frame));
     DCLS_TRY(run_picture(ctx, pipeline, view, &frame, rng, scratch, tensor));
     if (!view->mask) return DCLS_OK;
     DCLS_TRY(cut_window(ctx, &frame, view->mask, view->width, 1, DCLS_FILTER_NEAREST, scratch));

@@ -148,7 +148,7 @@ static dcls_status make(dcls_context *ctx, void *arg, dcls_tensors *tensors, dcl
 
 dcls_status dcls_create_graph(dcls_creation *c, const dcls_build_options *build, dcls_model **out)
 {
-    const dcls_maker maker = {make, c};
+    const dcls_maker maker = {make, c, c->options->classes};
     dcls_tensors *tensors = c->tensors;
     c->tensors = NULL;
     const dcls_status status = dcls_build_making(c->ctx, tensors, build, &maker, out);

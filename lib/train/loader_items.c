@@ -6,6 +6,8 @@
 #include "base/mem.h"
 #include "train/loader.h"
 
+#define GIB 1073741824.0
+
 dcls_rng dcls_loader_rng(const dcls_loader *loader, int64_t epoch, int64_t number)
 {
     dcls_rng epochs = dcls_rng_stream(loader->options.seed, (uint64_t)epoch);
@@ -36,10 +38,15 @@ dcls_status dcls_slot_reserve(dcls_context *ctx, const dcls_loader *loader, dcls
                        &input) ||
         !dcls_mul_size(input, sizeof *s->input, &bytes) ||
         bytes > dcls_context_limit(ctx, DCLS_LIMIT_MEMORY_BYTES)) {
-        return dcls_fail(ctx, DCLS_ERR_LIMIT,
-                         "a batch of pictures of %" PRId64 " x %" PRId64
-                         " takes more memory than the limit allows",
-                         width, height);
+        const double limit = (double)dcls_context_limit(ctx, DCLS_LIMIT_MEMORY_BYTES);
+        const double takes = 4.0 * (double)height * (double)width * (double)items *
+                             (double)loader->pipeline.preprocess.channels;
+        return dcls_fail(
+            ctx, DCLS_ERR_LIMIT,
+            "a batch of %zu pictures of %" PRId64 " x %" PRId64
+            " takes %.3g GiB, more than the limit of %.3g GiB: make it smaller (--batch, --size), or raise "
+            "the limit (--max-memory)",
+            items, width, height, takes / GIB, limit / GIB);
     }
     s->input = enlarge(ctx, s->input, &s->input_size, input);
     s->target = enlarge(ctx, s->target, &s->target_size, items * targets);

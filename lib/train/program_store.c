@@ -118,8 +118,9 @@ dcls_status dcls_program_claim(dcls_context *ctx, dcls_program *program, uint64_
     const uint64_t limit = dcls_context_limit(ctx, DCLS_LIMIT_MEMORY_BYTES);
     if (program->bytes > limit || bytes > limit - program->bytes)
         return dcls_fail(ctx, DCLS_ERR_LIMIT,
-                         "a batch of %lld takes more memory than the limit of %llu bytes",
-                         (long long)program->batch, (unsigned long long)limit);
+                         "a batch of %lld takes more memory than the limit of %.3g GiB: make it smaller "
+                         "(--batch, --size), or raise the limit (--max-memory)",
+                         (long long)program->batch, (double)limit / 1073741824.0);
     program->bytes += bytes;
     return DCLS_OK;
 }

@@ -119,7 +119,9 @@ static const char *value_of(const dcls_recipe_row *row)
     case DCLS_RECIPE_REAL: return "X";
     case DCLS_RECIPE_RANGE: return "LOW,HIGH";
     case DCLS_RECIPE_FLAG: return NULL;
-    case DCLS_RECIPE_LIST: return strcmp(row->key, "model.settings") == 0 ? "KEY=VALUE" : "NAME";
+    case DCLS_RECIPE_LIST:
+        if (strcmp(row->key, "model.labels") == 0) return "A,B,..|FILE";
+        return strcmp(row->key, "model.settings") == 0 ? "KEY=VALUE" : "NAME";
     case DCLS_RECIPE_WEIGHTS: return "LIST";
     default: return "NAME";
     }
@@ -203,6 +205,14 @@ static dcls_status check_numbers(dcls_context *ctx, const dcls_recipe *recipe)
     if (augment->area_max > 0 && augment->area_min < 0.001)
         return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "augment.area starts at %g, must be 0.001 or more",
                          augment->area_min);
+    const int64_t side =
+        recipe->loader.height < recipe->loader.width ? recipe->loader.height : recipe->loader.width;
+    if (augment->cutout > side || augment->crop_padding > side)
+        return dcls_fail(ctx, DCLS_ERR_ARGUMENT,
+                         "augment.%s is %lld, more than a side of the pictures, %lld x %lld",
+                         augment->cutout > side ? "cutout" : "crop_padding",
+                         (long long)(augment->cutout > side ? augment->cutout : augment->crop_padding),
+                         (long long)recipe->loader.height, (long long)recipe->loader.width);
     if (augment->scale_max > 0 && augment->area_max > 0)
         return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "augment.scale and augment.area exclude each other");
     if (recipe->schedule.floor > recipe->schedule.rate)

@@ -32,8 +32,8 @@ static const dcls_recipe_row ROWS[] = {
      "setting of the new network, KEY=VALUE or GLOB:KEY=VALUE"},
     {"model.classes", INT, AT(create.classes), 0, 65536, NULL, "0", "classes",
      "number of classes; 0: as many as the data has"},
-    {"model.labels", STRINGS, LIST(create.labels, label_count), 0, 0, NULL, NULL, NULL,
-     "names of classes; none: as the data has them"},
+    {"model.labels", STRINGS, LIST(create.labels, label_count), 0, 0, NULL, NULL, "labels",
+     "names of classes, or a file with one a line; none: as the data has them"},
     {"model.preprocess", TEXT, AT(create.preprocess), 0, 0, NULL, NULL, "preprocess",
      "how pictures become input: imagenet, imagenet-bicubic, cifar10 or none"},
 
@@ -70,9 +70,9 @@ static const dcls_recipe_row ROWS[] = {
      "height and width of training pictures"},
 
     {"augment.scale", RANGE, AT(loader.augment.scale_min), 0, 100, NULL, "0,0", "scale",
-     "segmentation: factors of size, then a random crop; 0,0: none"},
+     "factors of size, then a random crop, mostly for masks; 0,0: none"},
     {"augment.area", RANGE, AT(loader.augment.area_min), 0, 1, NULL, "0,0", "area",
-     "classification: shares of the area of a random crop; 0,0: none"},
+     "shares of the area of a random crop, mostly for classes; 0,0: none"},
     {"augment.crop_padding", INT, AT(loader.augment.crop_padding), 0, 65536, NULL, "0", "crop-padding",
      "pixels of black around, then a random crop; 0: none"},
     {"augment.flip", FLAG, AT(loader.augment.flip), 0, 0, NULL, "true", "flip",

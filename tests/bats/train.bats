@@ -331,6 +331,25 @@ call_locked() {
   has heading "$(tr -s ' ' <<<"$stderr")" " epoch loss pixels val. loss mIoU time"
 }
 
+@test "a description takes other classes than it has labels for; --labels names them" {
+  needs jq
+  scenes
+  segmentation_graph | sed 's/"out_channels": 3/"out_channels": "classes"/; s/"task"/"labels": ["a", "b", "c"], "palette": [[1,2,3],[4,5,6],[7,8,9]], "task"/' >graph.json
+  local net="--graph graph.json --train scenes --batch 2 --size 8 --scale 1,1 --epochs 1"
+  labels() { dcls convert "$1/model.bin" m.json && jq -c .model.labels m.json; }
+  try 0 train -q $net -o three
+  is own "$(labels three)" '["a","b","c"]'
+  try 0 train -q $net --classes 5 -o five
+  is none "$(labels five)" null
+  try 0 train -q $net --labels u,v,w,x -o four
+  is named "$(labels four)" '["u","v","w","x"]'
+  printf 'one name\nan other\nthird\n' >names
+  try 0 train -q $net --labels names -o file
+  is file "$(labels file)" '["one name","an other","third"]'
+  try 0 train $net -s model.labels=k,l,m --print-recipe
+  is list "$(jq -c .model.labels <<<"$output")" '["k","l","m"]'
+}
+
 @test "masks: values that are no class are told of, and masks of nothing else refused" {
   scenes
   segmentation_graph | sed 's/"out_channels": 3/"out_channels": "classes"/' >graph.json
@@ -450,10 +469,19 @@ call_locked() {
   refused 2 "the training data is missing: data.train, or --train" $small
   refused 2 "is needed" --train set
   refused 4 "cannot open" $small --train nothing
-  refused 2 "holds 18 pictures, less than a batch of 64" $small --train set --batch 64
+  refused 2 "dcls: set: holds 18 pictures, less than a batch of 64 (--batch)" $small --train set --batch 64
+  refused 2 "dcls: set: --limit leaves 5 pictures, less than a batch of 6 (--batch)" $small --train set --limit 5
+  refused 2 "augment.cutout is 99, more than a side of the pictures, 8 x 8" $small --train set --cutout 99
+  refused 2 "augment.crop_padding is 9, more than a side" $small --train set --crop-padding 9
+  refused 5 "takes 0.0107 GiB, more than the limit of 0.000977 GiB: make it smaller (--batch, --size), or raise the limit" $small --train set --max-memory 1M --size 400 --area 0.2,1
   refused 3 "dcls: set: is data for classification" --model s.json --train set --batch 6 --size 8
   refused 3 "holds data for segmentation" $small --train set --val scenes
-  refused 2 "augment.scale, area or crop_padding would make it fit" --graph graph.json --train scenes --classes 3 --batch 2 --size 8
+  refused 2 "is 6 x 5: --scale 0.6,1 takes random parts, --size 10,10 all of it" --graph graph.json --train scenes --classes 3 --batch 2 --size 5,6 --limit 2
+  refused 2 "the picture comes out as 8 x 8 pixels, the batch is 4 x 4: --area 0.2,1 takes" $small --train set --size 4
+  refused 2 "loss.class_weights has 2 numbers for 3 classes" $small --train set --class-weights 1,2
+  printf '{"model": {"arch": "convmixer", "file": "m.json"}}' >two.json
+  refused 2 "only one of a model to go on with (model.file), an architecture (model.arch) and a description (model.graph) may be given" --train set two.json
+  refused 2 "--scale 0.8,1 takes random parts" --graph graph.json --train scenes --classes 3 --batch 2 --size 8
   refused 2 "masks do not say how many classes there are: --classes N" $small --train scenes
   refused 3 "m.json" $small --train m.json
   refused 2 "set/red/0.ppm" set/red/0.ppm --train set
