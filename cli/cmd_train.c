@@ -125,7 +125,7 @@ static int go_on(train_run *t)
     if (status == CLI_OK) status = check_place(t);
     if (status == CLI_OK) status = train_folder_write_recipe(t);
     if (status == CLI_OK) status = train_log_cut(t);
-    if (status == CLI_OK && t->at.log_bytes == 0) status = train_log_start(t);
+    if (status == CLI_OK && train_log_is_empty(t)) status = train_log_start(t);
     return status;
 }
 
@@ -146,6 +146,7 @@ static int train(train_run *t)
     if (status == CLI_OK) status = open_recording(t);
     if (status != CLI_OK) return status;
     train_show_start(t);
+    train_show_pictures(t);
     return train_loop(t);
 }
 
@@ -161,7 +162,6 @@ static int check_options(train_run *t, cli_operands operands)
     const bool writes = !o->dry_run && !o->print_recipe;
     if (o->resume != NULL && (o->out != NULL || o->force || operands.count > 0))
         return usage("--resume DIR stands for recipe and output folder: leave out -o, --force and RECIPE");
-    if (o->resume != NULL && !writes) return usage("--resume trains: leave out --dry-run and --print-recipe");
     if (writes && o->out == NULL && o->resume == NULL)
         return usage("where to? -o DIR names the folder of the run");
     t->folder = o->resume != NULL ? o->resume : o->out;
@@ -195,7 +195,7 @@ static int run_checked(train_run *t, cli_operands operands)
     const train_options *o = t->options;
     const bool writes = !o->dry_run && !o->print_recipe;
     int status = CLI_OK;
-    if (o->resume != NULL)
+    if (o->resume != NULL && writes)
         status = train_folder_open(t, true);
     else if (writes)
         status = train_folder_check(t);
@@ -204,6 +204,8 @@ static int run_checked(train_run *t, cli_operands operands)
     if (o->print_recipe) return print_recipe(t);
     if (!o->dry_run) return train(t);
     status = prepare(t);
+    if (status == CLI_OK && o->resume != NULL) status = check_place(t);
+    if (status == CLI_OK) train_show_pictures(t);
     return status == CLI_OK ? train_try(t) : status;
 }
 

@@ -71,6 +71,7 @@ typedef struct train_run {
     double before;                           /* at.seconds then */
     double step_seconds, validation_seconds; /* of one, as of late; 0: not known */
     double told;                             /* clock of the last plain line */
+    int64_t resumed_steps;                   /* done before this process */
     bool headed;
     cli_progress progress;
 } train_run;
@@ -92,7 +93,7 @@ int train_recipe_text(const train_run *t, char **out);
 /* "FOLDER/NAME"; to be freed. */
 char *train_path(const train_run *t, const char *name);
 bool train_has(const train_run *t, const char *name);
-/* Refuses a folder that holds a run. */
+/* Refuses a folder that holds a run: one with something to lose. */
 int train_folder_check(const train_run *t);
 /* Makes it, or takes it up, and keeps others off: opens the log. */
 int train_folder_open(train_run *t, bool resumed);
@@ -129,6 +130,7 @@ int train_try(train_run *t);
 
 /* Cuts off what a run that goes on will do again. */
 int train_log_cut(train_run *t);
+bool train_log_is_empty(const train_run *t);
 int train_log_start(train_run *t);
 int train_log_step(train_run *t, const dcls_step_result *result, double rate);
 int train_log_validation(train_run *t, const dcls_scores *scores, double seconds, bool best);
@@ -136,6 +138,8 @@ int train_log_validation(train_run *t, const dcls_scores *scores, double seconds
 /* ---- train_show.c ---- */
 
 void train_show_start(train_run *t);
+/* What training and the model do with pictures, where that may surprise. */
+void train_show_pictures(const train_run *t);
 void train_show_trial(const train_run *t);
 void train_show_step(train_run *t, double rate);
 void train_show_validating(train_run *t, int64_t done, int64_t all);

@@ -10,8 +10,7 @@
 #include "output.h"
 #include "train.h"
 
-/* All that a run writes, what it can do without first: a folder from which --force was interrupted still
- * shows that it held a run. */
+/* All that a run writes, what it can do without first. */
 static const char *const names[] = {"model.bin",      "best.bin",    "positions.npy",
                                     "checkpoint.bin", "recipe.json", "log.ndjson"};
 
@@ -34,9 +33,10 @@ bool train_has(const train_run *t, const char *name)
 
 int train_folder_check(const train_run *t)
 {
-    bool held = false;
-    for (size_t i = 0; i < NAMES; i++)
-        held = held || train_has(t, names[i]);
+    /* A recipe without a log may be one that somebody wrote. */
+    const bool held = train_has(t, "model.bin") || train_has(t, "best.bin") ||
+                      train_has(t, "checkpoint.bin") ||
+                      (train_has(t, "recipe.json") && !train_has(t, "log.ndjson"));
     if (!held || t->options->force) return CLI_OK;
     if (train_has(t, "model.bin"))
         cli_error(t->folder, "holds a finished run: --force trains anew in its place");
@@ -44,16 +44,6 @@ int train_folder_check(const train_run *t)
         cli_error(t->folder, "holds a run: 'dcls train --resume %s' goes on with it, --force begins anew",
                   t->folder);
     return CLI_USAGE;
-}
-
-static int make_folder(const train_run *t)
-{
-    struct stat st;
-    if (mkdir(t->folder, 0777) == 0) return CLI_OK;
-    const int error = errno;
-    if (error == EEXIST && stat(t->folder, &st) == 0 && S_ISDIR(st.st_mode)) return CLI_OK;
-    cli_error(t->folder, "cannot make the folder: %s", strerror(error));
-    return CLI_IO;
 }
 
 /* The lock goes with the process, however it ends. */
@@ -73,6 +63,7 @@ static int open_log(train_run *t)
     return status;
 }
 
+/* What --force replaces, or a run left that failed before its first checkpoint. */
 static int remove_old(train_run *t)
 {
     for (size_t i = 0; i + 1 < NAMES; i++) {
@@ -93,11 +84,11 @@ int train_folder_open(train_run *t, bool resumed)
         cli_error(t->folder, "holds no run to go on with: there is no recipe.json");
         return CLI_IO;
     }
-    int status = resumed ? CLI_OK : make_folder(t);
+    int status = resumed ? CLI_OK : cli_make_directory(t->folder);
     if (status == CLI_OK) status = open_log(t);
     if (status != CLI_OK || resumed) return status;
     status = train_folder_check(t); /* again: now nobody else writes here */
-    return status == CLI_OK && t->options->force ? remove_old(t) : status;
+    return status == CLI_OK ? remove_old(t) : status;
 }
 
 int train_folder_write_recipe(const train_run *t)

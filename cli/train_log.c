@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "alloc.h"
@@ -34,7 +35,13 @@ static int end_line(train_run *t, dcls_json_writer *json)
 static void put_place(train_run *t, dcls_json_writer *json)
 {
     dcls_json_write_int(json, "step", dcls_trainer_steps(t->trainer));
-    dcls_json_write_int(json, "epoch", t->at.epoch);
+    dcls_json_write_int(json, "epoch", t->at.epoch + (t->at.batch == t->batches ? 1 : 0));
+}
+
+/* In tenths. */
+static void put_seconds(dcls_json_writer *json, const char *key, double seconds)
+{
+    dcls_json_write_double(json, key, (double)(int64_t)(10 * seconds) / 10);
 }
 
 int train_log_start(train_run *t)
@@ -73,7 +80,7 @@ int train_log_step(train_run *t, const dcls_step_result *result, double rate)
     if (t->step_seconds > 0)
         dcls_json_write_int(json, "items_per_second",
                             (int64_t)((double)t->recipe->loader.batch / t->step_seconds + 0.5));
-    dcls_json_write_int(json, "elapsed", (int64_t)(t->before + train_now() - t->begun));
+    put_seconds(json, "elapsed", t->before + train_now() - t->begun);
     *sums = (train_sums){0};
     return end_line(t, json);
 }
@@ -85,8 +92,8 @@ int train_log_validation(train_run *t, const dcls_scores *scores, double seconds
     dcls_json_write_float(json, "val_loss", (float)scores->loss);
     dcls_json_write_float(json, "val_top1", (float)scores->top1);
     dcls_json_write_float(json, "val_top5", (float)scores->top5);
-    dcls_json_write_float(json, "val_miou", (float)scores->mean_iou);
-    dcls_json_write_float(json, "seconds", (float)((double)(int64_t)(10 * seconds) / 10));
+    if (t->task == DCLS_TASK_SEGMENTATION) dcls_json_write_float(json, "val_miou", (float)scores->mean_iou);
+    put_seconds(json, "seconds", seconds);
     dcls_json_write_bool(json, "best", best);
     return end_line(t, json);
 }
@@ -125,4 +132,10 @@ int train_log_cut(train_run *t)
     }
     free(path);
     return result;
+}
+
+bool train_log_is_empty(const train_run *t)
+{
+    struct stat st;
+    return fstat(fileno(t->log), &st) == 0 && st.st_size == 0;
 }

@@ -208,6 +208,8 @@ int train_loop(train_run *t)
     return 128 + (int)stopped;
 }
 
+#define TRIED_PICTURES 16
+
 /* ---- a trial ---------------------------------------------------------------------------------------- */
 
 /* The second step: the first one also waits for memory and pictures. */
@@ -230,9 +232,33 @@ static int time_steps(train_run *t)
     return CLI_OK;
 }
 
+/* A few pictures stand for all. */
+static int time_validation(train_run *t)
+{
+    dcls_context *ctx = t->run->ctx;
+    dcls_metrics *metrics;
+    int64_t items[TRIED_PICTURES];
+    const int64_t all = dcls_dataset_count(t->val), count = all < TRIED_PICTURES ? all : TRIED_PICTURES;
+    for (int64_t i = 0; i < count; i++)
+        items[i] = i * all / count;
+    dcls_evaluate_options options = dcls_evaluate_options_default();
+    options.algo = t->recipe->trainer.algo;
+    options.items = items;
+    options.item_count = (size_t)count;
+    const double begun = train_now();
+    dcls_status status = dcls_metrics_create(ctx, t->classes, &metrics);
+    if (status == DCLS_OK)
+        status = dcls_evaluate(ctx, dcls_trainer_model(t->trainer, true), t->val, &options, metrics);
+    dcls_metrics_destroy(metrics);
+    t->validation_seconds = (train_now() - begun) * (double)all / (double)count;
+    return status == DCLS_OK ? CLI_OK : cli_fail(t->recipe->val, status, ctx);
+}
+
 int train_try(train_run *t)
 {
-    const int status = time_steps(t);
+    t->resumed_steps = dcls_trainer_steps(t->trainer);
+    int status = time_steps(t);
+    if (status == CLI_OK && t->val != NULL && t->recipe->validate_every > 0) status = time_validation(t);
     if (status == CLI_OK) train_show_trial(t);
     return status;
 }

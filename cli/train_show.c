@@ -1,6 +1,7 @@
 /* What a run says on stderr: one line that is written over on a terminal, one line an epoch, and elsewhere
  * one a minute besides. */
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -77,10 +78,46 @@ static char *describe_data(const train_run *t)
 void train_show_start(train_run *t)
 {
     char *network = describe_network(t), *data = describe_data(t);
-    cli_note(t->run, "%s; %s; %s of %s", network, data, cli_counted(t->recipe->epochs, "epoch").text,
-             cli_counted(t->batches, "step").text);
+    const int64_t done = dcls_trainer_steps(t->trainer);
+    char *place = t->options->resume != NULL ? cli_format("; goes on behind step %s", cli_grouped(done).text)
+                                             : cli_copy("");
+    cli_note(t->run, "%s; %s; %s of %s%s", network, data, cli_counted(t->recipe->epochs, "epoch").text,
+             cli_counted(t->batches, "step").text, place);
+    free(place);
     free(network);
     free(data);
+}
+
+/* Pictures come to the network in another size than in training; or as they are, which few networks learn
+ * best from. */
+void train_show_pictures(const train_run *t)
+{
+    const dcls_model *model = dcls_trainer_model(t->trainer, false);
+    const dcls_preprocess *p = dcls_model_preprocess(model);
+    const int64_t height = p->crop_height > 0               ? p->crop_height
+                           : p->resize == DCLS_RESIZE_EXACT ? p->resize_height
+                                                            : 0;
+    const int64_t width = p->crop_height > 0 ? p->crop_width : p->resize_width;
+    const dcls_loader_options *loader = &t->recipe->loader;
+    if (height > 0 && (height != loader->height || width != loader->width))
+        cli_note(t->run,
+                 "trains at %" PRId64 "x%" PRId64 "; validation and the saved model take pictures at %" PRId64
+                 "x%" PRId64 ", as their preprocessing says",
+                 loader->height, loader->width, height, width);
+    if (t->recipe->create.arch != NULL && t->recipe->create.preprocess == NULL)
+        cli_note(t->run, "pixels are not normalised (0 to 1): --preprocess imagenet or cifar10 does it");
+}
+
+/* A loss may have any size. */
+typedef struct loss_text {
+    char text[32];
+} loss_text;
+
+static loss_text show_loss(double loss)
+{
+    loss_text shown;
+    snprintf(shown.text, sizeof shown.text, fabs(loss) < 1000 ? "%.4f" : "%.3g", loss);
+    return shown;
 }
 
 static void print_fact(const char *name, char *value)
@@ -91,11 +128,18 @@ static void print_fact(const char *name, char *value)
     free(value);
 }
 
+/* Those still to come. */
+static int64_t validations(const train_run *t)
+{
+    const int64_t every = t->recipe->validate_every;
+    return t->val != NULL && every > 0 ? (t->recipe->epochs - t->at.epoch + every - 1) / every : 0;
+}
+
 /* For the user to decide by: on standard output, since it is what was asked for. */
 void train_show_trial(const train_run *t)
 {
     struct rusage usage;
-    const int64_t steps = t->recipe->schedule.steps;
+    const int64_t steps = t->recipe->schedule.steps - t->resumed_steps;
     const double epoch = t->step_seconds * (double)t->batches, all = t->step_seconds * (double)steps;
     print_fact("network", describe_network(t));
     print_fact("data", describe_data(t));
@@ -104,8 +148,13 @@ void train_show_trial(const train_run *t)
     print_fact("steps", cli_format("%s, %s an epoch", cli_grouped(steps).text, cli_grouped(t->batches).text));
     print_fact("a step", cli_format("%.3g s, %.4g pictures a second", t->step_seconds,
                                     (double)t->recipe->loader.batch / t->step_seconds));
-    print_fact("time", cli_format("%s an epoch, %s in all, without validation", cli_duration_of(epoch).text,
-                                  cli_duration_of(all).text));
+    const double validation = t->validation_seconds * (double)validations(t);
+    char *with = t->validation_seconds > 0
+                     ? cli_format(", %s of it for validation", cli_duration_of(validation).text)
+                     : cli_copy(t->val != NULL ? ", without validation" : "");
+    print_fact("time", cli_format("%s an epoch, %s in all%s", cli_duration_of(epoch).text,
+                                  cli_duration_of(all + validation).text, with));
+    free(with);
     if (getrusage(RUSAGE_SELF, &usage) == 0)
         print_fact("memory", cli_copy(cli_bytes((uint64_t)usage.ru_maxrss * 1024).text));
 }
@@ -115,11 +164,8 @@ void train_show_trial(const train_run *t)
 /* Seconds to the end, by the latest steps and the latest validation. */
 static double remaining(const train_run *t)
 {
-    const int64_t every = t->recipe->validate_every, steps = dcls_trainer_steps(t->trainer);
-    double left = t->step_seconds * (double)(t->recipe->schedule.steps - steps);
-    if (t->val != NULL && every > 0)
-        left += t->validation_seconds * (double)((t->recipe->epochs - t->at.epoch + every - 1) / every);
-    return left;
+    const int64_t steps = t->recipe->schedule.steps - dcls_trainer_steps(t->trainer);
+    return t->step_seconds * (double)steps + t->validation_seconds * (double)validations(t);
 }
 
 /* What matters most stands first: a narrow terminal cuts the rest. */
@@ -127,10 +173,10 @@ static char *step_line(const train_run *t, double rate)
 {
     const train_sums *recent = t->at.window.batches >= 5 ? &t->at.window : &t->at.epoch_sums;
     const double speed = t->step_seconds > 0 ? (double)t->recipe->loader.batch / t->step_seconds : 0;
-    return cli_format(
-        "epoch %" PRId64 "/%" PRId64 " %3.0f%%  loss %.4f  %s %.2f%%  %s left  %.0f/s  rate %.2e",
-        t->at.epoch + 1, t->recipe->epochs, 100 * (double)t->at.batch / (double)t->batches, mean_loss(recent),
-        right_name(t), share_right(recent), cli_duration_of(remaining(t)).text, speed, rate);
+    return cli_format("epoch %" PRId64 "/%" PRId64 " %3.0f%%  loss %s  %s %.2f%%  %s left  %.0f/s  rate %.2e",
+                      t->at.epoch + 1, t->recipe->epochs, 100 * (double)t->at.batch / (double)t->batches,
+                      show_loss(mean_loss(recent)).text, right_name(t), share_right(recent),
+                      cli_duration_of(remaining(t)).text, speed, rate);
 }
 
 void train_show_step(train_run *t, double rate)
@@ -181,10 +227,10 @@ void train_show_epoch(train_run *t, const dcls_scores *scores, bool best)
     cli_progress_end(&t->progress);
     print_heading(t);
     snprintf(number, sizeof number, "%" PRId64 "/%" PRId64, t->at.epoch, t->recipe->epochs);
-    fprintf(stderr, "%9s %9.4f %8.2f%%", number, mean_loss(&t->at.epoch_sums),
+    fprintf(stderr, "%9s %9s %8.2f%%", number, show_loss(mean_loss(&t->at.epoch_sums)).text,
             share_right(&t->at.epoch_sums));
     if (scores != NULL)
-        fprintf(stderr, " %10.4f %8.2f%%", scores->loss,
+        fprintf(stderr, " %10s %8.2f%%", show_loss(scores->loss).text,
                 100 * (t->task == DCLS_TASK_SEGMENTATION ? scores->mean_iou : scores->top1));
     else if (t->val != NULL)
         fprintf(stderr, " %10s %9s", "", "");

@@ -67,8 +67,9 @@ same_log() { is log "$(timeless "$1/log.ndjson")" "$(timeless "$2/log.ndjson")";
   is stdout "$output" ""
   has network "${stderr_lines[0]}" "convmixer, "
   has data "${stderr_lines[0]}" "3 classes; 18 pictures, 18 for validation; 12 epochs of 3 steps"
-  is heading "$(tr -s ' ' <<<"${stderr_lines[1]}")" " epoch loss accuracy val. loss top-1 time"
-  is rows "${#stderr_lines[@]}" 14
+  is pixels "${stderr_lines[1]}" "dcls: pixels are not normalised (0 to 1): --preprocess imagenet or cifar10 does it"
+  is heading "$(tr -s ' ' <<<"${stderr_lines[2]}")" " epoch loss accuracy val. loss top-1 time"
+  is rows "${#stderr_lines[@]}" 15
   [[ $stderr != *$'\033'* && $stderr != *$'\r'* ]]
   is files "$(ls run)" "$(printf '%s\n' best.bin checkpoint.bin log.ndjson model.bin recipe.json)"
   is score "$(jq -s '[.[].val_top1 // 0] | max' run/log.ndjson)" 1
@@ -238,7 +239,47 @@ exec_dcls() { if ((BASH_SUBSHELL > 0 && BASHPID != $$)); then exec "$DCLS" "$@";
   is stderr "$stderr" "dcls: nowhere: holds no run to go on with: there is no recipe.json"
   touch file
   try 4 train $small --train set -o file
-  has stderr "$stderr" "dcls: file: cannot make the folder: "
+  is stderr "$stderr" "dcls: file: is not a directory"
+  train deep/er/run --epochs 1
+  [[ -s deep/er/run/model.bin ]]
+}
+
+@test "a folder without a checkpoint is free again; a recipe alone is somebody's" {
+  colors
+  mkdir run
+  try 0 train -q $small --train set --print-recipe
+  printf '%s' "$output" >run/recipe.json
+  cp run/recipe.json own
+  try 2 train -q run/recipe.json -o run
+  has stderr "$stderr" "run: holds a run"
+  cmp own run/recipe.json
+  printf '{"dcls":"0.1.0"}\n{"step":1,"loss":3}\n' >run/log.ndjson # what a run leaves that fails at its first epoch
+  train run --epochs 1
+  is log "$(grep -c '"dcls"' run/log.ndjson) $(grep -c '"loss":3}' run/log.ndjson)" "1 0"
+}
+
+@test "the log: epochs that are done, tenths of seconds, a first line where it is missing" {
+  needs jq
+  colors
+  train run --epochs 2
+  is epochs "$(jq -sc '[.[] | select(.step) | .epoch]' run/log.ndjson)" "[1,1,2,2]"
+  is "no masks" "$(grep -c miou run/log.ndjson)" 0
+  has tenths "$(jq -c 'select(.elapsed) | .elapsed * 10 == (.elapsed * 10 | round)' run/log.ndjson)" true
+  rm run/log.ndjson
+  try 0 train --resume run --epochs 3
+  has place "${stderr_lines[0]}" "; 3 epochs of 3 steps; goes on behind step 6"
+  is header "$(head -1 run/log.ndjson | jq -c '[.classes, .epochs]')" "[3,3]"
+}
+
+@test "pictures of another size than the model's are told of" {
+  colors
+  try 0 train $small --train set --preprocess imagenet --area 0.5,1 --epochs 1 -o run
+  is note "${stderr_lines[1]}" \
+    "dcls: trains at 8x8; validation and the saved model take pictures at 224x224, as their preprocessing says"
+  try 0 train -q $small --train set --preprocess imagenet --area 0.5,1 --epochs 1 -o quiet
+  is quiet "$stderr" ""
+  try 0 train $small --train set --ignore 3 --dry-run
+  has stderr "$stderr" "train: warning: --ignore is for masks: it has no effect here"
 }
 
 call_locked() {
@@ -314,7 +355,15 @@ call_locked() {
   has data "$output" "18 pictures, 18 for validation"
   has steps "$(tr -s ' ' <<<"$output")" "steps 90, 3 an epoch"
   has memory "$output" "MiB"
+  has validation "$output" " of it for validation"
   is files "$(ls)" set
+  train run --epochs 2
+  rm run/log.ndjson
+  try 0 train --resume run --epochs 4 --dry-run
+  has steps "$(tr -s ' ' <<<"$output")" "steps 6, 3 an epoch"
+  try 0 train --resume run --print-recipe
+  has recipe "$output" '"epochs": 2'
+  [[ ! -e run/log.ndjson ]]
 }
 
 @test "masks: the validation is what dcls eval says at full size" {
