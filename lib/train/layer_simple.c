@@ -1,4 +1,5 @@
 /* Layers without spatial windows: activations, sums and products, linear, softmax, dropout. */
+#include <math.h>
 #include <string.h>
 
 #include "ops/backward.h"
@@ -266,15 +267,18 @@ static void scale_or_add(const dcls_simd *simd, const float *x, float *y, int64_
     simd->combine(x, x, y, n, factor, 0, 0, add);
 }
 
+/* Without branches, which nobody could foresee: numbers below the limit are those that dcls_rng_uniform makes
+ * less than p. */
 static void drop_numbers(const dcls_layer *layer, const dcls_visit *visit, const float *x, float *y, bool add)
 {
     const int64_t floats = floats_of(visit, layer->output);
     const float factor = layer->node->p < 1 ? (float)(1 / (1 - layer->node->p)) : 0;
+    const uint64_t limit = (uint64_t)ceil(layer->node->p * 0x1p53);
     for (int64_t n = 0; n < visit->count; n++) {
         dcls_rng rng = dcls_visit_rng(layer, visit, visit->first + n);
         for (int64_t i = n * floats; i < (n + 1) * floats; i++) {
-            const float v = dcls_rng_uniform(&rng) < layer->node->p ? 0 : x[i] * factor;
-            y[i] = add ? y[i] + v : v;
+            const float v = x[i] * factor, left = dcls_rng_next(&rng) >> 11 < limit ? 0 : v;
+            y[i] = add ? y[i] + left : left;
         }
     }
 }
