@@ -194,7 +194,7 @@ static int bench_model(cli *run, const dcls_model *model, const char *name, cons
     cli_input input;
     int status = cli_input_choose(run, model, o->input, &input);
     if (status != CLI_OK) return status;
-    bench_result result = {.model = name != NULL ? name : "builtin:convmixer-dcls-cifar10",
+    bench_result result = {.model = name,
                            .ndim = input.ndim,
                            .threads = dcls_context_threads(run->ctx),
                            .peak_macs = dcls_peak_macs(run->ctx),
@@ -230,7 +230,9 @@ static int run_bench(cli *run, const void *values, cli_operands operands)
     dcls_model *model;
     int status = cli_model_load(run, name, &model);
     if (status != CLI_OK) return status;
-    status = bench_model(run, model, name, o);
+    char *called = cli_model_spec(name);
+    status = bench_model(run, model, called, o);
+    free(called);
     dcls_model_destroy(model);
     return status;
 }

@@ -139,12 +139,6 @@ static int check_options(eval *e)
     return status;
 }
 
-char *eval_model_name(const eval *e)
-{
-    return e->options->model != NULL ? cli_copy(e->options->model)
-                                     : cli_format("builtin:%s", dcls_builtin_name(0));
-}
-
 /* ---- the run ---- */
 
 static cli_number speed_text(double speed)
@@ -202,7 +196,7 @@ static int save_confusion(const eval *e)
     const char *path = e->options->confusion;
     dcls_plot_options plot = dcls_plot_options_default();
     if (path == NULL) return CLI_OK;
-    char *model = eval_model_name(e), *title = cli_format("%s on %s", model, e->options->data);
+    char *model = cli_model_spec(e->options->model), *title = cli_format("%s on %s", model, e->options->data);
     free(model);
     plot.title = title;
     dcls_status status = dcls_plot_format_for_path(e->run->ctx, path, &plot.format);

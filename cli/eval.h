@@ -51,11 +51,6 @@ typedef struct eval {
     size_t worst_count;
 } eval;
 
-/* ---- cmd_eval.c ---- */
-
-/* As -m names it; to be freed. */
-char *eval_model_name(const eval *e);
-
 /* ---- eval_data.c ---- */
 
 /* Opens the data set and finds names for the classes. A failure is reported; returns the exit status. */

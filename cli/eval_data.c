@@ -6,6 +6,7 @@
 #include "class_names.h"
 #include "eval.h"
 #include "mask_values.h"
+#include "models.h"
 #include "output.h"
 
 const char *eval_label(const eval *e, int64_t index, char buffer[EVAL_LABEL_TEXT])
@@ -85,7 +86,7 @@ static void find_labels(eval *e)
 
 static int fail_model(const eval *e, dcls_status status)
 {
-    char *name = eval_model_name(e);
+    char *name = cli_model_spec(e->options->model);
     const int failed = cli_fail(name, status, e->run->ctx);
     free(name);
     return failed;

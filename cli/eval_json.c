@@ -4,6 +4,7 @@
 
 #include "eval.h"
 #include "json_lists.h"
+#include "models.h"
 #include "output.h"
 
 typedef dcls_json_writer writer;
@@ -91,7 +92,7 @@ int eval_print_json(const eval *e)
     dcls_status status = dcls_json_writer_create(e->run->ctx, 0, &json);
     if (status != DCLS_OK) return cli_fail(NULL, status, e->run->ctx);
     dcls_json_write_open(json, NULL, '{');
-    char *model = eval_model_name(e);
+    char *model = cli_model_spec(e->options->model);
     dcls_json_write_string(json, "model", model);
     free(model);
     dcls_json_write_string(json, "data", e->options->data);

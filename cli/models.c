@@ -27,10 +27,15 @@ char *cli_model_path(const char *spec)
     return cli_copy(spec);
 }
 
+char *cli_model_spec(const char *spec)
+{
+    return spec != NULL ? cli_copy(spec) : cli_format(PREFIX "%s", dcls_builtin_name(0));
+}
+
 int cli_model_load(const cli *run, const char *spec, dcls_model **out)
 {
     const char *name = cli_builtin_name(spec);
-    char *path = spec != NULL ? cli_model_path(spec) : cli_format(PREFIX "%s", dcls_builtin_name(0));
+    char *path = spec != NULL ? cli_model_path(spec) : cli_model_spec(NULL);
     const dcls_status status = spec == NULL || name != NULL ? dcls_builtin_load(run->ctx, name, out)
                                                             : dcls_model_load_file(run->ctx, path, out);
     const int result = status == DCLS_OK ? CLI_OK : cli_fail(path, status, run->ctx);

@@ -9,6 +9,8 @@ const char *cli_builtin_name(const char *spec);
 /* A folder of dcls train stands for its best.bin, else its model.bin; any other name for itself. To be freed;
  * NULL stays NULL. */
 char *cli_model_path(const char *spec);
+/* What the model is called that `spec` loads: the same, or for NULL builtin:NAME. To be freed. */
+char *cli_model_spec(const char *spec);
 /* Loads the model, as cli_model_path has it; spec NULL is the built-in classifier. A failure is reported;
  * returns the exit status. */
 int cli_model_load(const cli *run, const char *spec, dcls_model **out);
