@@ -1,6 +1,7 @@
 /* The items that were answered worst, and pictures of them. */
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,13 +53,34 @@ static const char *base_name(const char *path)
     return slash != NULL ? slash + 1 : path;
 }
 
-/* "01-STEM.png": sorted by name, the worst come first. */
-static char *path_of(const worst_job *job, const char *name)
+/* A label as part of a file's name. */
+static void put_label(FILE *to, const eval *e, int64_t index)
 {
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._";
+    char buffer[EVAL_LABEL_TEXT];
+    const char *label = eval_label(e, index, buffer);
+    for (int i = 0; label[i] != '\0' && i < 40; i++)
+        fputc((unsigned char)label[i] >= 0x80 || strchr(plain, label[i]) != NULL ? label[i] : '_', to);
+}
+
+/* "01-cat-as-dog-STEM.png", of masks "01-STEM.png": sorted by name, the worst come first. */
+static char *path_of(const worst_job *job, const char *name, const dcls_case *item)
+{
+    const eval *e = job->e;
     const char *base = base_name(name), *dot = strrchr(base, '.');
-    const int digits = job->e->worst_count > 99 ? 3 : 2;
-    char *path = cli_format("%s/%0*zu-%.*s.png", job->e->options->worst, digits, job->saved + 1,
-                            (int)(dot != NULL && dot > base ? dot - base : (ptrdiff_t)strlen(base)), base);
+    const int stem = dot != NULL && dot > base ? (int)(dot - base) : (int)strlen(base);
+    char *path = NULL;
+    size_t size = 0;
+    FILE *to = cli_checked(open_memstream(&path, &size));
+    fprintf(to, "%s/%0*zu-", e->options->worst, e->worst_count > 99 ? 3 : 2, job->saved + 1);
+    if (e->task == DCLS_TASK_CLASSIFICATION) {
+        put_label(to, e, item->target);
+        fputs("-as-", to);
+        put_label(to, e, item->answer);
+        fputc('-', to);
+    }
+    fprintf(to, "%.*s.png", stem, base);
+    if (fclose(to) != 0) cli_checked(NULL);
     return path;
 }
 
@@ -100,7 +122,6 @@ static bool save_case(void *arg, const dcls_evaluated *item)
         job->status = cli_fail(name, status, e->run->ctx);
         return false;
     }
-    char *path = path_of(job, name);
     const dcls_case shown = {.name = name,
                              .image = sample.image,
                              .score = item->score,
@@ -109,6 +130,7 @@ static bool save_case(void *arg, const dcls_evaluated *item)
                              .confidence = item->confidence,
                              .mask = sample.mask,
                              .answers = item->answers};
+    char *path = path_of(job, name, &shown);
     status = dcls_case_save(e->run->ctx, &shown, e->classes, job->palette, e->labels, path);
     if (status == DCLS_OK && job->sheet != NULL) status = add_to_sheet(job, &shown);
     if (status == DCLS_OK)

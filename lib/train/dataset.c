@@ -3,11 +3,14 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 
 #include "base/file.h"
+#include "base/magic.h"
 
 dcls_dataset_options dcls_dataset_options_default(void)
 {
@@ -72,6 +75,16 @@ static dcls_status examine(dcls_context *ctx, dcls_arena *arena, const char **pa
 
 /* ---- opening ---- */
 
+static const dcls_magic *magic_of(const char *path)
+{
+    unsigned char begin[512];
+    FILE *file = fopen(path, "rbe");
+    if (file == NULL) return NULL; /* using it will say why */
+    const size_t size = fread(begin, 1, sizeof begin, file);
+    fclose(file);
+    return dcls_magic_find(begin, size);
+}
+
 static dcls_status check_options(dcls_context *ctx, const dcls_dataset_options *options)
 {
     if (options->limit < 0)
@@ -126,6 +139,27 @@ static dcls_status list_items(dcls_context *ctx, dcls_dataset *set, const char *
     }
 }
 
+/* Pictures of a kind that is not read are told of before anything is done with the others. A suffix may lie,
+ * so files decide; only those with a suspicious one are opened. */
+static dcls_status check_readable(dcls_context *ctx, const dcls_dataset *set)
+{
+    static const char *const readable[] = {".png", ".jpg", ".jpeg", ".ppm", ".pgm", ".pnm"};
+    static const char *const kinds[] = {"a PNG picture", "a JPEG picture", "a PGM picture", "a PPM picture"};
+    for (size_t i = 0; i < set->count; i++) {
+        const char *name = set->items[i].name, *suffix = strrchr(name, '.');
+        bool fine = set->items[i].pixels != NULL || suffix == NULL;
+        for (size_t k = 0; !fine && k < sizeof readable / sizeof *readable; k++)
+            fine = strcasecmp(suffix, readable[k]) == 0;
+        const dcls_magic *magic = fine ? NULL : magic_of(name);
+        for (size_t k = 0; magic != NULL && k < sizeof kinds / sizeof *kinds; k++)
+            if (strcmp(magic->phrase, kinds[k]) == 0) magic = NULL;
+        if (magic != NULL && magic->picture)
+            return dcls_fail(ctx, DCLS_ERR_UNSUPPORTED, "%s: this is %s; read are PNG, JPEG, PPM and PGM",
+                             name, magic->phrase);
+    }
+    return DCLS_OK;
+}
+
 /* Item i of the shorter list is item floor(i * count / limit) of the whole one. */
 static void apply_limit(dcls_dataset *set, int64_t limit)
 {
@@ -149,11 +183,14 @@ dcls_status dcls_dataset_open(dcls_context *ctx, const char *path, const dcls_da
     dcls_status status = copy_classes(ctx, set, options);
     if (status == DCLS_OK) status = list_items(ctx, set, path, options);
     if (status == DCLS_OK && set->count == 0) status = dcls_fail(ctx, DCLS_ERR_FORMAT, "holds no pictures");
+    if (status == DCLS_OK) {
+        apply_limit(set, options->limit);
+        status = check_readable(ctx, set);
+    }
     if (status != DCLS_OK) {
         dcls_dataset_destroy(set);
         return status;
     }
-    apply_limit(set, options->limit);
     *out = set;
     return DCLS_OK;
 }

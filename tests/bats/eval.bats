@@ -153,9 +153,9 @@ close() {
   try 0 eval -m m.json -d set --confusion c.svg --worst w --worst-count 2 --json
   is worst "$(jq -r '.worst[0].input' <<<"$output")" set/red/b.ppm
   is count "$(jq '.worst | length' <<<"$output")" 2
-  is names "$(cd w && echo 01-*)" 01-b.png
+  is names "$(cd w && echo 01-*)" 01-red-as-blue-b.png
   is files "$(ls w | wc -l)" 3
-  is magic "$(head -c 4 w/01-b.png w/worst.png | tr -cd PNG)" PNGPNG
+  is magic "$(head -c 4 w/01-red-as-blue-b.png w/worst.png | tr -cd PNG)" PNGPNG
   is stderr "$stderr" ""
   try 0 eval -m m.json -d set --worst w
   is stderr "$stderr" "dcls: w: warning: is not empty: pictures of an earlier run may stay among the new ones"
@@ -196,7 +196,7 @@ close() {
   try 4 eval -m m.json -d absent
   echo no picture >set/red/c.png
   try 3 eval -m m.json -d set
-  has stderr "$stderr" "dcls: set: set/red/c.png: "
+  has stderr "$stderr" "dcls: set/red/c.png: "
   is stdout "$output" ""
 }
 
