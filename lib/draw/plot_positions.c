@@ -64,6 +64,9 @@ static double share_in_slice(const struct positions *positions, const dcls_mosai
     return p.x[w->slice - p.lo] / sum;
 }
 
+#define LEAST_FULL   4.4 /* radius of the largest weight: windows of many cells are small */
+#define LEAST_RADIUS 1.1 /* of the smallest, which would be a speck */
+
 /* What is drawn of an element in a window. */
 struct mark {
     double x, y, radius, spread_x, spread_y;
@@ -84,8 +87,8 @@ static bool make_mark(dcls_plot *plot, const dcls_mosaic_window *w, int64_t elem
     int across = k->ndim - 1, down = k->ndim - 2;
     double share = share_in_slice(positions, w, e.centre[0], e.spread[0]);
     if (share < LEAST_SHARE) return false;
-    double full = k->ndim == 1 ? 5.5 : fmin(fmax(0.8 * w->cell, 3.6), 8);
-    out->radius = fmax(full * sqrt(fabs(weight) / largest * share), 0.5);
+    double full = k->ndim == 1 ? 5.5 : fmin(fmax(0.8 * w->cell, LEAST_FULL), 8);
+    out->radius = fmax(full * sqrt(fabs(weight) / largest * share), LEAST_RADIUS);
     out->x = w->box.x + (e.centre[across] + 0.5) * w->cell;
     out->y = k->ndim == 1 ? w->box.y + w->box.height / 2 : w->box.y + (e.centre[down] + 0.5) * w->cell;
     out->spread_x = fmin(e.spread[across] * w->cell, LONGEST_SPREAD);

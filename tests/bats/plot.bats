@@ -397,3 +397,19 @@ report_data() { sed -n 's|.*<script type="application/json" id="data">\(.*\)</sc
   is stderr "$stderr" "dcls: ./m.json: is the input itself"
   cmp m.json kept.json
 }
+
+@test "positions: light elements of wide windows are no specks" {
+  [[ -x /usr/bin/python3 ]] || skip "no Python"
+  layer_model v1 2 17 17 | sed -E 's/("d.weight": [^]]*\], *"data": \[)[^]]*/\11,1e-6,1,1e-6,1,1e-6/' >m.json
+  try 0 plot m.json -o m.svg
+  is "widths of discs" "$(/usr/bin/python3 - <<'END'
+import re
+discs = [p for p in re.findall(r'<path[^>]*>', open('m.svg').read()) if re.search(r'fill-opacity[:="]+0\.85', p)]
+wide = set()
+for p in discs:
+    x = [float(n) for n in re.findall(r'[MCL ](-?[0-9.]+) -?[0-9.]+', re.search(r' d="([^"]*)"', p)[1])]
+    wide.add(round(max(x) - min(x), 1))
+print(sorted(wide))
+END
+)" "[2.2, 8.8]"
+}
