@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "alloc.h"
+#include "dcls_plot.h"
 #include "eval.h"
 #include "models.h"
 #include "numbers.h"

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "alloc.h"
+#include "dcls_plot.h"
 #include "eval.h"
 #include "numbers.h"
 #include "output.h"

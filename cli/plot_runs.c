@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "alloc.h"
-#include "dcls_train.h"
 #include "models.h"
 #include "output.h"
 

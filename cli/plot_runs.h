@@ -3,6 +3,7 @@
 #define DCLS_CLI_PLOT_RUNS_H
 
 #include "cli.h"
+#include "dcls_plot.h"
 
 typedef enum plot_subject {
     PLOT_MODEL,

@@ -463,62 +463,6 @@ typedef struct dcls_overlay_options {
 DCLS_API dcls_status dcls_overlay_save(dcls_context *ctx, const char *path, const dcls_image *image,
                                        const uint8_t *mask, const dcls_overlay_options *options);
 
-/* ---- pictures of what layers learned ---- */
-
-typedef enum dcls_plot_kind {
-    DCLS_PLOT_POSITIONS, /* every element in the window: area |weight|, colour sign, ring spread */
-    DCLS_PLOT_DENSITY,   /* per layer, where elements lie, all channels together */
-    DCLS_PLOT_KERNELS,   /* constructed dense kernels as signed heat maps */
-    DCLS_PLOT_HISTOGRAM, /* positions, spreads, weights, distances from the centre */
-    DCLS_PLOT_FIELD      /* theoretical and effective receptive field */
-} dcls_plot_kind;
-
-/* HTML is not a picture but a report on all layers and costs for a browser, in one file: kind, width and
- * scale do not matter to it. */
-typedef enum dcls_plot_format {
-    DCLS_PLOT_PNG,
-    DCLS_PLOT_SVG,
-    DCLS_PLOT_PDF,
-    DCLS_PLOT_HTML
-} dcls_plot_format;
-
-typedef struct dcls_plot_options {
-    dcls_plot_kind kind;
-    dcls_plot_format format;
-    const char *title;         /* NULL: none */
-    const char *const *layers; /* globs of names, at least one must match; none: all DCLS
-                                  layers; a field is the last matching operation's, or the last map's */
-    size_t layer_count;
-    const int64_t (*channels)[2]; /* ranges first..last of output channels; none: as many as fit well */
-    size_t channel_count;
-    double width; /* of the page: points, or pixels at scale 1; from 320 to 4000 */
-    double scale; /* PNG: pixels to the unit, 0.25 to 16 */
-
-    /* field, and the HTML report of a model */
-    int ndim; /* input [N, C, spatial..] with N ignored and no open size */
-    int64_t shape[DCLS_MAX_DIMS];
-    uint64_t seed; /* field: of the random inputs and signs */
-} dcls_plot_options;
-
-/* Positions of all layers as PNG, 960 wide. */
-DCLS_API dcls_plot_options dcls_plot_options_default(void);
-
-/* The format a path's suffix names (.png .svg .pdf .html); DCLS_ERR_ARGUMENT for another one. */
-DCLS_API dcls_status dcls_plot_format_for_path(dcls_context *ctx, const char *path, dcls_plot_format *out);
-
-/* Draws a picture into path, whole or not at all; "-" is standard output. The same source and options give
- * the same bytes. DCLS_ERR_ARGUMENT where no layer or channel is left to draw, and for a field without a
- * model; DCLS_ERR_UNSUPPORTED where cairo is not installed; DCLS_ERR_LIMIT for a picture larger than 32767
- * pixels a side. Pictures are explained in dcls-plot(1). */
-DCLS_API dcls_status dcls_plot_save(dcls_context *ctx, const dcls_layer_source *source,
-                                    const dcls_plot_options *options, const char *path);
-
-/* Densities as lines of text at most `columns` wide, Unicode blocks, UTF-8; colors: with ANSI escape
- * sequences of 256 colours. *text is to be released with free(). Of options, layers and channels count. */
-DCLS_API dcls_status dcls_plot_terminal(dcls_context *ctx, const dcls_layer_source *source,
-                                        const dcls_plot_options *options, int columns, bool colors,
-                                        char **text);
-
 /* ---- text ---- */
 
 /* JSON as the commands print it. With indent 0 every value at depth 0 is one line without spaces between its

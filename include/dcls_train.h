@@ -226,64 +226,6 @@ DCLS_API dcls_evaluate_options dcls_evaluate_options_default(void);
 DCLS_API dcls_status dcls_evaluate(dcls_context *ctx, const dcls_model *model, const dcls_dataset *set,
                                    const dcls_evaluate_options *options, dcls_metrics *metrics);
 
-/* ---- pictures of results ---- */
-
-/* Which class is taken for which: confusion [classes, classes], row target, column answer, shown as shares of
- * its row. labels [classes] or NULL. Of options, format (not HTML), title and scale count. "-" is standard
- * output. */
-DCLS_API dcls_status dcls_confusion_save(dcls_context *ctx, int64_t classes, const int64_t *confusion,
-                                         const char *const *labels, const dcls_plot_options *options,
-                                         const char *path);
-
-/* One item of a data set and how it was answered. */
-typedef struct dcls_case {
-    const char *name;
-    const dcls_image *image;
-    dcls_item_score score;
-    int64_t target, answer; /* classification: classes .. */
-    double confidence;      /* .. and the probability of the answer */
-    const uint8_t *mask;    /* segmentation: targets per pixel, 255 ignored; else NULL */
-    const uint8_t *answers; /* answers per pixel */
-} dcls_case;
-
-/* A PNG with the picture and what was right and wrong. palette [classes, 3], labels [classes] or NULL. */
-DCLS_API dcls_status dcls_case_save(dcls_context *ctx, const dcls_case *item, int64_t classes,
-                                    const uint8_t *palette, const char *const *labels, const char *path);
-
-/* Many classified pictures on one page, large ones reduced. Of options, format (not HTML), title, width and
- * scale count. */
-DCLS_API dcls_status dcls_cases_save(dcls_context *ctx, const dcls_case *items, size_t count, int64_t classes,
-                                     const char *const *labels, const dcls_plot_options *options,
-                                     const char *path);
-
-/* A log of dcls train. */
-typedef struct dcls_curves_source {
-    const char *name; /* for legends and messages */
-    const char *text; /* [size] */
-    size_t size;
-} dcls_curves_source;
-
-/* Loss, share of right answers and learning rate of 1 to 16 runs over each other. Of options, format (not
- * HTML), title, width (the height is two thirds of it, and more for many runs) and scale count. A log that is
- * none is DCLS_ERR_FORMAT, its name and line named; a last line without its end is left out. A log without a
- * step is in the legend alone; where all are, that is DCLS_ERR_FORMAT. */
-DCLS_API dcls_status dcls_curves_save(dcls_context *ctx, size_t count, const dcls_curves_source *logs,
-                                      const dcls_plot_options *options, const char *path);
-
-/* The positions of a recording moving, as an animated PNG: the picture of DCLS_PLOT_POSITIONS for some rows
- * of the file, with weights as model has them. Of options, title, layers, channels, width and scale count.
- * frames: how many at most; seconds: how long they take together; plays: how often, 0 for ever. A recording
- * of another network is DCLS_ERR_FORMAT. */
-typedef struct dcls_moving_options {
-    int64_t frames;
-    double seconds;
-    int64_t plays;
-} dcls_moving_options;
-
-DCLS_API dcls_status dcls_moving_save(dcls_context *ctx, const char *recording, const dcls_model *model,
-                                      const dcls_plot_options *options, const dcls_moving_options *moving,
-                                      const char *path);
-
 /* ---- new networks ---- */
 
 typedef struct dcls_create_options {

@@ -4,7 +4,7 @@
 
 #include "base/mem.h"
 
-#include "dcls_train.h"
+#include "dcls_plot.h"
 
 typedef enum dcls_curve_kind {
     DCLS_CURVE_LOSS,

@@ -30,7 +30,7 @@
 #include "kernel/kernel.h"
 #include "model/model.h"
 
-#include "dcls_tools.h"
+#include "dcls_plot.h"
 
 typedef struct dcls_plot_layer {
     const char *name;

@@ -6,7 +6,7 @@
 
 #include "draw/plot.h"
 
-#include "dcls_train.h"
+#include "dcls_plot.h"
 
 #define GAP         10.0
 #define CAPTION     14.0 /* above a panel */

@@ -5,7 +5,7 @@
 
 #include "draw/plot.h"
 
-#include "dcls_train.h"
+#include "dcls_plot.h"
 
 #define GAP        6.0
 #define AXIS       18.0  /* for the word beside an axis */

@@ -5,7 +5,7 @@
 
 #include "draw/plot.h"
 
-#include "dcls_train.h"
+#include "dcls_plot.h"
 
 #define SIDE    128.0 /* of a picture's place */
 #define GAP     14.0

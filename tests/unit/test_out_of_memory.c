@@ -4,7 +4,7 @@
 #include <dlfcn.h>
 
 #include "analysis/field.h"
-#include "dcls_tools.h"
+#include "dcls_plot.h"
 #include "formats/formats.h"
 
 /* ---- files to read ---- */

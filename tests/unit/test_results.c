@@ -3,6 +3,7 @@
 
 #include "tests/unit/data_util.h"
 
+#include "dcls_plot.h"
 #include "draw/colormap.h"
 
 static int64_t count_color(const dcls_image *image, const uint8_t rgb[3])
