@@ -218,7 +218,7 @@ data_set() {
 @test "CIFAR-10: 81.3 % as in PyTorch" {
   needs jq
   data_set cifar10/test
-  try 0 eval -d "$set" --json
+  try 0 eval -m builtin:convmixer-dcls-cifar10 -d "$set" --json
   jq -e '.pictures == 10000 and .top1 > 0.810 and .top1 < 0.816' <<<"$output"
 }
 
