@@ -205,7 +205,7 @@ const cli_command cli_cmd_infer = {
              "only one.",
     .examples = "  dcls infer photo.png                       what the built-in classifier sees\n"
                 "  dcls infer -m model.bin --format json *.jpg | jq -r '.top[0].label'\n"
-                "  dcls infer -m builtin:dclsseg-camvid -o out street.png\n"
+                "  dcls infer -m builtin:unet-dcls-camvid -o out street.png\n"
                 "  find . -name '*.png' -print0 | dcls infer --files0-from=- --format csv\n",
     .options = options,
     .values_size = sizeof(infer_options),

@@ -84,7 +84,8 @@ static wanted wanted_classes(const train_run *t, const dcls_model *model, int64_
     if (same && want.count > 0 && want.labels != NULL && labels.count > 0)
         same = knows_all(labels, want.labels, want.count);
     free(labels.items);
-    return same ? (wanted){0} : want;
+    if (same) want = (wanted){0};
+    return want;
 }
 
 static int make_head(train_run *t, const wanted *want, dcls_model **model)

@@ -53,7 +53,7 @@ fi
 echo "dcls $(./dcls --version | sed -n '1s/^dcls //p'): networks with dilated convolution with learnable spacings"
 run infer -q "$cat" "$horse"
 run infer -q --format json -k 2 "$cat"
-run infer -q -m builtin:dclsseg-camvid -o "$here" "$street"
+run infer -q -m builtin:unet-dcls-camvid -o "$here" "$street"
 run inspect builtin:convmixer96-dcls-cifar10 -q
 run convert -q builtin:convmixer96-dcls-cifar10 "$here/model.json"
 run convert -q --to dense "$here/model.json" "$here/dense.bin"

@@ -204,12 +204,12 @@ dcls_rng dcls_visit_rng(const dcls_layer *layer, const dcls_visit *visit, int64_
 dcls_extent dcls_program_extent(const dcls_program *program, int value);
 /* Geometry of a node's window from its input to its output, batch 1. */
 dcls_geometry dcls_program_geometry(const dcls_program *program, const dcls_layer *layer);
-/* layer_norm.c: for the statistics of the visit's lane: a number near the mean of a channel, and the moments
- * of `count` values around it. */
+/* layer_norm.c: for the statistics of the visit's lane: a number near the mean of a channel, and the sums
+ * of `count` values around it and of their squares. */
 #define DCLS_STATS_BLOCK ((int64_t)4096) /* most values added up in float */
 float dcls_batch_stats_near(const dcls_layer *layer, const dcls_visit *visit, int64_t channel);
 void dcls_batch_stats_take(const dcls_layer *layer, const dcls_visit *visit, int64_t channel, int64_t count,
-                           float near, const float moments[2]);
+                           float near, const float sums[2]);
 /* layer_conv.c: the sums for the gradient of the bias, of the visit's lane. */
 float *dcls_conv_bias_sums(const dcls_layer *layer, const dcls_visit *visit);
 /* gradient += sums, if the parameter trains. */

@@ -373,7 +373,10 @@ dcls_status dcls_recipe_put_json(dcls_context *ctx, dcls_recipe *recipe, const d
     const char *path = row->type == DCLS_RECIPE_PATH ? dcls_json_as_string(value) : NULL;
     if (path != NULL && path[0] != '/' && path[0] != '\0' && folder != NULL)
         dcls_string_printf(&text, "%s/", folder);
-    const bool good = scalar_text(value, &text) || list_text(value, &text);
+    /* [] takes back what a base says */
+    const bool none = row->type == DCLS_RECIPE_WEIGHTS && dcls_json_kind_of(value) == DCLS_JSON_ARRAY &&
+                      dcls_json_count(value) == 0;
+    const bool good = none || scalar_text(value, &text) || list_text(value, &text);
     dcls_status status = DCLS_OK;
     if (text.failed)
         status = dcls_fail(ctx, DCLS_ERR_MEMORY, "out of memory");

@@ -233,8 +233,10 @@ static void files_and_bases(void **state)
                "{\"model\": {\"arch\": \"convmixer\", \"settings\": {\"dim\": 64, \"depth\": 5}}}");
     write_text(temp_file(&dir, "deep.json"),
                "{\"base\": \"mixer.json\", \"model\": {\"settings\": {\"depth\": 2, \"patch_size\": 1}}}");
-    write_text(temp_file(&dir, "list.json"),
-               "{\"base\": \"mixer.json\", \"model\": {\"settings\": [\"depth=2\"]}}");
+    write_text(temp_file(&dir, "list.json"), "{\"base\": \"weighs.json\", \"loss\": {\"class_weights\": []}, "
+                                             "\"model\": {\"settings\": [\"depth=2\"]}}");
+    write_text(temp_file(&dir, "weighs.json"),
+               "{\"base\": \"mixer.json\", \"loss\": {\"class_weights\": [1, 2]}}");
     write_text(
         temp_file(&dir, "lab.json"),
         "{\"base\": \"mixer.json\", \"model\": {\"arch\": \"deeplabv3\", \"settings\": {\"dim\": 8}}}");
@@ -254,8 +256,11 @@ static void files_and_bases(void **state)
     assert_string_equal(recipe->create.settings[0], "dim=64");
     assert_string_equal(recipe->create.settings[1], "depth=2");
     assert_string_equal(recipe->create.settings[2], "patch_size=1");
+    assert_ok(ctx, dcls_recipe_load(ctx, recipe, temp_file(&dir, "weighs.json")));
+    assert_int_equal(recipe->class_weight_count, 2);
     assert_ok(ctx, dcls_recipe_load(ctx, recipe, temp_file(&dir, "list.json"))); /* .. a list replaces */
     assert_int_equal(recipe->create.setting_count, 1);
+    assert_int_equal(recipe->class_weight_count, 0);                            /* an empty one takes back */
     assert_ok(ctx, dcls_recipe_load(ctx, recipe, temp_file(&dir, "lab.json"))); /* those of another network */
     assert_int_equal(recipe->create.setting_count, 1);
     assert_string_equal(recipe->create.settings[0], "dim=8");
@@ -269,9 +274,9 @@ static void files_and_bases(void **state)
     check_outcome(ctx, "none", dcls_recipe_load(ctx, recipe, temp_file(&dir, "none.json")), DCLS_ERR_IO,
                   NULL);
     dcls_recipe_destroy(recipe);
-    static const char *const FILES[] = {"base.json",  "net.json",   "twin.json",  "other.json",
-                                        "round.json", "wrong.json", "base2.json", "lost.json",
-                                        "mixer.json", "deep.json",  "list.json",  "lab.json"};
+    static const char *const FILES[] = {"base.json",  "net.json",   "twin.json",  "other.json", "round.json",
+                                        "wrong.json", "base2.json", "lost.json",  "mixer.json", "deep.json",
+                                        "list.json",  "lab.json",   "weighs.json"};
     for (size_t i = 0; i < sizeof FILES / sizeof FILES[0]; i++)
         unlink(temp_file(&dir, FILES[i]));
     rmdir(dir.path);
