@@ -118,10 +118,11 @@ static dcls_status put_object(dcls_context *ctx, const reading *r, const dcls_js
 static dcls_status read_text(dcls_context *ctx, const reading *r, const char *json, size_t size)
 {
     dcls_json *root;
+    dcls_status status = dcls_json_parse(ctx, json, size, &root);
     /* A recipe that is none is wrong usage, as every other fault of one. */
-    if (dcls_json_parse(ctx, json, size, &root) != DCLS_OK)
-        return dcls_fail_within(ctx, DCLS_ERR_ARGUMENT, "%s", "");
-    const dcls_status status = put_object(ctx, r, root);
+    if (status == DCLS_ERR_FORMAT) return dcls_fail_within(ctx, DCLS_ERR_ARGUMENT, "%s", "");
+    if (status != DCLS_OK) return status;
+    status = put_object(ctx, r, root);
     dcls_json_free(root);
     return status;
 }

@@ -1,4 +1,5 @@
 /* Contexts and messages, checked allocation, arenas and maps. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -222,7 +223,11 @@ static double seconds_to_fill(size_t count)
 static void map_takes_linear_time(void **state)
 {
     (void)state;
-    double small = seconds_to_fill(20000), large = seconds_to_fill(320000);
+    double small = INFINITY, large = INFINITY; /* the least of some: other work on the machine costs time */
+    for (int i = 0; i < 3; i++) {
+        small = fmin(small, seconds_to_fill(20000));
+        large = fmin(large, seconds_to_fill(320000));
+    }
     assert_true(large < 100 * small);
 }
 
