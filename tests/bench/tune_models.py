@@ -1,28 +1,17 @@
 """tune_models.py DIRECTORY: models of single DCLS layers for `dcls bench --tune`: what the choice of an algorithm depends on."""
-import json
 import os
 import sys
 
 import numpy as np
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../golden"))
+from safetensors_file import write_safetensors  # noqa: E402
 
 rng = np.random.default_rng(9)
 
 
 def normal(*shape, scale=1.0):
     return (rng.standard_normal(shape, dtype=np.float32) * np.float32(scale)).astype(np.float32)
-
-
-def write(path, model, tensors):
-    header, at = {"__metadata__": {"dcls.model": json.dumps(model)}}, 0
-    for key, array in tensors.items():
-        header[key] = {"dtype": "F32", "shape": list(array.shape), "data_offsets": [at, at + array.nbytes]}
-        at += array.nbytes
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    with open(path, "wb") as file:
-        file.write(len(text).to_bytes(8, "little") + text)
-        for array in tensors.values():
-            file.write(array.tobytes())
 
 
 def layers(directory, name, channels, side, settings, shared, version="v1", groups=1, stride=1):
@@ -39,9 +28,9 @@ def layers(directory, name, channels, side, settings, shared, version="v1", grou
             tensors[key + ".SIG"] = np.full(positions, 0.23, np.float32)
             node["SIG"] = key + ".SIG"
         nodes.append(node)
-    write(os.path.join(directory, name + ".bin"),
-          {"task": "features", "input": {"channels": channels, "height": side, "width": side}, "nodes": nodes, "output": nodes[-1]["name"]},
-          tensors)
+    model = {"task": "features", "input": {"channels": channels, "height": side, "width": side}, "nodes": nodes,
+             "output": nodes[-1]["name"]}
+    write_safetensors(os.path.join(directory, name + ".bin"), tensors, model)
 
 
 if __name__ == "__main__":

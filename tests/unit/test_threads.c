@@ -21,19 +21,20 @@
 #include "base/cpu.h"
 #include "base/threads.h"
 
-static char root[] = "/tmp/dcls-test-XXXXXX";
+static char root[256];
 
 static int make_root(void **state)
 {
     (void)state;
-    strcpy(root + strlen(root) - 6, "XXXXXX");
+    const char *base = getenv("TMPDIR");
+    snprintf(root, sizeof root, "%s/dcls-test-XXXXXX", base != NULL ? base : "/tmp");
     return mkdtemp(root) == NULL;
 }
 
 static int remove_root(void **state)
 {
     (void)state;
-    char command[128];
+    char command[300];
     snprintf(command, sizeof command, "rm -rf '%s'", root);
     return system(command);
 }

@@ -292,11 +292,9 @@ static void test_no_weight(void **state)
     dcls_context_destroy(ctx);
 }
 
-/* Statistics alone are frozen: weight, bias and what stands before them learn through the fixed ones. */
-static void test_fixed_statistics(void **state)
+/* The network of a batch norm with tensors frozen. */
+static bench *frozen_bench(dcls_context **out, const char *const freeze[2])
 {
-    (void)state;
-    static const char *const freeze[] = {"t.m", "t.v"};
     dcls_context *ctx;
     assert_int_equal(dcls_context_create(&ctx), DCLS_OK);
     bench *b = calloc(1, sizeof *b);
@@ -310,6 +308,17 @@ static void test_fixed_statistics(void **state)
     options.height = options.width = SIDE;
     assert_ok(ctx, dcls_parameters_create(ctx, b->model, freeze, 2, &b->parameters));
     assert_ok(ctx, dcls_program_create(ctx, b->model, &b->parameters, &options, NULL, &b->program));
+    *out = ctx;
+    return b;
+}
+
+/* Statistics alone are frozen: weight, bias and what stands before them learn through the fixed ones. */
+static void test_fixed_statistics(void **state)
+{
+    (void)state;
+    static const char *const freeze[] = {"t.m", "t.v"};
+    dcls_context *ctx;
+    bench *b = frozen_bench(&ctx, freeze);
     check_parameters(b, &rows[20]);
 
     /* the same loss as the plan that runs the network with these statistics */
@@ -337,20 +346,9 @@ static void test_fixed_statistics(void **state)
 static void test_frozen(void **state)
 {
     (void)state;
-    dcls_context *ctx;
-    assert_int_equal(dcls_context_create(&ctx), DCLS_OK);
-    bench *b = calloc(1, sizeof *b);
-    b->ctx = ctx;
-    create(b, &rows[20], DCLS_ALGO_AUTO);
-    assert_string_equal(rows[20].name, "batch norm");
-    dcls_program_destroy(b->program);
-    dcls_parameters_free(&b->parameters);
     static const char *const freeze[] = {"stem.*", "t.*"};
-    dcls_trainer_options options = dcls_trainer_options_default();
-    options.batch = BATCH;
-    options.height = options.width = SIDE;
-    assert_ok(ctx, dcls_parameters_create(ctx, b->model, freeze, 2, &b->parameters));
-    assert_ok(ctx, dcls_program_create(ctx, b->model, &b->parameters, &options, NULL, &b->program));
+    dcls_context *ctx;
+    bench *b = frozen_bench(&ctx, freeze);
     loss_of(b);
     for (size_t i = 0; i < b->parameters.count; i++) {
         const dcls_parameter *p = &b->parameters.items[i];
