@@ -40,15 +40,15 @@ static dcls_status dense_weight(dcls_context *ctx, dcls_plan *plan, const dcls_n
                                 float **owned)
 {
     *owned = NULL;
-    *out = dcls_plan_floats(ctx, plan, node->weight);
+    *out = dcls_plan_floats(ctx, &plan->arena, node->weight);
     if (!*out) return DCLS_ERR_MEMORY;
     if (node->op == DCLS_OP_CONV) return DCLS_OK;
     dcls_kernel k;
     size_t cells;
     dcls_node_kernel(node, &k);
     k.weight = *out;
-    k.P = dcls_plan_floats(ctx, plan, node->P);
-    k.SIG = node->SIG ? dcls_plan_floats(ctx, plan, node->SIG) : NULL;
+    k.P = dcls_plan_floats(ctx, &plan->arena, node->P);
+    k.SIG = node->SIG ? dcls_plan_floats(ctx, &plan->arena, node->SIG) : NULL;
     if (!k.P || (node->SIG && !k.SIG)) return DCLS_ERR_MEMORY;
     if (!dcls_mul_size((size_t)k.rows, (size_t)dcls_kernel_cells(&k), &cells))
         return dcls_fail(ctx, DCLS_ERR_LIMIT, "the dense kernel is too large");
@@ -150,10 +150,10 @@ static float *gradient_of(dcls_context *ctx, dcls_gradient *g, int value)
     return g->d[root];
 }
 
-static void pool_back(const dcls_step *s, const float *x, const float *dy, float *dx)
+static void pool_back(const dcls_simd *simd, const dcls_step *s, const float *x, const float *dy, float *dx)
 {
     if (s->node->op == DCLS_OP_MAX_POOL)
-        dcls_max_pool_backward(&s->geometry, x, dy, dx);
+        dcls_max_pool_backward(simd, &s->geometry, x, dy, dx);
     else
         dcls_avg_pool_backward(&s->geometry, s->pad_after, s->node->window.count_include_pad, dy, dx);
 }
@@ -209,7 +209,7 @@ static dcls_status step_back(dcls_context *ctx, dcls_gradient *g, int index, con
     case DCLS_OP_LAYER_NORM: dcls_layer_norm_backward(e, node->eps, s->weight, x, dy, dx); break;
     case DCLS_OP_SOFTMAX: dcls_softmax_backward(e, y, dy, dx); break;
     case DCLS_OP_MAX_POOL:
-    case DCLS_OP_AVG_POOL: pool_back(s, x, dy, dx); break;
+    case DCLS_OP_AVG_POOL: pool_back(g->plan->simd, s, x, dy, dx); break;
     case DCLS_OP_GLOBAL_AVG_POOL: dcls_global_pool_backward(true, e, x, dy, dx); break;
     case DCLS_OP_GLOBAL_MAX_POOL: dcls_global_pool_backward(false, e, x, dy, dx); break;
     default: dcls_activation_backward(s->activation, (int64_t)count_of(g, s->output), x, y, dy, dx);

@@ -131,31 +131,20 @@ static bool is_halving(const dcls_geometry *g)
     return halving;
 }
 
-/* The usual windows, 2x2 and 2 apart, without a branch per cell. */
-static void max_halving_backward(const dcls_geometry *g, const float *x, const float *dy, float *dx)
+static void max_halving_backward(const dcls_simd *simd, const dcls_geometry *g, const float *x,
+                                 const float *dy, float *dx)
 {
-    for (int64_t p = 0; p < g->batch * g->in_channels;
-         p++, x += g->in[1] * g->in[2], dx += g->in[1] * g->in[2])
-        for (int64_t row = 0; row < g->out[1]; row++, dy += g->out[2]) {
-            const float *x0 = x + 2 * row * g->in[2], *x1 = x0 + g->in[2];
-            float *d0 = dx + 2 * row * g->in[2], *d1 = d0 + g->in[2];
-            for (int64_t i = 0; i < g->out[2]; i++) {
-                const bool upper_right = x0[2 * i + 1] > x0[2 * i], lower_right = x1[2 * i + 1] > x1[2 * i];
-                const float upper = x0[2 * i + upper_right], below = x1[2 * i + lower_right];
-                const bool lower = below > upper;
-                const float up = lower ? 0.0f : dy[i], down = lower ? dy[i] : 0.0f;
-                d0[2 * i] += upper_right ? 0.0f : up;
-                d0[2 * i + 1] += upper_right ? up : 0.0f;
-                d1[2 * i] += lower_right ? 0.0f : down;
-                d1[2 * i + 1] += lower_right ? down : 0.0f;
-            }
-        }
+    const int64_t pair = 2 * g->in[2], plane = g->in[1] * g->in[2];
+    for (int64_t p = 0; p < g->batch * g->in_channels; p++, x += plane, dx += plane)
+        for (int64_t row = 0; row < g->out[1]; row++, dy += g->out[2])
+            simd->max_halving_backward(x + row * pair, g->in[2], dy, dx + row * pair, g->out[2]);
 }
 
-void dcls_max_pool_backward(const dcls_geometry *g, const float *x, const float *dy, float *dx)
+void dcls_max_pool_backward(const dcls_simd *simd, const dcls_geometry *g, const float *x, const float *dy,
+                            float *dx)
 {
     if (is_halving(g)) {
-        max_halving_backward(g, x, dy, dx);
+        max_halving_backward(simd, g, x, dy, dx);
         return;
     }
     int64_t out = dcls_volume(g->out), in = dcls_volume(g->in);

@@ -14,7 +14,8 @@ void dcls_scale_backward(dcls_extent e, const float *scale, const float *dy, flo
 void dcls_layer_norm_backward(dcls_extent e, float eps, const float *weight, const float *x, const float *dy,
                               float *dx);
 void dcls_softmax_backward(dcls_extent e, const float *y, const float *dy, float *dx);
-void dcls_max_pool_backward(const dcls_geometry *g, const float *x, const float *dy, float *dx);
+void dcls_max_pool_backward(const dcls_simd *simd, const dcls_geometry *g, const float *x, const float *dy,
+                            float *dx);
 void dcls_avg_pool_backward(const dcls_geometry *g, const int64_t pad_after[3], bool count_include_pad,
                             const float *dy, float *dx);
 void dcls_global_pool_backward(bool average, dcls_extent e, const float *x, const float *dy, float *dx);

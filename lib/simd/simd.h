@@ -157,6 +157,9 @@ typedef struct dcls_simd {
     void (*add_product)(const float *a, const float *b, float *z, int64_t n);
     /* dx = dy where y > 0 and 0 elsewhere, or dx += with add; dx may be dy */
     void (*gate)(const float *y, const float *dy, float *dx, int64_t n, bool add);
+    /* Max pool, windows 2x2 and 2 apart, of two rows of 2 n numbers, the second one stride further: dy [n] is
+     * added where x is the first of the largest of its window. */
+    void (*max_halving_backward)(const float *x, int64_t stride, const float *dy, float *dx, int64_t n);
     /* Backward of layer_norm, laid out as there: dx (or NULL) is written, or added to with add. Sums over
      * pixels for the gradients of weight and bias are added to [channels, width] vectors (or NULL), whose
      * lanes the caller adds up. dx may be dy. */

@@ -53,7 +53,7 @@ static void pool_backward(const dcls_layer *layer, const dcls_visit *visit)
     int64_t pad_after[3];
     pads_after(layer, pad_after);
     if (layer->node->op == DCLS_OP_MAX_POOL)
-        dcls_max_pool_backward(&g, dcls_visit_value(visit, layer->inputs[0]), dy, dx);
+        dcls_max_pool_backward(visit->program->simd, &g, dcls_visit_value(visit, layer->inputs[0]), dy, dx);
     else
         dcls_avg_pool_backward(&g, pad_after, layer->node->window.count_include_pad, dy, dx);
 }

@@ -1,11 +1,14 @@
 /* bench_train [DIM DEPTH BATCH SIDE STEPS]: steps of a ConvMixer with DCLS layers (patch 2, D = 9, K = 9) on
  * random pictures, on as many threads as the process may use (taskset chooses): items per second, and where
- * the time of a step goes. */
+ * the time of a step goes.
+ * bench_train GRAPH.json GLOB BATCH SIDE STEPS: of the network that a file describes, tensors that match GLOB
+ * frozen. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "base/file.h"
 #include "train/optimizer.h"
 #include "train/program.h"
 
@@ -31,18 +34,32 @@ static int by_size(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static dcls_model *create(long dim, long depth)
+static bool is_graph(const char *arg)
 {
-    char settings[2][32];
-    snprintf(settings[0], sizeof settings[0], "dim=%ld", dim);
-    snprintf(settings[1], sizeof settings[1], "depth=%ld", depth);
-    const char *const list[] = {settings[0], settings[1], "position_sigma=2"};
+    return strstr(arg, ".json") != NULL;
+}
+
+/* argv[1], argv[2]: width and depth, or a file and a glob. */
+static dcls_model *create(const char *const *argv)
+{
+    char dim[32], depth[32];
+    snprintf(dim, sizeof dim, "dim=%s", argv[1]);
+    snprintf(depth, sizeof depth, "depth=%s", argv[2]);
+    const char *const list[] = {"position_sigma=2", dim, depth};
+    dcls_create_options options = {.arch = "convmixer", .settings = list, .setting_count = 3, .classes = 10};
+    dcls_bytes text = {0};
+    if (is_graph(argv[1])) {
+        must(dcls_file_read(ctx, argv[1], 1 << 24, &text));
+        text.data[text.size - 1] = '\0'; /* for the file's last newline */
+        options.arch = NULL;
+        options.arch_json = (const char *)text.data;
+        options.setting_count = 1;
+    }
     dcls_model *fresh, *model;
-    must(dcls_model_create(
-        ctx, &(dcls_create_options){.arch = "convmixer", .settings = list, .setting_count = 3, .classes = 10},
-        &fresh));
+    must(dcls_model_create(ctx, &options, &fresh));
     must(dcls_model_writable_copy(ctx, fresh, &model));
     dcls_model_destroy(fresh);
+    free(text.data);
     return model;
 }
 
@@ -83,12 +100,13 @@ static void print_layers(const dcls_program *p, int steps, double inside)
 
 int main(int argc, char **argv)
 {
-    const long dim = argc > 1 ? atol(argv[1]) : 64, depth = argc > 2 ? atol(argv[2]) : 5,
-               count = argc > 3 ? atol(argv[3]) : 256, side = argc > 4 ? atol(argv[4]) : 32,
-               steps = argc > 5 ? atol(argv[5]) : 10;
+    const char *args[] = {argv[0], "64", "5", "256", "32", "10"};
+    for (int i = 1; i < argc && i < 6; i++)
+        args[i] = argv[i];
+    const long count = atol(args[3]), side = atol(args[4]), steps = atol(args[5]);
     must(dcls_context_create(&ctx));
     dcls_context_set_limit(ctx, DCLS_LIMIT_MEMORY_BYTES, (uint64_t)20 << 30);
-    dcls_model *model = create(dim, depth);
+    dcls_model *model = create(args);
     dcls_batch batch = fill(count, side);
     dcls_trainer_options options = dcls_trainer_options_default();
     options.batch = count;
@@ -96,7 +114,8 @@ int main(int argc, char **argv)
     dcls_parameters parameters;
     dcls_program *program;
     dcls_optimizer_state *optimizer;
-    must(dcls_parameters_create(ctx, model, NULL, 0, &parameters));
+    const char *const freeze[] = {args[2]};
+    must(dcls_parameters_create(ctx, model, freeze, is_graph(args[1]), &parameters));
     must(dcls_program_create(ctx, model, &parameters, &options, NULL, &program));
     must(dcls_optimizer_create(ctx, &options, &parameters, &optimizer));
     double *times = malloc((size_t)steps * sizeof *times), all = 0;
@@ -113,10 +132,10 @@ int main(int argc, char **argv)
     }
     qsort(times, (size_t)steps, sizeof *times, by_size);
     print_layers(program, (int)steps, all);
-    printf("ConvMixer-%ld/%ld, batch %ld, %ldx%ld, %d threads: median %.1f ms a step, %.0f items/s; best "
+    printf("%s%s/%s, batch %ld, %ldx%ld, %d threads: median %.1f ms a step, %.0f items/s; best "
            "%.0f items/s\n",
-           dim, depth, count, side, side, program->threads, times[steps / 2] * 1e3,
-           (double)count / times[steps / 2], (double)count / times[0]);
+           is_graph(args[1]) ? "" : "ConvMixer-", args[1], args[2], count, side, side, program->threads,
+           times[steps / 2] * 1e3, (double)count / times[steps / 2], (double)count / times[0]);
     dcls_optimizer_destroy(optimizer);
     dcls_program_destroy(program);
     dcls_parameters_free(&parameters);
