@@ -2,34 +2,36 @@
  * convolutions have a file of their own. */
 #include <math.h>
 
+#include "ops/tiles.h"
 #include "plan/plan_internal.h"
 
-const float *dcls_plan_floats(dcls_context *ctx, dcls_plan *plan, const dcls_tensor *tensor)
+const float *dcls_plan_floats(dcls_context *ctx, dcls_arena *arena, const dcls_tensor *tensor)
 {
     if (tensor->dtype == DCLS_F32) return tensor->data;
     size_t count = tensor->nbytes / dcls_dtype_size(tensor->dtype);
-    float *floats = dcls_arena_alloc(ctx, &plan->arena, count ? count : 1, sizeof *floats);
+    float *floats = dcls_arena_alloc(ctx, arena, count ? count : 1, sizeof *floats);
     if (floats) dcls_to_float(tensor->dtype, tensor->data, floats, count);
     return floats;
 }
 
 /* NULL for a tensor that is absent; false when memory is short. */
-static bool optional_floats(dcls_context *ctx, dcls_plan *plan, const dcls_tensor *tensor, const float **out)
+static bool optional_floats(dcls_context *ctx, dcls_arena *arena, const dcls_tensor *tensor,
+                            const float **out)
 {
-    *out = tensor ? dcls_plan_floats(ctx, plan, tensor) : NULL;
+    *out = tensor ? dcls_plan_floats(ctx, arena, tensor) : NULL;
     return !tensor || *out;
 }
 
-dcls_status dcls_plan_affine(dcls_context *ctx, dcls_plan *plan, const dcls_node *node, int64_t channels,
+dcls_status dcls_plan_affine(dcls_context *ctx, dcls_arena *arena, const dcls_node *node, int64_t channels,
                              float **scale, float **shift)
 {
     const float *weight, *bias, *mean, *var;
-    *scale = dcls_arena_alloc(ctx, &plan->arena, (size_t)channels, sizeof **scale);
-    *shift = dcls_arena_alloc(ctx, &plan->arena, (size_t)channels, sizeof **shift);
-    if (!*scale || !*shift || !optional_floats(ctx, plan, node->weight, &weight) ||
-        !optional_floats(ctx, plan, node->bias, &bias) ||
-        !optional_floats(ctx, plan, node->running_mean, &mean) ||
-        !optional_floats(ctx, plan, node->running_var, &var))
+    *scale = dcls_arena_alloc(ctx, arena, (size_t)channels, sizeof **scale);
+    *shift = dcls_arena_alloc(ctx, arena, (size_t)channels, sizeof **shift);
+    if (!*scale || !*shift || !optional_floats(ctx, arena, node->weight, &weight) ||
+        !optional_floats(ctx, arena, node->bias, &bias) ||
+        !optional_floats(ctx, arena, node->running_mean, &mean) ||
+        !optional_floats(ctx, arena, node->running_var, &var))
         return DCLS_ERR_MEMORY;
     if (node->op == DCLS_OP_BATCH_NORM) {
         dcls_batch_norm_fold(channels, weight, bias, mean, var, node->eps, *scale, *shift);
@@ -159,7 +161,7 @@ static void run_linear(const dcls_step *s, const dcls_operands *o)
 
 /* ---- one function per kind of operation ---- */
 
-static dcls_status lower_activation(dcls_context *ctx, dcls_plan *plan, const dcls_group *group,
+static dcls_status lower_activation(dcls_context *ctx, const dcls_plan *plan, const dcls_group *group,
                                     dcls_step *step)
 {
     (void)ctx, (void)plan, (void)group;
@@ -173,11 +175,12 @@ static dcls_status lower_activation(dcls_context *ctx, dcls_plan *plan, const dc
     return DCLS_OK;
 }
 
-static dcls_status lower_affine(dcls_context *ctx, dcls_plan *plan, const dcls_group *group, dcls_step *step)
+static dcls_status lower_affine(dcls_context *ctx, const dcls_plan *plan, const dcls_group *group,
+                                dcls_step *step)
 {
-    (void)group;
+    (void)plan, (void)group;
     float *scale, *shift;
-    DCLS_TRY(dcls_plan_affine(ctx, plan, step->node, step->extent.channels, &scale, &shift));
+    DCLS_TRY(dcls_plan_affine(ctx, step->arena, step->node, step->extent.channels, &scale, &shift));
     step->weight = scale;
     step->bias = shift;
     step->run = run_scale_shift;
@@ -185,19 +188,20 @@ static dcls_status lower_affine(dcls_context *ctx, dcls_plan *plan, const dcls_g
     return DCLS_OK;
 }
 
-static dcls_status lower_layer_norm(dcls_context *ctx, dcls_plan *plan, const dcls_group *group,
+static dcls_status lower_layer_norm(dcls_context *ctx, const dcls_plan *plan, const dcls_group *group,
                                     dcls_step *step)
 {
-    (void)group;
-    if (!optional_floats(ctx, plan, step->node->weight, &step->weight) ||
-        !optional_floats(ctx, plan, step->node->bias, &step->bias))
+    (void)plan, (void)group;
+    if (!optional_floats(ctx, step->arena, step->node->weight, &step->weight) ||
+        !optional_floats(ctx, step->arena, step->node->bias, &step->bias))
         return DCLS_ERR_MEMORY;
     step->run = run_layer_norm;
     step->in_place = true;
     return DCLS_OK;
 }
 
-static dcls_status lower_softmax(dcls_context *ctx, dcls_plan *plan, const dcls_group *group, dcls_step *step)
+static dcls_status lower_softmax(dcls_context *ctx, const dcls_plan *plan, const dcls_group *group,
+                                 dcls_step *step)
 {
     (void)ctx, (void)plan, (void)group;
     step->run = run_softmax;
@@ -205,7 +209,8 @@ static dcls_status lower_softmax(dcls_context *ctx, dcls_plan *plan, const dcls_
     return DCLS_OK;
 }
 
-static dcls_status lower_pool(dcls_context *ctx, dcls_plan *plan, const dcls_group *group, dcls_step *step)
+static dcls_status lower_pool(dcls_context *ctx, const dcls_plan *plan, const dcls_group *group,
+                              dcls_step *step)
 {
     (void)ctx;
     const dcls_window *w = &step->node->window;
@@ -216,7 +221,7 @@ static dcls_status lower_pool(dcls_context *ctx, dcls_plan *plan, const dcls_gro
     return DCLS_OK;
 }
 
-static dcls_status lower_global_pool(dcls_context *ctx, dcls_plan *plan, const dcls_group *group,
+static dcls_status lower_global_pool(dcls_context *ctx, const dcls_plan *plan, const dcls_group *group,
                                      dcls_step *step)
 {
     (void)ctx, (void)plan, (void)group;
@@ -225,7 +230,7 @@ static dcls_status lower_global_pool(dcls_context *ctx, dcls_plan *plan, const d
 }
 
 /* The larger operand comes first: only the second may repeat over pixels. */
-static dcls_status lower_elementwise(dcls_context *ctx, dcls_plan *plan, const dcls_group *group,
+static dcls_status lower_elementwise(dcls_context *ctx, const dcls_plan *plan, const dcls_group *group,
                                      dcls_step *step)
 {
     (void)group;
@@ -237,7 +242,7 @@ static dcls_status lower_elementwise(dcls_context *ctx, dcls_plan *plan, const d
         return DCLS_OK;
     }
     if (dcls_plan_extent(plan, in[1]).pixels != 1) {
-        int *swapped = dcls_arena_alloc(ctx, &plan->arena, 2, sizeof *swapped);
+        int *swapped = dcls_arena_alloc(ctx, step->arena, 2, sizeof *swapped);
         if (!swapped) return DCLS_ERR_MEMORY;
         swapped[0] = step->inputs[1];
         swapped[1] = step->inputs[0];
@@ -248,10 +253,11 @@ static dcls_status lower_elementwise(dcls_context *ctx, dcls_plan *plan, const d
     return DCLS_OK;
 }
 
-static dcls_status lower_concat(dcls_context *ctx, dcls_plan *plan, const dcls_group *group, dcls_step *step)
+static dcls_status lower_concat(dcls_context *ctx, const dcls_plan *plan, const dcls_group *group,
+                                dcls_step *step)
 {
     (void)group;
-    int64_t *channels = dcls_arena_alloc(ctx, &plan->arena, (size_t)step->input_count, sizeof *channels);
+    int64_t *channels = dcls_arena_alloc(ctx, step->arena, (size_t)step->input_count, sizeof *channels);
     if (!channels) return DCLS_ERR_MEMORY;
     for (int k = 0; k < step->input_count; k++)
         channels[k] = plan->shapes[step->node->inputs[k]].size[1];
@@ -260,7 +266,8 @@ static dcls_status lower_concat(dcls_context *ctx, dcls_plan *plan, const dcls_g
     return DCLS_OK;
 }
 
-static dcls_status lower_resize(dcls_context *ctx, dcls_plan *plan, const dcls_group *group, dcls_step *step)
+static dcls_status lower_resize(dcls_context *ctx, const dcls_plan *plan, const dcls_group *group,
+                                dcls_step *step)
 {
     (void)ctx;
     const dcls_node *node = step->node;
@@ -280,16 +287,19 @@ static dcls_status lower_resize(dcls_context *ctx, dcls_plan *plan, const dcls_g
     return DCLS_OK;
 }
 
-static dcls_status lower_linear(dcls_context *ctx, dcls_plan *plan, const dcls_group *group, dcls_step *step)
+static dcls_status lower_linear(dcls_context *ctx, const dcls_plan *plan, const dcls_group *group,
+                                dcls_step *step)
 {
-    (void)group;
-    step->weight = dcls_plan_floats(ctx, plan, step->node->weight);
-    if (!step->weight || !optional_floats(ctx, plan, step->node->bias, &step->bias)) return DCLS_ERR_MEMORY;
+    (void)plan, (void)group;
+    step->weight = dcls_plan_floats(ctx, step->arena, step->node->weight);
+    if (!step->weight || !optional_floats(ctx, step->arena, step->node->bias, &step->bias))
+        return DCLS_ERR_MEMORY;
     step->run = run_linear;
     return DCLS_OK;
 }
 
-typedef dcls_status lower_fn(dcls_context *ctx, dcls_plan *plan, const dcls_group *group, dcls_step *step);
+typedef dcls_status lower_fn(dcls_context *ctx, const dcls_plan *plan, const dcls_group *group,
+                             dcls_step *step);
 
 static lower_fn *const lower_table[DCLS_OP_COUNT] = {
     [DCLS_OP_CONV] = dcls_lower_conv,
@@ -312,15 +322,19 @@ static lower_fn *const lower_table[DCLS_OP_COUNT] = {
     [DCLS_OP_RESIZE] = lower_resize,
 };
 
-static dcls_status lower_group(dcls_context *ctx, dcls_plan *plan, const dcls_group *group, dcls_step *step)
+/* step->arena is set. */
+static dcls_status lower_group(dcls_context *ctx, const dcls_plan *plan, const dcls_group *group,
+                               dcls_step *step)
 {
+    dcls_arena *arena = step->arena;
     int head = group->ahead >= 0 ? plan->groups[group->ahead].head : group->head;
     const dcls_node *node = &plan->model->nodes[head];
-    int *inputs = dcls_arena_alloc(ctx, &plan->arena, (size_t)node->input_count, sizeof *inputs);
+    int *inputs = dcls_arena_alloc(ctx, arena, (size_t)node->input_count, sizeof *inputs);
     if (!inputs) return DCLS_ERR_MEMORY;
     for (int k = 0; k < node->input_count; k++)
         inputs[k] = plan->root[node->inputs[k]];
-    *step = (dcls_step){.node = node,
+    *step = (dcls_step){.arena = arena,
+                        .node = node,
                         .head = head,
                         .tail = group->tail,
                         .input_count = node->input_count,
@@ -333,16 +347,80 @@ static dcls_status lower_group(dcls_context *ctx, dcls_plan *plan, const dcls_gr
     return DCLS_OK;
 }
 
-dcls_status dcls_plan_lower(dcls_context *ctx, dcls_plan *plan)
+/* ---- all of them ---- */
+
+/* Worker w takes memory from plan->arenas[w]. */
+typedef struct lowering {
+    dcls_plan *plan;
+    const int *group; /* of every step */
+    dcls_context **ctx;
+    dcls_status *status; /* of every step */
+} lowering;
+
+static void lower_one(void *arg, int64_t item, int worker)
 {
-    int wanted = plan->step_count;
-    plan->step_count = 0;
-    plan->steps = dcls_arena_alloc(ctx, &plan->arena, (size_t)wanted, sizeof *plan->steps);
-    if (!plan->steps) return DCLS_ERR_MEMORY;
-    for (int g = 0; g < plan->group_count; g++) {
-        if (plan->groups[g].absorbed) continue;
-        dcls_step *step = &plan->steps[plan->step_count++]; /* destroy sees a half-made step's convolution */
-        DCLS_TRY(lower_group(ctx, plan, &plan->groups[g], step));
+    const lowering *l = arg;
+    dcls_step *step = &l->plan->steps[item];
+    step->arena = &l->plan->arenas[worker];
+    l->status[item] = lower_group(l->ctx[worker], l->plan, &l->plan->groups[l->group[item]], step);
+}
+
+/* A step that fails is made again, for its message. */
+static dcls_status lower_in_turn(dcls_context *ctx, dcls_plan *plan, const int *group,
+                                 const dcls_status *status)
+{
+    for (int i = 0; i < plan->step_count; i++) {
+        if (status[i] == DCLS_OK) continue;
+        dcls_conv_destroy(plan->steps[i].conv);
+        plan->steps[i] = (dcls_step){.arena = &plan->arena};
+        DCLS_TRY(lower_group(ctx, plan, &plan->groups[group[i]], &plan->steps[i]));
     }
     return DCLS_OK;
+}
+
+static dcls_status lower_side_by_side(dcls_context *ctx, dcls_plan *plan, const int *group,
+                                      dcls_status *status)
+{
+    const int threads = plan->threads;
+    lowering l = {.plan = plan, .group = group, .status = status};
+    plan->arenas = dcls_arena_alloc(ctx, &plan->arena, (size_t)threads, sizeof *plan->arenas);
+    if (!plan->arenas) return DCLS_ERR_MEMORY;
+    plan->arena_count = threads;
+    DCLS_TRY(dcls_contexts_create(ctx, threads, &l.ctx));
+    for (int w = 0; w < threads; w++)
+        dcls_context_set_threads(l.ctx[w], 1);
+    dcls_parallel_for(threads, plan->step_count, lower_one, &l);
+    dcls_contexts_destroy(l.ctx, threads);
+    return DCLS_OK;
+}
+
+/* Whether steps are many enough to be made side by side, and worth it. */
+static bool divides_into_steps(const dcls_plan *plan)
+{
+    size_t bytes = 0;
+    for (int g = 0; g < plan->group_count; g++) {
+        const dcls_tensor *weight = plan->model->nodes[plan->groups[g].head].weight;
+        if (weight) bytes += weight->nbytes;
+    }
+    return plan->threads > 1 && plan->step_count >= 2 * plan->threads &&
+           dcls_threads_for(2, (int64_t)(bytes / sizeof(float))) == 2;
+}
+
+dcls_status dcls_plan_lower(dcls_context *ctx, dcls_plan *plan)
+{
+    const size_t wanted = (size_t)plan->step_count;
+    int *group = dcls_arena_alloc(ctx, &plan->arena, wanted, sizeof *group);
+    dcls_status *status = dcls_arena_alloc(ctx, &plan->arena, wanted, sizeof *status);
+    plan->steps = dcls_arena_alloc(ctx, &plan->arena, wanted, sizeof *plan->steps);
+    if (!group || !status || !plan->steps) {
+        plan->step_count = 0;
+        return DCLS_ERR_MEMORY;
+    }
+    for (int g = 0, i = 0; g < plan->group_count; g++)
+        if (!plan->groups[g].absorbed) {
+            status[i] = DCLS_ERR_ARGUMENT; /* to be made */
+            group[i++] = g;
+        }
+    if (divides_into_steps(plan)) DCLS_TRY(lower_side_by_side(ctx, plan, group, status));
+    return lower_in_turn(ctx, plan, group, status);
 }

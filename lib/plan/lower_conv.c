@@ -17,7 +17,7 @@ typedef struct folded {
 
 /* change: the weights will be changed. Otherwise the model's are used where they are floats: a copy of all of
  * them takes longer than packing. */
-static dcls_status load_weights(dcls_context *ctx, dcls_plan *plan, const dcls_node *node, bool change,
+static dcls_status load_weights(dcls_context *ctx, dcls_arena *arena, const dcls_node *node, bool change,
                                 folded *f)
 {
     size_t count = node->weight->nbytes / dcls_dtype_size(node->weight->dtype);
@@ -30,17 +30,18 @@ static dcls_status load_weights(dcls_context *ctx, dcls_plan *plan, const dcls_n
     }
     f->weight = f->own ? f->own : node->weight->data;
     if (!node->bias) return DCLS_OK;
-    f->bias = dcls_arena_alloc(ctx, &plan->arena, (size_t)f->out, sizeof *f->bias);
+    f->bias = dcls_arena_alloc(ctx, arena, (size_t)f->out, sizeof *f->bias);
     if (!f->bias) return DCLS_ERR_MEMORY;
     dcls_to_float(node->bias->dtype, node->bias->data, f->bias, (size_t)f->out);
     return DCLS_OK;
 }
 
 /* scale (W x + b) + shift = (scale W) x + (scale b + shift) */
-static dcls_status fold_affine(dcls_context *ctx, dcls_plan *plan, int node, folded *f)
+static dcls_status fold_affine(dcls_context *ctx, const dcls_plan *plan, dcls_arena *arena, int node,
+                               folded *f)
 {
     float *scale, *shift;
-    DCLS_TRY(dcls_plan_affine(ctx, plan, &plan->model->nodes[node], f->out, &scale, &shift));
+    DCLS_TRY(dcls_plan_affine(ctx, arena, &plan->model->nodes[node], f->out, &scale, &shift));
     for (int64_t o = 0; o < f->out; o++) {
         for (int64_t i = 0; i < f->per_output; i++)
             f->own[o * f->per_output + i] *= scale[o];
@@ -51,8 +52,8 @@ static dcls_status fold_affine(dcls_context *ctx, dcls_plan *plan, int node, fol
 }
 
 /* Affine maps behind the activation are joined into one. */
-static dcls_status make_epilogue(dcls_context *ctx, dcls_plan *plan, const dcls_group *group, const folded *f,
-                                 dcls_epilogue *e)
+static dcls_status make_epilogue(dcls_context *ctx, const dcls_plan *plan, dcls_arena *arena,
+                                 const dcls_group *group, const folded *f, dcls_epilogue *e)
 {
     *e = (dcls_epilogue){.bias = f->bias,
                          .activation = group->activation,
@@ -61,7 +62,7 @@ static dcls_status make_epilogue(dcls_context *ctx, dcls_plan *plan, const dcls_
     float *scale = NULL, *shift = NULL;
     for (int i = 0; i < group->affine_count; i++) {
         float *next_scale, *next_shift;
-        DCLS_TRY(dcls_plan_affine(ctx, plan, &plan->model->nodes[group->affine[i]], f->out, &next_scale,
+        DCLS_TRY(dcls_plan_affine(ctx, arena, &plan->model->nodes[group->affine[i]], f->out, &next_scale,
                                   &next_shift));
         for (int64_t c = 0; scale && c < f->out; c++) {
             next_shift[c] += next_scale[c] * shift[c];
@@ -93,7 +94,7 @@ static dcls_status create_constructed(dcls_context *ctx, const dcls_plan *plan, 
         return dcls_fail(ctx, DCLS_ERR_LIMIT, "the dense kernel is too large");
     float *dense = dcls_alloc(ctx, cells, sizeof *dense);
     if (!dense) return DCLS_ERR_MEMORY;
-    dcls_status status = dcls_kernel_construct(ctx, k, plan->threads, dense);
+    dcls_status status = dcls_kernel_construct(ctx, k, dcls_context_threads(ctx), dense);
     if (!status) status = create_dense(ctx, plan, g, dense, e, out);
     free(dense);
     return status;
@@ -101,34 +102,32 @@ static dcls_status create_constructed(dcls_context *ctx, const dcls_plan *plan, 
 
 /* Layers with positions along some dimensions have several rows per window: their windows are put together
  * densely first. */
-static dcls_status window_taps(dcls_context *ctx, const dcls_plan *plan, const dcls_kernel *k,
-                               int64_t windows, double cutoff, dcls_taps *taps)
+static dcls_status window_taps(dcls_context *ctx, const dcls_kernel *k, int64_t windows, double cutoff,
+                               dcls_taps *taps)
 {
-    if (k->rows == windows) return dcls_taps_from_kernel(ctx, k, cutoff, plan->threads, taps);
+    if (k->rows == windows) return dcls_taps_from_kernel(ctx, k, cutoff, dcls_context_threads(ctx), taps);
     int64_t cells = k->rows / windows * dcls_kernel_cells(k);
     float *dense = dcls_alloc(ctx, (size_t)windows * (size_t)cells, sizeof *dense);
     if (!dense) return DCLS_ERR_MEMORY;
-    dcls_status status = dcls_kernel_construct(ctx, k, plan->threads, dense);
+    dcls_status status = dcls_kernel_construct(ctx, k, dcls_context_threads(ctx), dense);
     if (!status) status = dcls_taps_from_dense(ctx, dense, windows, cells, cutoff, taps);
     free(dense);
     return status;
 }
 
-static dcls_status create_sparse(dcls_context *ctx, const dcls_plan *plan, const dcls_kernel *k,
-                                 const dcls_geometry *g, double cutoff, const dcls_epilogue *e,
-                                 dcls_conv **out)
+static dcls_status create_sparse(dcls_context *ctx, const dcls_kernel *k, const dcls_geometry *g,
+                                 double cutoff, const dcls_epilogue *e, dcls_conv **out)
 {
     dcls_taps taps;
-    DCLS_TRY(window_taps(ctx, plan, k, g->out_channels * (g->in_channels / g->groups), cutoff, &taps));
+    DCLS_TRY(window_taps(ctx, k, g->out_channels * (g->in_channels / g->groups), cutoff, &taps));
     dcls_status status = dcls_conv_create_sparse(ctx, g, &taps, e, out);
     dcls_taps_free(&taps);
     return status;
 }
 
 /* Every element becomes a window of its own with weight 1. */
-static dcls_status create_interpolated(dcls_context *ctx, const dcls_plan *plan, const dcls_kernel *k,
-                                       const dcls_geometry *g, double cutoff, const dcls_epilogue *e,
-                                       dcls_conv **out)
+static dcls_status create_interpolated(dcls_context *ctx, const dcls_kernel *k, const dcls_geometry *g,
+                                       double cutoff, const dcls_epilogue *e, dcls_conv **out)
 {
     dcls_kernel elements = *k;
     elements.rows = elements.position_rows = k->position_rows * k->count;
@@ -139,7 +138,7 @@ static dcls_status create_interpolated(dcls_context *ctx, const dcls_plan *plan,
         ones[i] = 1;
     elements.weight = ones;
     dcls_taps taps;
-    dcls_status status = dcls_taps_from_kernel(ctx, &elements, cutoff, plan->threads, &taps);
+    dcls_status status = dcls_taps_from_kernel(ctx, &elements, cutoff, dcls_context_threads(ctx), &taps);
     free(ones);
     if (status) return status;
     status = dcls_conv_create_interpolated(ctx, g, &taps, k->count, k->weight, e, out);
@@ -162,14 +161,15 @@ static dcls_status predict(dcls_context *ctx, const dcls_node *node, const dcls_
     return DCLS_OK;
 }
 
-static dcls_status create_dcls(dcls_context *ctx, dcls_plan *plan, const dcls_node *node, const float *weight,
-                               const dcls_geometry *g, const dcls_epilogue *e, dcls_step *step)
+static dcls_status create_dcls(dcls_context *ctx, const dcls_plan *plan, const dcls_node *node,
+                               const float *weight, const dcls_geometry *g, const dcls_epilogue *e,
+                               dcls_step *step)
 {
     dcls_kernel k;
     dcls_node_kernel(node, &k);
     k.weight = weight;
-    k.P = dcls_plan_floats(ctx, plan, node->P);
-    k.SIG = node->SIG ? dcls_plan_floats(ctx, plan, node->SIG) : NULL;
+    k.P = dcls_plan_floats(ctx, step->arena, node->P);
+    k.SIG = node->SIG ? dcls_plan_floats(ctx, step->arena, node->SIG) : NULL;
     if (!k.P || (node->SIG && !k.SIG)) return DCLS_ERR_MEMORY;
     double cutoff = plan->options.tap_cutoff;
     if (cutoff < 0) cutoff = DCLS_TAP_CUTOFF;
@@ -180,8 +180,8 @@ static dcls_status create_dcls(dcls_context *ctx, dcls_plan *plan, const dcls_no
     if (algo == DCLS_ALGO_IM2COL && !dcls_can_interpolate(node)) algo = DCLS_ALGO_CONSTRUCT;
     step->algo = algo;
     dcls_conv **out = &step->conv;
-    if (algo == DCLS_ALGO_IM2COL) return create_interpolated(ctx, plan, &k, g, cutoff, e, out);
-    if (algo == DCLS_ALGO_SPARSE) return create_sparse(ctx, plan, &k, g, cutoff, e, out);
+    if (algo == DCLS_ALGO_IM2COL) return create_interpolated(ctx, &k, g, cutoff, e, out);
+    if (algo == DCLS_ALGO_SPARSE) return create_sparse(ctx, &k, g, cutoff, e, out);
     return create_constructed(ctx, plan, &k, g, e, out);
 }
 
@@ -240,22 +240,23 @@ static dcls_status pad_ahead(dcls_context *ctx, const dcls_node *node, dcls_step
 }
 
 /* Weights and bias of a group's convolution with what is folded into them. */
-static dcls_status fold_group(dcls_context *ctx, dcls_plan *plan, const dcls_group *group, folded *f)
+static dcls_status fold_group(dcls_context *ctx, const dcls_plan *plan, dcls_arena *arena,
+                              const dcls_group *group, folded *f)
 {
-    DCLS_TRY(load_weights(ctx, plan, &plan->model->nodes[group->head], group->fold_count > 0, f));
+    DCLS_TRY(load_weights(ctx, arena, &plan->model->nodes[group->head], group->fold_count > 0, f));
     for (int i = 0; i < group->fold_count; i++)
-        DCLS_TRY(fold_affine(ctx, plan, group->fold[i], f));
+        DCLS_TRY(fold_affine(ctx, plan, arena, group->fold[i], f));
     return DCLS_OK;
 }
 
 /* group's convolution behind that of the group ahead of it. */
-static dcls_status create_pair(dcls_context *ctx, dcls_plan *plan, const dcls_group *group,
-                               const dcls_geometry *g, const float *weight, const dcls_epilogue *e,
-                               dcls_conv **out)
+static dcls_status create_pair(dcls_context *ctx, const dcls_plan *plan, dcls_arena *arena,
+                               const dcls_group *group, const dcls_geometry *g, const float *weight,
+                               const dcls_epilogue *e, dcls_conv **out)
 {
     const dcls_group *ahead = &plan->groups[group->ahead];
     folded f = {0};
-    dcls_status status = fold_group(ctx, plan, ahead, &f);
+    dcls_status status = fold_group(ctx, plan, arena, ahead, &f);
     if (!status) {
         const dcls_conv_expansion expansion = {
             .channels = f.out, .weight = f.weight, .bias = f.bias, .activation = ahead->activation};
@@ -266,19 +267,19 @@ static dcls_status create_pair(dcls_context *ctx, dcls_plan *plan, const dcls_gr
     return status;
 }
 
-static dcls_status make_conv(dcls_context *ctx, dcls_plan *plan, const dcls_group *group, dcls_step *step,
-                             folded *f)
+static dcls_status make_conv(dcls_context *ctx, const dcls_plan *plan, const dcls_group *group,
+                             dcls_step *step, folded *f)
 {
     const dcls_node *node = step->node;
     dcls_epilogue epilogue;
-    DCLS_TRY(fold_group(ctx, plan, group, f));
-    DCLS_TRY(make_epilogue(ctx, plan, group, f, &epilogue));
+    DCLS_TRY(fold_group(ctx, plan, step->arena, group, f));
+    DCLS_TRY(make_epilogue(ctx, plan, step->arena, group, f, &epilogue));
     dcls_geometry g = dcls_plan_geometry(plan, node, node->inputs[0], group->tail + 1);
     step->run = run_conv;
     step->in_place = group->residual >= 0;
     if (node->window.pad_mode != DCLS_PAD_ZEROS) DCLS_TRY(pad_ahead(ctx, node, step, &g));
     if (group->ahead >= 0)
-        DCLS_TRY(create_pair(ctx, plan, group, &g, f->weight, &epilogue, &step->conv));
+        DCLS_TRY(create_pair(ctx, plan, step->arena, group, &g, f->weight, &epilogue, &step->conv));
     else if (node->op == DCLS_OP_CONV)
         DCLS_TRY(create_dense(ctx, plan, &g, f->weight, &epilogue, &step->conv));
     else
@@ -290,7 +291,8 @@ static dcls_status make_conv(dcls_context *ctx, dcls_plan *plan, const dcls_grou
     return DCLS_OK;
 }
 
-dcls_status dcls_lower_conv(dcls_context *ctx, dcls_plan *plan, const dcls_group *group, dcls_step *step)
+dcls_status dcls_lower_conv(dcls_context *ctx, const dcls_plan *plan, const dcls_group *group,
+                            dcls_step *step)
 {
     folded f = {0};
     dcls_status status = make_conv(ctx, plan, group, step, &f);

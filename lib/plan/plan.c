@@ -94,6 +94,8 @@ void dcls_plan_destroy(dcls_plan *plan)
     for (int s = 0; s < plan->step_count; s++)
         dcls_conv_destroy(plan->steps[s].conv);
     free(plan->memory);
+    for (int i = 0; i < plan->arena_count; i++)
+        dcls_arena_free(&plan->arenas[i]);
     dcls_arena_free(&plan->arena);
     free(plan);
 }

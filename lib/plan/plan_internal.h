@@ -53,6 +53,7 @@ struct dcls_step {
     int output;        /* value */
     bool in_place;     /* out may be the memory of inputs[0] (or of residual, for a convolution) */
     size_t workspace;  /* bytes */
+    dcls_arena *arena; /* for what it needs besides, the plan's */
 
     /* What the operation needs; which fields are set depends on run. */
     dcls_conv *conv; /* owned */
@@ -97,6 +98,8 @@ struct dcls_plan {
     unsigned char *memory; /* arena, then workspace */
     const float **operand; /* scratch of run: pointers to a step's inputs */
     dcls_arena arena;      /* everything small, and folded weights */
+    dcls_arena *arenas;    /* [arena_count] the same of steps that were made side by side */
+    int arena_count;
 };
 
 /* plan.c: a plan with keep_values, and where a value is after a run with that input and output. */
@@ -109,7 +112,8 @@ dcls_status dcls_plan_fuse(dcls_context *ctx, dcls_plan *plan);
 /* lower.c: fills steps. */
 dcls_status dcls_plan_lower(dcls_context *ctx, dcls_plan *plan);
 /* lower_conv.c: convolutions, DCLS or not. */
-dcls_status dcls_lower_conv(dcls_context *ctx, dcls_plan *plan, const dcls_group *group, dcls_step *step);
+dcls_status dcls_lower_conv(dcls_context *ctx, const dcls_plan *plan, const dcls_group *group,
+                            dcls_step *step);
 /* choose.c: mean of |SIG|, 0 without. */
 double dcls_mean_spread(const dcls_kernel *k);
 /* choose.c: cells one element spreads over, roughly: 2 per dimension for v0 and v1; max reaches S to both
@@ -133,11 +137,11 @@ dcls_status dcls_plan_place(dcls_context *ctx, dcls_plan *plan);
 void dcls_plan_run_step(dcls_plan *plan, int index, const float *input, float *output);
 void dcls_plan_finish_run(const dcls_plan *plan, const float *input, float *output);
 
-/* lower.c: a tensor's values as floats, in the model's memory or the plan's. NULL with the failure recorded.
+/* lower.c: a tensor's values as floats, in the model's memory or the arena's. NULL with the failure recorded.
  */
-const float *dcls_plan_floats(dcls_context *ctx, dcls_plan *plan, const dcls_tensor *tensor);
-/* lower.c: a batch norm or layer scale as y = scale x + shift; arrays of the plan. */
-dcls_status dcls_plan_affine(dcls_context *ctx, dcls_plan *plan, const dcls_node *node, int64_t channels,
+const float *dcls_plan_floats(dcls_context *ctx, dcls_arena *arena, const dcls_tensor *tensor);
+/* lower.c: a batch norm or layer scale as y = scale x + shift; arrays of the arena. */
+dcls_status dcls_plan_affine(dcls_context *ctx, dcls_arena *arena, const dcls_node *node, int64_t channels,
                              float **scale, float **shift);
 /* lower.c: batch, channels and pixels of a value. */
 dcls_extent dcls_plan_extent(const dcls_plan *plan, int value);

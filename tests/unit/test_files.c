@@ -94,11 +94,14 @@ static dcls_status write_text(const char *path, const char *text)
 static void files_of_any_size_are_read(void **state)
 {
     (void)state;
-    static const size_t sizes[] = {0, 1, 63, 64, 65, 65535, 65536, 65537, 1 << 20};
-    unsigned char *data = malloc(1 << 20);
+    static const size_t sizes[] = {
+        0, 1, 63, 64, 65, 65535, 65536, 65537, 1 << 20, (8 << 20) - 1, 8 << 20, (12 << 20) + 1};
+    const size_t most = (12 << 20) + 1; /* in parts, by several threads */
+    unsigned char *data = malloc(most);
     assert_non_null(data);
-    for (size_t i = 0; i < 1 << 20; i++)
-        data[i] = (unsigned char)(i * 31 >> 3);
+    for (size_t i = 0; i < most; i++)
+        data[i] = (unsigned char)((i * 2654435761u) >> 24);
+    assert_int_equal(dcls_context_set_threads(ctx, 3), DCLS_OK);
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         write_plain("in", data, sizes[i]);
         assert_content("in", data, sizes[i]);
@@ -110,6 +113,7 @@ static void files_of_any_size_are_read(void **state)
         assert_int_equal(dcls_file_read(ctx, "in", sizes[i] - 1, &bytes), DCLS_ERR_LIMIT);
         assert_null(bytes.data);
     }
+    assert_int_equal(dcls_context_set_threads(ctx, 0), DCLS_OK);
     free(data);
 }
 
