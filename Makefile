@@ -325,6 +325,7 @@ $(B)/dcls.pc: dcls.pc.in FORCE
 INSTALLED = 755:$(B)/dcls:$(BINDIR) \
   644:include/dcls.h:$(INCLUDEDIR) 644:include/dcls_tools.h:$(INCLUDEDIR) 644:include/dcls_train.h:$(INCLUDEDIR) \
   644:include/dcls_plot.h:$(INCLUDEDIR) \
+  644:include/dcls_recipe.h:$(INCLUDEDIR) \
   644:$(LIB_A):$(LIBDIR) 644:$(TOOLS_A):$(LIBDIR) \
   755:$(B)/libdcls.so.$(SOVERSION):$(LIBDIR):libdcls.so.$(VERSION) \
   644:$(B)/dcls.pc:$(LIBDIR)/pkgconfig \

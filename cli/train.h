@@ -17,7 +17,7 @@
 #include <stdio.h>
 
 #include "cli.h"
-#include "dcls_train.h"
+#include "dcls_recipe.h"
 #include "options.h"
 #include "progress.h"
 

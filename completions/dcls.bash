@@ -129,7 +129,7 @@ _dcls() {
         ;;
       train)
         options='--output -o --resume --force --dry-run --print-recipe --save-every --max-memory --labels --recipe-set -s --model --arch
-          --graph --set --classes --preprocess --replace-dilated --replace-depthwise --replace-layers
+          --graph --set --classes --preprocess --whiten --replace-dilated --replace-depthwise --replace-layers
           --replace-version --train --val --data-kind --ignore --limit --cache --batch --size --share-positions
           --average --algo --seed --validate-every --record-positions --scale --area --crop-padding --no-flip --cutout
           --mixup --optimizer --momentum --weight-decay --clip-norm --position-rate --spread-rate --freeze --schedule

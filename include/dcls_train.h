@@ -251,10 +251,11 @@ typedef struct dcls_create_options {
  * dilated), version, channels.
  *
  * Settings of initial weights, for all layers or those whose name matches GLOB: init (pytorch, trunc_normal,
- * kaiming_normal), position_sigma (20%: of the window's side; a number: cells, the package has 0.5), spread
- * (0.23 for gauss; for max 0.05 to 0.25 at random, the package's 0 having no gradient), norm_weight (1),
- * layer_scale (1e-6). All others set attributes of the network's layers, with arch_json also kernel_count,
- * kernel_size and out_channels. Unknown ones are DCLS_ERR_ARGUMENT. */
+ * kaiming_normal, dirac: pytorch but that the first kernels of dense convolutions copy a channel each),
+ * position_sigma (20%: of the window's side; a number: cells, the package has 0.5), spread (0.23 for gauss;
+ * for max 0.05 to 0.25 at random, the package's 0 having no gradient), norm_weight (1), layer_scale (1e-6).
+ * All others set attributes of the network's layers, with arch_json also kernel_count, kernel_size and
+ * out_channels. Unknown ones are DCLS_ERR_ARGUMENT. */
 DCLS_API dcls_status dcls_model_create(dcls_context *ctx, const dcls_create_options *options,
                                        dcls_model **out);
 
@@ -290,6 +291,15 @@ DCLS_API dcls_status dcls_model_replace(dcls_context *ctx, const dcls_model *mod
 DCLS_API dcls_status dcls_model_new_head(dcls_context *ctx, const dcls_model *model, int64_t classes,
                                          const char *const *labels, uint64_t seed, dcls_model **out,
                                          const char **layer);
+
+/* A network whose layer of that name, a convolution of the input, begins with the principal directions of the
+ * patches it sees in the set's pictures, divided by their standard deviation, each with both signs; its bias
+ * is 0 (whitening: Jordan, arXiv 2404.00498). Pictures are made as `like` says, without random changes. model
+ * stays as it is, *out is the caller's. DCLS_ERR_ARGUMENT for a layer that is none such, has an odd number of
+ * kernels, or more than two for each of their cells. */
+DCLS_API dcls_status dcls_model_whiten(dcls_context *ctx, const dcls_model *model, const char *layer,
+                                       const dcls_dataset *set, const dcls_loader_options *like,
+                                       dcls_model **out);
 
 /* ---- training ---- */
 
@@ -423,77 +433,6 @@ DCLS_API dcls_schedule dcls_schedule_default(void);
 /* The learning rate of a step, counted from 0; beyond the last step that one's. Warm-up: step i of n has
  * (i + 1) / (n + 1) of the rate. */
 DCLS_API double dcls_schedule_rate(const dcls_schedule *schedule, int64_t step);
-
-/* ---- recipes ---- */
-
-/* Everything a training run is told. A recipe file is a JSON object whose groups hold the keys, as
- * {"schedule": {"epochs": 30}} for schedule.epochs; its "base" names a recipe it begins with, "about" may
- * hold anything. Paths in a file are relative to the file's folder. Keys, ranges and defaults:
- * dcls_recipe_key_at. */
-typedef struct dcls_recipe {
-    const char *model_file;     /* a model to go on with, else NULL and .. */
-    dcls_create_options create; /* .. a new network */
-    const char *graph;          /* file of create.arch_json */
-    size_t label_count;         /* of create.labels */
-    dcls_replace_options replace;
-    const char *train, *val; /* data sets; val may be NULL */
-    dcls_dataset_options data;
-    size_t class_count;           /* of data.classes */
-    int64_t mask_classes, ignore; /* of masks */
-    dcls_loader_options loader;   /* of training: preprocess is the model's and not set here */
-    int64_t cache_mib;
-    dcls_trainer_options trainer;
-    size_t class_weight_count; /* of trainer.class_weights */
-    bool balanced;             /* class weights are to be made from the data */
-    dcls_schedule schedule;    /* steps and warmup: see dcls_recipe_plan */
-    int64_t epochs;
-    double warmup_epochs;
-    double repulsion_epochs;  /* trainer.repulsion_after, in epochs: see dcls_recipe_plan */
-    int64_t validate_every;   /* epochs, 0: never */
-    int64_t record_positions; /* steps, 0: never */
-    int64_t seed;
-    void *memory; /* what pointers point to */
-} dcls_recipe;
-
-/* All at their defaults. */
-DCLS_API dcls_status dcls_recipe_create(dcls_context *ctx, dcls_recipe **out);
-DCLS_API void dcls_recipe_destroy(dcls_recipe *recipe);
-/* Sets what a file, or its text, says; the rest stays. JSON that is none, an unknown key or a value
- * out of range is DCLS_ERR_ARGUMENT, the key named; of a base's fault the file too. folder is what paths are
- * relative to, NULL: the present one. */
-DCLS_API dcls_status dcls_recipe_load(dcls_context *ctx, dcls_recipe *recipe, const char *path);
-DCLS_API dcls_status dcls_recipe_read(dcls_context *ctx, dcls_recipe *recipe, const char *json,
-                                      const char *folder);
-/* Sets one key, by its name or that of its flag, from text: "0.9", "true", "cosine", "360,480". A list gains
- * an entry, a setting in place of an earlier one of its key; "" empties it. */
-DCLS_API dcls_status dcls_recipe_set(dcls_context *ctx, dcls_recipe *recipe, const char *key,
-                                     const char *value);
-/* Checks what keys say of each other, reads the graph and hands seed, batch and sizes on to the parts. To be
- * called when all is set. */
-DCLS_API dcls_status dcls_recipe_check(dcls_context *ctx, dcls_recipe *recipe);
-/* Sets the schedule's steps, and the trainer's, for so many batches an epoch. */
-DCLS_API dcls_status dcls_recipe_plan(dcls_context *ctx, dcls_recipe *recipe, int64_t batches);
-/* The whole recipe as JSON that reads back the same from any folder, for logs and checkpoints. Belongs to the
- * recipe. */
-DCLS_API dcls_status dcls_recipe_text(dcls_context *ctx, dcls_recipe *recipe, const char **out);
-
-typedef struct dcls_recipe_key {
-    const char *key;      /* "schedule.epochs" */
-    const char *flag;     /* "epochs", NULL where only files and -s have it */
-    const char *group;    /* heading it belongs under: "Learning rate" */
-    const char *text;     /* what it is */
-    const char *value;    /* what stands for a value in help: "N", "a|b"; NULL for a switch */
-    const char *choices;  /* "a|b", or NULL */
-    const char *fallback; /* as text, or NULL */
-    bool is_switch;       /* true or false: a flag without a value */
-    bool is_list;
-} dcls_recipe_key;
-
-/* The flag for what other programs call NAME, such as "lr" or "batch-size"; NULL if none is known. */
-DCLS_API const char *dcls_recipe_flag_meant(const char *name);
-DCLS_API size_t dcls_recipe_key_count(void);
-/* index < count. Strings are static. */
-DCLS_API dcls_recipe_key dcls_recipe_key_at(size_t index);
 
 #ifdef __cplusplus
 }

@@ -80,6 +80,9 @@ dcls_status dcls_initialize_node(dcls_context *ctx, const dcls_model *model, con
 
 /* ---- initial numbers, each tensor's from seed and its name alone ---- */
 
+/* Values of a tensor of a network under construction: it belongs to its set and nobody else has seen it. */
+float *dcls_created_values(const dcls_tensor *tensor);
+
 dcls_rng dcls_tensor_rng(uint64_t seed, const char *name);
 typedef struct dcls_position_sigma {
     double cells, share; /* standard deviation, and what share of the window's side comes to it */

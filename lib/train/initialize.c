@@ -9,9 +9,10 @@ typedef enum scheme {
     SCHEME_PYTORCH,        /* nn.ConvNd, nn.Linear, Dcls: kaiming_uniform with a = sqrt 5, biases alike */
     SCHEME_TRUNC_NORMAL,   /* ConvNeXt: normal 0.02, biases 0 */
     SCHEME_KAIMING_NORMAL, /* torchvision's ResNet: normal, fan out of a relu, biases as PyTorch's */
+    SCHEME_DIRAC,          /* PyTorch's, but the first kernels hand on their channel (torch.nn.init.dirac_) */
 } scheme;
 
-static const char *const SCHEMES[] = {"pytorch", "trunc_normal", "kaiming_normal", NULL};
+static const char *const SCHEMES[] = {"pytorch", "trunc_normal", "kaiming_normal", "dirac", NULL};
 
 #define CONVNEXT_SIGMA   0.02
 #define CONVNEXT_SCALE   1e-6
@@ -29,8 +30,7 @@ dcls_rng dcls_tensor_rng(uint64_t seed, const char *name)
     return dcls_rng_stream(seed, hash);
 }
 
-/* Created tensors belong to their set and nobody else has seen them. */
-static float *values_of(const dcls_tensor *tensor)
+float *dcls_created_values(const dcls_tensor *tensor)
 {
     float *values = NULL;
     memcpy(&values, &tensor->data, sizeof values);
@@ -44,7 +44,7 @@ static size_t count_of(const dcls_tensor *tensor)
 
 static void fill(const dcls_tensor *tensor, double value)
 {
-    float *values = values_of(tensor);
+    float *values = dcls_created_values(tensor);
     for (size_t i = 0; i < count_of(tensor); i++)
         values[i] = (float)value;
 }
@@ -52,7 +52,7 @@ static void fill(const dcls_tensor *tensor, double value)
 static void fill_uniform(const dcls_tensor *tensor, uint64_t seed, double low, double high)
 {
     dcls_rng rng = dcls_tensor_rng(seed, tensor->name);
-    float *values = values_of(tensor);
+    float *values = dcls_created_values(tensor);
     for (size_t i = 0; i < count_of(tensor); i++)
         values[i] = (float)(low + (high - low) * dcls_rng_uniform(&rng));
 }
@@ -60,7 +60,7 @@ static void fill_uniform(const dcls_tensor *tensor, uint64_t seed, double low, d
 static void fill_normal(const dcls_tensor *tensor, uint64_t seed, double sigma)
 {
     dcls_rng rng = dcls_tensor_rng(seed, tensor->name);
-    float *values = values_of(tensor);
+    float *values = dcls_created_values(tensor);
     for (size_t i = 0; i < count_of(tensor); i++)
         values[i] = (float)(sigma * dcls_rng_normal(&rng));
 }
@@ -106,12 +106,34 @@ static double kernel_elements(const dcls_tensor *weight)
     return elements;
 }
 
+/* Kernel o becomes one that copies channel o, for as many as there are of both. */
+static void hand_on_channels(const dcls_node *node, const dcls_tensor *tensor)
+{
+    if (node->op != DCLS_OP_CONV || node->groups != 1) return;
+    const dcls_window *w = &node->window;
+    const int64_t in = tensor->shape[1], out = tensor->shape[0];
+    int64_t cells = 1, centre = 0;
+    for (int d = 0; d < w->ndim; d++) {
+        centre = centre * w->kernel[d] + w->kernel[d] / 2;
+        cells *= w->kernel[d];
+    }
+    float *values = dcls_created_values(tensor);
+    for (int64_t o = 0; o < out && o < in; o++, values += in * cells) {
+        memset(values, 0, (size_t)(in * cells) * sizeof *values);
+        values[o * cells + centre] = 1;
+    }
+}
+
 static void start_weight(const start *s, const dcls_tensor *tensor)
 {
     const uint64_t seed = s->c->options->seed;
     const double elements = kernel_elements(tensor), bound = 1 / sqrt((double)tensor->shape[1] * elements);
     switch (s->scheme) {
     case SCHEME_PYTORCH: fill_uniform(tensor, seed, -bound, bound); break;
+    case SCHEME_DIRAC:
+        fill_uniform(tensor, seed, -bound, bound);
+        hand_on_channels(s->node, tensor);
+        break;
     case SCHEME_TRUNC_NORMAL: fill_normal(tensor, seed, CONVNEXT_SIGMA); break;
     case SCHEME_KAIMING_NORMAL:
         fill_normal(tensor, seed, sqrt(2 / ((double)tensor->shape[0] * elements)));
@@ -156,7 +178,7 @@ static void start_positions(const start *s, const dcls_tensor *tensor)
     dcls_kernel k;
     dcls_node_kernel(s->node, &k);
     dcls_rng rng = dcls_tensor_rng(s->c->options->seed, tensor->name);
-    dcls_draw_positions(&rng, &k, sigma_of(s), values_of(tensor));
+    dcls_draw_positions(&rng, &k, sigma_of(s), dcls_created_values(tensor));
 }
 
 static void start_spreads(const start *s, const dcls_tensor *tensor)

@@ -5,7 +5,7 @@
 
 #include "base/mem.h"
 #include "base/text.h"
-#include "dcls_train.h"
+#include "dcls_recipe.h"
 #include "formats/json.h"
 
 typedef enum dcls_recipe_type {

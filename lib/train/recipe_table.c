@@ -36,6 +36,8 @@ static const dcls_recipe_row ROWS[] = {
      "names of classes, or a file with one a line; none: as the data has them"},
     {"model.preprocess", TEXT, AT(create.preprocess), 0, 0, NULL, NULL, "preprocess",
      "how pictures become input: imagenet, imagenet-bicubic, cifar10 or none"},
+    {"model.whiten", TEXT, AT(whiten), 0, 0, NULL, NULL, "whiten",
+     "convolution of the input that begins with the principal directions of the pictures' patches"},
 
     {"replace.dilated", FLAG, AT(replace.dilated), 0, 0, NULL, "false", "replace-dilated",
      "dilated convolutions become DCLS layers that compute the same"},

@@ -8,7 +8,7 @@
 
 #include <math.h>
 
-#include "dcls_train.h"
+#include "dcls_recipe.h"
 
 static void check_weights(const dcls_model *model)
 {

@@ -46,6 +46,17 @@ static void description(void **state)
     free(text);
     dcls_model_destroy(model);
 
+    const char *const handing_on[] = {"a:init=dirac", NULL};
+    assert_ok(ctx, create_with(ctx,
+                               (dcls_create_options){.arch_json = HEAD STEM NORM SPREAD JOIN CLASS TAIL,
+                                                     .classes = 2},
+                               handing_on, &model));
+    const float *values = dcls_tensors_find(dcls_model_tensors(model), "a.weight")->data;
+    for (int i = 0; i < 3 * 45; i++)
+        assert_true(values[i] == (i / 45 * 15 + 7 == i % 45 ? 1.0f : 0.0f));
+    assert_true(values[3 * 45] != 0);
+    dcls_model_destroy(model);
+
     const char *const settings[] = {"kernel_count=11", "version=gauss", "d:position_sigma=2", NULL};
     assert_ok(ctx, create_with(ctx,
                                (dcls_create_options){.arch_json = HEAD STEM NORM SPREAD JOIN CLASS TAIL,

@@ -1,6 +1,7 @@
 /* Data sets, evaluation, training and its files, new networks and recipes when memory runs out. */
 #include "torture_util.h"
 
+#include "dcls_recipe.h"
 #include "draw/curves.h"
 #include "train/optimizer.h"
 #include "train/positions.h"

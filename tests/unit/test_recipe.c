@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-#include "dcls_train.h"
+#include "dcls_recipe.h"
 
 static dcls_recipe *read_recipe(dcls_context *ctx, const char *json)
 {
