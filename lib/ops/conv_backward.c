@@ -5,8 +5,7 @@
 
 #include "ops/conv_internal.h"
 
-/* ---- the input's gradient --------------------------------------------------------------------------------
- */
+/* ---- the input's gradient ---- */
 
 dcls_geometry dcls_conv_turned_geometry(const dcls_geometry *g)
 {
@@ -116,8 +115,7 @@ void dcls_conv_spread(const dcls_geometry *g, int64_t planes, const float *dy, f
             }
 }
 
-/* ---- the weights' gradient --------------------------------------------------------------------------------
- */
+/* ---- the weights' gradient ---- */
 
 /* Floats of a block of columns: half of a usual second-level cache, twice over with its transpose. */
 #define BLOCK_FLOATS ((int64_t)48 << 10)

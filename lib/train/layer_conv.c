@@ -12,8 +12,7 @@
 #include "plan/plan_internal.h"
 #include "train/layer_conv.h"
 
-/* ---- create
- * ------------------------------------------------------------------------------------------------ */
+/* ---- create ---- */
 
 /* Elements make planes, planes are mixed. */
 static void set_interpolated(dcls_conv_layer *c)
@@ -129,8 +128,7 @@ static void destroy(dcls_layer *layer)
     free(c);
 }
 
-/* ---- forward and backward
- * ---------------------------------------------------------------------------------- */
+/* ---- forward and backward ---- */
 
 static const float *padded_input(const dcls_conv_layer *c, const dcls_conv_scratch *s, const float *x)
 {
@@ -217,8 +215,7 @@ static void backward(const dcls_layer *layer, const dcls_visit *visit)
         backward_image(layer, visit, x + n * in, dy + n * out, dx ? dx + n * in : NULL);
 }
 
-/* ---- finish
- * ------------------------------------------------------------------------------------------------ */
+/* ---- finish ---- */
 
 /* From the gradient by cells to that by elements. */
 static dcls_status finish_kernel(dcls_context *ctx, const dcls_layer *layer, const dcls_kernel *k,

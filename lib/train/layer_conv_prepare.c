@@ -10,8 +10,7 @@ static bool has_taps(const dcls_conv_layer *c)
     return c->way != DCLS_WAY_DENSE;
 }
 
-/* ---- what the weights say
- * ---------------------------------------------------------------------------------- */
+/* ---- what the weights say ---- */
 
 /* Taps for every cell, zeros too: their gradients count. */
 static dcls_status all_taps(dcls_context *ctx, const float *dense, int64_t rows, int64_t cells,
@@ -75,8 +74,7 @@ dcls_kernel dcls_conv_single_elements(const dcls_conv_layer *c)
     return k;
 }
 
-/* ---- prepare
- * ----------------------------------------------------------------------------------------------- */
+/* ---- prepare ---- */
 
 void dcls_conv_layer_forget(dcls_conv_layer *c)
 {

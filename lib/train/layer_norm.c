@@ -6,8 +6,7 @@
 
 #include "train/program.h"
 
-/* ---- batch norm
- * -------------------------------------------------------------------------------------------- */
+/* ---- batch norm ---- */
 
 #define MOMENTUM 0.1 /* of running statistics, PyTorch's default */
 
@@ -276,8 +275,7 @@ const dcls_layer_type dcls_layer_batch_norm = {.name = "batch norm",
                                                .finish = finish_batch_norm,
                                                .commit = commit_batch_norm};
 
-/* ---- scales: layer scale, and batch norm with statistics that stay
- * ----------------------------------------- */
+/* ---- scales: layer scale, and batch norm with statistics that stay ---- */
 
 /* Sums of dy x, then of dy. */
 static dcls_status create_scale(dcls_context *ctx, dcls_program *p, dcls_layer *layer)
@@ -362,8 +360,7 @@ const dcls_layer_type dcls_layer_scale = {.name = "scale",
                                           .backward = scale_backward,
                                           .finish = finish_scale};
 
-/* ---- layer norm
- * -------------------------------------------------------------------------------------------- */
+/* ---- layer norm ---- */
 
 /* Sums for weight and bias, as vectors. */
 static dcls_status create_layer_norm(dcls_context *ctx, dcls_program *p, dcls_layer *layer)

@@ -13,8 +13,7 @@ static float *cleared(const dcls_layer *layer, const dcls_visit *visit)
     return dx;
 }
 
-/* ---- pools
- * ------------------------------------------------------------------------------------------------- */
+/* ---- pools ---- */
 
 static void pads_after(const dcls_layer *layer, int64_t pad[3])
 {
@@ -98,8 +97,7 @@ const dcls_layer_type dcls_layer_global_pool = {.name = "global pool",
                                                 .forward = global_pool_forward,
                                                 .backward = global_pool_backward};
 
-/* ---- resize
- * ------------------------------------------------------------------------------------------------ */
+/* ---- resize ---- */
 
 typedef struct resize_layer {
     dcls_resize_shape shape; /* of one image */
@@ -163,8 +161,7 @@ const dcls_layer_type dcls_layer_resize = {.name = "resize",
                                            .forward = resize_forward,
                                            .backward = resize_backward};
 
-/* ---- concat
- * ------------------------------------------------------------------------------------------------ */
+/* ---- concat ---- */
 
 static void concat_forward(const dcls_layer *layer, const dcls_visit *visit)
 {

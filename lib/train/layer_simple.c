@@ -27,8 +27,7 @@ static dcls_extent extent_of(const dcls_visit *visit, int value)
     return e;
 }
 
-/* ---- activations: the slope is kept
- * ------------------------------------------------------------------------ */
+/* ---- activations: the slope is kept ---- */
 
 static dcls_activation activation_of(const dcls_layer *layer)
 {
@@ -148,8 +147,7 @@ static void softmax_backward(const dcls_layer *layer, const dcls_visit *visit)
 const dcls_layer_type dcls_layer_softmax = {
     .name = "softmax", .keeps_output = true, .forward = softmax_forward, .backward = softmax_backward};
 
-/* ---- sums and products: one term may be a single pixel that repeats
- * ----------------------------------------- */
+/* ---- sums and products: one term may be a single pixel that repeats ---- */
 
 typedef void same_fn(const dcls_simd *simd, const float *a, const float *b, float *y, int64_t n, int threads);
 typedef void repeated_fn(const dcls_simd *simd, dcls_extent e, const float *a, const float *b, float *y,
@@ -209,8 +207,7 @@ static void mul_backward(const dcls_layer *layer, const dcls_visit *visit)
 const dcls_layer_type dcls_layer_mul = {
     .name = "mul", .keeps_input = true, .forward = mul_forward, .backward = mul_backward};
 
-/* ---- linear
- * ------------------------------------------------------------------------------------------------ */
+/* ---- linear ---- */
 
 static dcls_status create_linear(dcls_context *ctx, dcls_program *p, dcls_layer *layer)
 {
@@ -259,8 +256,7 @@ const dcls_layer_type dcls_layer_linear = {.name = "linear",
                                            .backward = linear_backward,
                                            .finish = finish_linear};
 
-/* ---- dropout: numbers or whole images, the same again backward
- * --------------------------------------------- */
+/* ---- dropout: numbers or whole images, the same again backward ---- */
 
 static void scale_or_add(const dcls_simd *simd, const float *x, float *y, int64_t n, float factor, bool add)
 {

@@ -8,8 +8,7 @@
 #include "base/threads.h"
 #include "model/rewrite.h"
 
-/* ---- the window ----------------------------------------------------------------------------------------
- */
+/* ---- the window ---- */
 
 /* Inwards from the edges; elsewhere to one side or the other, by turns. */
 static float leave_whole(float x, float limit, float nudge, size_t index)

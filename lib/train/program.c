@@ -12,8 +12,7 @@
 #define CHUNK_FLOATS                                                                                         \
     ((int64_t)32 << 10) /* of the largest value in a visit: a few of them fit the second-level cache */
 
-/* ---- layers ----------------------------------------------------------------------------------------------
- */
+/* ---- layers ---- */
 
 static bool is_rename(const dcls_node *node)
 {
@@ -136,8 +135,7 @@ static dcls_status add_layers(dcls_context *ctx, dcls_program *p, const bool *ne
     return DCLS_OK;
 }
 
-/* ---- gradients -------------------------------------------------------------------------------------------
- */
+/* ---- gradients ---- */
 
 static void find_wanted(dcls_program *p)
 {
@@ -262,8 +260,7 @@ static void plan_gradients(dcls_program *p)
     find_first_writers(p);
 }
 
-/* ---- create ----------------------------------------------------------------------------------------------
- */
+/* ---- create ---- */
 
 static dcls_status find_shapes(dcls_context *ctx, dcls_program *p)
 {
@@ -409,8 +406,7 @@ void dcls_program_destroy(dcls_program *program)
     free(program);
 }
 
-/* ---- for layers ------------------------------------------------------------------------------------------
- */
+/* ---- for layers ---- */
 
 dcls_extent dcls_program_extent(const dcls_program *program, int value)
 {

@@ -20,8 +20,7 @@ typedef struct run {
     bool looking;
 } run;
 
-/* ---- phases ----------------------------------------------------------------------------------------------
- */
+/* ---- phases ---- */
 
 static bool all_finite(const float *x, int64_t n)
 {
@@ -124,8 +123,7 @@ static void run_phases(run *r)
     }
 }
 
-/* ---- before ----------------------------------------------------------------------------------------------
- */
+/* ---- before ---- */
 
 static dcls_status check_batch(dcls_context *ctx, const dcls_program *p, const dcls_batch *batch)
 {
@@ -266,8 +264,7 @@ static void clear_lane(void *arg, int64_t lane, int worker)
     memset(p->sums + (size_t)lane * p->lane_floats, 0, p->lane_floats * sizeof *p->sums);
 }
 
-/* ---- after -----------------------------------------------------------------------------------------------
- */
+/* ---- after ---- */
 
 static void sum_piece(void *arg, int64_t piece, int worker)
 {

@@ -62,8 +62,7 @@ static void find_spans(store *s)
     }
 }
 
-/* ---- results of cheap layers are made again for the way back ----------------------------------------------
- */
+/* ---- results of cheap layers are made again for the way back ---- */
 
 /* Kept, or can be made again where `layer` runs. */
 static bool at_hand(const store *s, const dcls_layer *layer, int value)
@@ -102,8 +101,7 @@ static void repeat_cheap(store *s)
     }
 }
 
-/* ---- memory ----------------------------------------------------------------------------------------------
- */
+/* ---- memory ---- */
 
 /* In the memory of the worker that all phases use. */
 static int64_t take_local(store *s, int phase, int64_t floats)

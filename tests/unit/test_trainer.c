@@ -217,8 +217,7 @@ static void limit_counts_all(void **state)
     dcls_model_destroy(model);
 }
 
-/* ---- elements that keep apart ----------------------------------------------------------------------------
- */
+/* ---- elements that keep apart ---- */
 
 static void repulsion_begins_later(void **state)
 {
@@ -245,8 +244,7 @@ static void repulsion_begins_later(void **state)
         dcls_trainer_destroy(trainers[i]);
 }
 
-/* ---- checkpoints ------------------------------------------------------------------------------------------
- */
+/* ---- checkpoints ---- */
 
 /* A network may have a tensor whose name is like those of averages. */
 static void tensor_named_like_an_average(void **state)
