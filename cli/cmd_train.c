@@ -44,11 +44,13 @@ static void count_parameters(train_run *t, const dcls_model *model)
     dcls_report_destroy(report);
 }
 
-static int make_trainer(train_run *t, const dcls_model *model, const dcls_tensors *state)
+static int make_trainer(train_run *t, dcls_model **network, const dcls_tensors *state)
 {
     dcls_context *ctx = t->run->ctx;
-    int result = train_open_loader(t, model);
+    int result = train_open_loader(t, *network);
+    if (result == CLI_OK && state == NULL) result = train_whiten(t, network);
     if (result != CLI_OK) return result;
+    const dcls_model *model = *network;
     dcls_status status = dcls_trainer_create(ctx, model, &t->recipe->trainer, &t->trainer);
     if (status == DCLS_OK && state != NULL) status = dcls_trainer_restore(ctx, t->trainer, state);
     if (status != DCLS_OK) return cli_fail("train", status, ctx);
@@ -65,7 +67,7 @@ static int prepare(train_run *t)
     const bool stored = t->options->resume != NULL && train_has(t, "checkpoint.bin");
     int status = train_open_data(t);
     if (status == CLI_OK) status = stored ? train_load(t, &state, &model) : train_open_network(t, &model);
-    if (status == CLI_OK) status = make_trainer(t, model, state);
+    if (status == CLI_OK) status = make_trainer(t, &model, state);
     dcls_tensors_destroy(state);
     dcls_model_destroy(model);
     return status;

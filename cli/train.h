@@ -112,6 +112,8 @@ int64_t train_names(const dcls_dataset *set);
 
 /* The network to begin with; the caller's. */
 int train_open_network(train_run *t, dcls_model **out);
+/* Whitens the layer that the recipe names, if any: the last thing done to a new network. */
+int train_whiten(train_run *t, dcls_model **model);
 
 /* ---- train_state.c ---- */
 

@@ -135,7 +135,15 @@ static int replace_layers(train_run *t, dcls_model **model)
     return CLI_OK;
 }
 
-static int whiten_layer(train_run *t, dcls_model **model)
+int train_open_network(train_run *t, dcls_model **out)
+{
+    *out = NULL;
+    int status = t->recipe->model_file != NULL ? load_network(t, out) : create_network(t, out);
+    if (status == CLI_OK && t->recipe->model_file != NULL) status = fit_head(t, out);
+    return status == CLI_OK ? replace_layers(t, out) : status;
+}
+
+int train_whiten(train_run *t, dcls_model **model)
 {
     const dcls_recipe *recipe = t->recipe;
     dcls_model *made;
@@ -145,14 +153,6 @@ static int whiten_layer(train_run *t, dcls_model **model)
     if (status != DCLS_OK) return cli_fail("train", status, t->run->ctx);
     dcls_model_destroy(*model);
     *model = made;
+    cli_verbose(t->run, "'%s' whitened", recipe->whiten);
     return CLI_OK;
-}
-
-int train_open_network(train_run *t, dcls_model **out)
-{
-    *out = NULL;
-    int status = t->recipe->model_file != NULL ? load_network(t, out) : create_network(t, out);
-    if (status == CLI_OK && t->recipe->model_file != NULL) status = fit_head(t, out);
-    if (status == CLI_OK) status = replace_layers(t, out);
-    return status == CLI_OK ? whiten_layer(t, out) : status;
 }

@@ -76,8 +76,9 @@ DCLS_API void dcls_context_destroy(dcls_context *ctx);
  * was being loaded: the caller knows it. Valid until the next failure in ctx. */
 DCLS_API const char *dcls_context_message(const dcls_context *ctx);
 
-/* Number of threads plans made from ctx run with, 1 to 1024; 0 asks for the default: the processors this
- * process may use (affinity and cgroup quota). Results are the same bits for any number. */
+/* Number of threads that plans made from ctx run with, and that making them and reading large files take, 1
+ * to 1024; 0 asks for the default: the processors this process may use (affinity and cgroup quota). Results
+ * are the same bits for any number. */
 DCLS_API dcls_status dcls_context_set_threads(dcls_context *ctx, int threads);
 DCLS_API int dcls_context_threads(const dcls_context *ctx);
 

@@ -292,11 +292,12 @@ DCLS_API dcls_status dcls_model_new_head(dcls_context *ctx, const dcls_model *mo
                                          const char *const *labels, uint64_t seed, dcls_model **out,
                                          const char **layer);
 
-/* A network whose layer of that name, a convolution of the input, begins with the principal directions of the
- * patches it sees in the set's pictures, divided by their standard deviation, each with both signs; its bias
- * is 0 (whitening: Jordan, arXiv 2404.00498). Pictures are made as `like` says, without random changes. model
- * stays as it is, *out is the caller's. DCLS_ERR_ARGUMENT for a layer that is none such, has an odd number of
- * kernels, or more than two for each of their cells. */
+/* A network whose layer of that name begins with the principal directions of the patches it sees in the set's
+ * pictures (of their second moments around 0), divided by the root of what lies along them plus 0.0005, each
+ * with both signs; its bias is 0 (whitening: Jordan, arXiv 2404.00498). Pictures are made as `like` says, but
+ * not mirrored, recoloured, erased or mixed. model stays as it is, *out is the caller's. The layer must be a
+ * 2-D convolution of the input without groups or dilation that shares no weights, of at most 512 cells a
+ * kernel, with an even number of kernels, at most two for each cell; all else is DCLS_ERR_ARGUMENT. */
 DCLS_API dcls_status dcls_model_whiten(dcls_context *ctx, const dcls_model *model, const char *layer,
                                        const dcls_dataset *set, const dcls_loader_options *like,
                                        dcls_model **out);

@@ -49,7 +49,7 @@ point "a program compiles against the shared library" compile "$scratch/version.
 point "and runs" run_shared "$scratch/version"
 cxx=${CXX:-g++}
 if command -v "$cxx" >/dev/null; then
-  point "C++ can include the headers" sh -c "echo '#include <dcls_plot.h>' | $cxx -x c++ -Wall -Werror -fsyntax-only -I'$root/opt/dcls/include' -"
+  point "C++ can include the headers" sh -c "printf '#include <dcls_plot.h>\n#include <dcls_recipe.h>\n' | $cxx -x c++ -Wall -Werror -fsyntax-only -I'$root/opt/dcls/include' -"
 else
   echo "ok - C++ can include the headers # SKIP no $cxx"
 fi

@@ -56,6 +56,7 @@ dcls_status dcls_contexts_create(dcls_context *ctx, int count, dcls_context ***o
             contexts = *out = NULL;
         } else {
             memcpy(contexts[i]->limit, ctx->limit, sizeof ctx->limit);
+            contexts[i]->threads = 1;
         }
     }
     return contexts != NULL ? DCLS_OK : dcls_fail(ctx, DCLS_ERR_MEMORY, "out of memory");

@@ -20,7 +20,8 @@ dcls_status dcls_fail(dcls_context *ctx, dcls_status status, const char *fmt, ..
  * status. */
 dcls_status dcls_fail_within(dcls_context *ctx, dcls_status status, const char *fmt, ...) DCLS_PRINTF(3, 4);
 
-/* [count] contexts with the limits of ctx, one for each of several threads; dcls_contexts_destroy. *out is
+/* [count] contexts with the limits of ctx, for one of several threads each, which starts no more;
+ * dcls_contexts_destroy. *out is
  * NULL when memory is short. */
 dcls_status dcls_contexts_create(dcls_context *ctx, int count, dcls_context ***out);
 void dcls_contexts_destroy(dcls_context **contexts, int count);

@@ -13,6 +13,7 @@
 #include "base/threads.h"
 
 #define FIRST_READ ((size_t)64 << 10) /* for inputs whose size is not known */
+#define LARGE      ((size_t)32 << 20) /* weights rather than pictures, of which several are read at once */
 #define PART       ((size_t)4 << 20)  /* of a large file, read by one thread */
 
 dcls_status dcls_fail_errno(dcls_context *ctx, const char *what, int error)
@@ -72,7 +73,7 @@ static void read_part(void *arg, int64_t item, int worker)
  * there are without a gap; the file's offset is behind them. */
 static size_t read_parts(dcls_context *ctx, int fd, size_t size, unsigned char *data)
 {
-    if (size < 2 * PART || lseek(fd, 0, SEEK_CUR) != 0) return 0;
+    if (size < LARGE || lseek(fd, 0, SEEK_CUR) != 0) return 0;
     const int threads = dcls_context_threads(ctx);
     if (threads < 2) return 0;
     const size_t count = (size + PART - 1) / PART;

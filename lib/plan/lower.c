@@ -352,20 +352,28 @@ static dcls_status lower_group(dcls_context *ctx, const dcls_plan *plan, const d
 /* Worker w takes memory from plan->arenas[w]. */
 typedef struct lowering {
     dcls_plan *plan;
+    size_t most;      /* bytes of weights: larger steps are made in turn, each on all threads */
     const int *group; /* of every step */
     dcls_context **ctx;
     dcls_status *status; /* of every step */
 } lowering;
 
+static size_t weight_bytes(const dcls_plan *plan, int group)
+{
+    const dcls_tensor *weight = plan->model->nodes[plan->groups[group].head].weight;
+    return weight ? weight->nbytes : 0;
+}
+
 static void lower_one(void *arg, int64_t item, int worker)
 {
     const lowering *l = arg;
     dcls_step *step = &l->plan->steps[item];
+    if (weight_bytes(l->plan, l->group[item]) > l->most) return;
     step->arena = &l->plan->arenas[worker];
     l->status[item] = lower_group(l->ctx[worker], l->plan, &l->plan->groups[l->group[item]], step);
 }
 
-/* A step that fails is made again, for its message. */
+/* Those that are left, and those that failed again, for the message. */
 static dcls_status lower_in_turn(dcls_context *ctx, dcls_plan *plan, const int *group,
                                  const dcls_status *status)
 {
@@ -378,32 +386,25 @@ static dcls_status lower_in_turn(dcls_context *ctx, dcls_plan *plan, const int *
     return DCLS_OK;
 }
 
+/* Where steps are many enough for it, and it is worth it. */
 static dcls_status lower_side_by_side(dcls_context *ctx, dcls_plan *plan, const int *group,
                                       dcls_status *status)
 {
     const int threads = plan->threads;
-    lowering l = {.plan = plan, .group = group, .status = status};
+    size_t bytes = 0;
+    for (int i = 0; i < plan->step_count; i++)
+        bytes += weight_bytes(plan, group[i]);
+    if (threads < 2 || plan->step_count < 2 * threads ||
+        dcls_threads_for(threads, (int64_t)(bytes / sizeof(float))) == 1)
+        return DCLS_OK;
+    lowering l = {.plan = plan, .most = bytes / (size_t)threads, .group = group, .status = status};
     plan->arenas = dcls_arena_alloc(ctx, &plan->arena, (size_t)threads, sizeof *plan->arenas);
     if (!plan->arenas) return DCLS_ERR_MEMORY;
     plan->arena_count = threads;
     DCLS_TRY(dcls_contexts_create(ctx, threads, &l.ctx));
-    for (int w = 0; w < threads; w++)
-        dcls_context_set_threads(l.ctx[w], 1);
     dcls_parallel_for(threads, plan->step_count, lower_one, &l);
     dcls_contexts_destroy(l.ctx, threads);
     return DCLS_OK;
-}
-
-/* Whether steps are many enough to be made side by side, and worth it. */
-static bool divides_into_steps(const dcls_plan *plan)
-{
-    size_t bytes = 0;
-    for (int g = 0; g < plan->group_count; g++) {
-        const dcls_tensor *weight = plan->model->nodes[plan->groups[g].head].weight;
-        if (weight) bytes += weight->nbytes;
-    }
-    return plan->threads > 1 && plan->step_count >= 2 * plan->threads &&
-           dcls_threads_for(2, (int64_t)(bytes / sizeof(float))) == 2;
 }
 
 dcls_status dcls_plan_lower(dcls_context *ctx, dcls_plan *plan)
@@ -421,6 +422,6 @@ dcls_status dcls_plan_lower(dcls_context *ctx, dcls_plan *plan)
             status[i] = DCLS_ERR_ARGUMENT; /* to be made */
             group[i++] = g;
         }
-    if (divides_into_steps(plan)) DCLS_TRY(lower_side_by_side(ctx, plan, group, status));
+    DCLS_TRY(lower_side_by_side(ctx, plan, group, status));
     return lower_in_turn(ctx, plan, group, status);
 }

@@ -296,6 +296,7 @@ static dcls_status create_workers(dcls_context *ctx, dcls_loader *loader)
         w->loader = loader;
         if (dcls_context_create(&w->ctx) != DCLS_OK) return dcls_fail(ctx, DCLS_ERR_MEMORY, "out of memory");
         memcpy(w->ctx->limit, ctx->limit, sizeof ctx->limit);
+        w->ctx->threads = 1;
     }
     return DCLS_OK;
 }

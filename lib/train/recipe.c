@@ -190,6 +190,9 @@ static dcls_status check_model(dcls_context *ctx, const dcls_recipe *recipe)
     if (recipe->model_file != NULL && create->setting_count > 0)
         return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "model.settings are for new networks, not for '%s'",
                          recipe->model_file);
+    if (recipe->model_file != NULL && recipe->whiten != NULL)
+        return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "model.whiten is for new networks, not for '%s'",
+                         recipe->model_file);
     if (recipe->label_count > 0 && create->classes > 0 && create->classes != (int64_t)recipe->label_count)
         return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "model.classes is %lld, but there are %zu model.labels",
                          (long long)create->classes, recipe->label_count);

@@ -14,7 +14,8 @@
 enum {
     PICTURES = 2048,
     BATCH = 64,
-    PATCHES = 1 << 18, /* of all pictures together */
+    PATCHES = 1 << 18, /* of all pictures together, .. */
+    WORK = 1 << 30,    /* .. and of products of their cells */
     MOST_CELLS = 512,  /* of a patch */
     SWEEPS = 60
 };
@@ -23,13 +24,13 @@ enum {
 
 typedef struct patches {
     int64_t channels, height, width;
-    int64_t n;          /* channels * height * width */
-    double *covariance; /* [n, n] around 0, the lower half; later the mean */
+    int64_t n;       /* channels * height * width */
+    double *moments; /* [n, n] second ones, around 0: sums, the lower half; later the mean */
     int64_t count;
     float *cells; /* [n] */
 } patches;
 
-/* ---- covariance ---- */
+/* ---- second moments ---- */
 
 static void add_patch(patches *p, const float *picture, int64_t rows, int64_t columns, int64_t y, int64_t x)
 {
@@ -38,7 +39,7 @@ static void add_patch(patches *p, const float *picture, int64_t rows, int64_t co
         for (int64_t row = 0; row < p->height; row++, cell += p->width)
             memcpy(cell, picture + (c * rows + y + row) * columns + x, (size_t)p->width * sizeof *cell);
     for (int64_t i = 0; i < p->n; i++) {
-        double *sums = p->covariance + i * p->n;
+        double *sums = p->moments + i * p->n;
         for (int64_t j = 0; j <= i; j++)
             sums[j] += (double)p->cells[i] * (double)p->cells[j];
     }
@@ -57,6 +58,8 @@ static void add_picture(patches *p, const float *picture, int64_t rows, int64_t 
 
 static dcls_status add_pictures(dcls_context *ctx, patches *p, dcls_loader *loader, int64_t pictures)
 {
+    const int64_t all = WORK / (p->n * p->n), each = (all < PATCHES ? all : PATCHES) / pictures;
+    const int64_t wanted = each > 0 ? each : 1;
     for (int64_t done = 0; done < pictures;) {
         const dcls_batch *batch;
         DCLS_TRY(dcls_loader_next(ctx, loader, &batch));
@@ -65,7 +68,7 @@ static dcls_status add_pictures(dcls_context *ctx, patches *p, dcls_loader *load
             return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "pictures are smaller than its kernel");
         const int64_t floats = batch->channels * batch->height * batch->width;
         for (int64_t i = 0; i < batch->count; i++)
-            add_picture(p, batch->input + i * floats, batch->height, batch->width, PATCHES / pictures);
+            add_picture(p, batch->input + i * floats, batch->height, batch->width, wanted);
         done += batch->count;
     }
     return DCLS_OK;
@@ -106,8 +109,8 @@ static void diagonalize(double *a, double *v, int64_t n)
 
 /* ---- kernels ---- */
 
-/* Index of the largest eigenvalue not yet taken, which is marked as such. */
-static int64_t take_largest(double *a, int64_t n)
+/* Of the eigenvalues, on the diagonal. */
+static int64_t largest_at(const double *a, int64_t n)
 {
     int64_t best = 0;
     for (int64_t i = 1; i < n; i++)
@@ -115,17 +118,27 @@ static int64_t take_largest(double *a, int64_t n)
     return best;
 }
 
+/* An eigenvector's sign is nobody's choice: the first cell that is not much smaller than the largest becomes
+ * positive, whatever the rounding. */
+static double sign_of(const double *direction, int64_t n)
+{
+    double largest = 0;
+    for (int64_t i = 0; i < n; i++)
+        largest = fmax(largest, fabs(direction[i]));
+    int64_t first = 0;
+    while (fabs(direction[first]) < 0.6 * largest)
+        first++;
+    return direction[first] < 0 ? -1 : 1;
+}
+
 /* The first half of the kernels, and the same with the other sign. */
 static void write_kernels(patches *p, const double *v, int64_t out, float *weight)
 {
     for (int64_t o = 0; o < out / 2; o++, weight += p->n) {
-        const int64_t k = take_largest(p->covariance, p->n);
-        const double *direction = v + k * p->n, variance = fmax(0, p->covariance[k * p->n + k]);
-        double factor = 1 / sqrt(variance + LEAST_VARIANCE), sum = 0;
-        p->covariance[k * p->n + k] = -1;
-        for (int64_t i = 0; i < p->n; i++)
-            sum += direction[i];
-        if (sum < 0) factor = -factor; /* an eigenvector's sign is nobody's choice */
+        const int64_t k = largest_at(p->moments, p->n);
+        const double *direction = v + k * p->n, variance = fmax(0, p->moments[k * p->n + k]);
+        const double factor = sign_of(direction, p->n) / sqrt(variance + LEAST_VARIANCE);
+        p->moments[k * p->n + k] = -1; /* taken */
         for (int64_t i = 0; i < p->n; i++) {
             weight[i] = (float)(factor * direction[i]);
             weight[out / 2 * p->n + i] = -weight[i];
@@ -140,26 +153,36 @@ static dcls_status whiten(dcls_context *ctx, const dcls_node *node, dcls_loader 
     p.n = p.channels * p.height * p.width;
     const size_t square = (size_t)(p.n * p.n);
     double *v = dcls_alloc_zero(ctx, square, sizeof *v);
-    p.covariance = dcls_alloc_zero(ctx, square, sizeof *p.covariance);
+    p.moments = dcls_alloc_zero(ctx, square, sizeof *p.moments);
     p.cells = dcls_alloc(ctx, (size_t)p.n, sizeof *p.cells);
-    dcls_status status = v && p.covariance && p.cells ? DCLS_OK : DCLS_ERR_MEMORY;
+    dcls_status status = v && p.moments && p.cells ? DCLS_OK : DCLS_ERR_MEMORY;
     if (status == DCLS_OK) status = add_pictures(ctx, &p, loader, pictures);
     if (status == DCLS_OK) {
         for (int64_t i = 0; i < p.n; i++) {
             v[i * p.n + i] = 1;
             for (int64_t j = 0; j <= i; j++)
-                p.covariance[i * p.n + j] = p.covariance[j * p.n + i] =
-                    p.covariance[i * p.n + j] / (double)p.count;
+                p.moments[i * p.n + j] = p.moments[j * p.n + i] = p.moments[i * p.n + j] / (double)p.count;
         }
-        diagonalize(p.covariance, v, p.n);
+        diagonalize(p.moments, v, p.n);
         write_kernels(&p, v, node->out_channels, dcls_created_values(node->weight));
         if (node->bias)
             memset(dcls_created_values(node->bias), 0, (size_t)node->out_channels * sizeof(float));
     }
     free(v);
-    free(p.covariance);
+    free(p.moments);
     free(p.cells);
     return status;
+}
+
+/* Whether another layer takes its weights or bias too. */
+static bool is_shared(const dcls_model *model, const dcls_node *node)
+{
+    for (size_t i = 0; i < model->node_count; i++) {
+        const dcls_node *other = &model->nodes[i];
+        if (other != node && (other->weight == node->weight || (node->bias && other->bias == node->bias)))
+            return true;
+    }
+    return false;
 }
 
 static dcls_status find_layer(dcls_context *ctx, const dcls_model *model, const char *layer,
@@ -174,6 +197,7 @@ static dcls_status find_layer(dcls_context *ctx, const dcls_model *model, const 
         node->window.dilation[0] != 1 || node->window.dilation[1] != 1)
         return dcls_fail(ctx, DCLS_ERR_ARGUMENT,
                          "only an ordinary convolution of the network's input can be whitened");
+    if (is_shared(model, node)) return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "another layer has its weights");
     const int64_t cells = node->in_channels * node->window.kernel[0] * node->window.kernel[1];
     if (cells > MOST_CELLS)
         return dcls_fail(ctx, DCLS_ERR_ARGUMENT,
@@ -195,9 +219,16 @@ static dcls_status whiten_copy(dcls_context *ctx, const dcls_model *model, const
     DCLS_TRY(dcls_model_writable_copy(ctx, model, out));
     DCLS_TRY(find_layer(ctx, *out, layer, &node));
     dcls_loader_options options = *like;
-    options.augment = (dcls_augment){0};
+    const dcls_augment *shape = &like->augment; /* what makes pictures as large as the batch's */
+    options.augment = (dcls_augment){.scale_min = shape->scale_min,
+                                     .scale_max = shape->scale_max,
+                                     .area_min = shape->area_min,
+                                     .area_max = shape->area_max,
+                                     .crop_padding = shape->crop_padding};
     options.preprocess = *dcls_model_preprocess(model);
-    options.batch = count < BATCH ? count : BATCH;
+    if (options.batch > BATCH) options.batch = BATCH;
+    if (options.batch > count) options.batch = count;
+    options.ahead = 1;
     options.shuffle = true;
     options.drop_last = false;
     DCLS_TRY(dcls_loader_create(ctx, set, &options, &loader));

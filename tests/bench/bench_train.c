@@ -48,11 +48,11 @@ static dcls_model *create(const char *const *argv)
     const char *const list[] = {"position_sigma=2", dim, depth};
     dcls_create_options options = {.arch = "convmixer", .settings = list, .setting_count = 3, .classes = 10};
     dcls_bytes text = {0};
+    char *json = NULL;
     if (is_graph(argv[1])) {
         must(dcls_file_read(ctx, argv[1], 1 << 24, &text));
-        text.data[text.size - 1] = '\0'; /* for the file's last newline */
         options.arch = NULL;
-        options.arch_json = (const char *)text.data;
+        options.arch_json = json = strndup((const char *)text.data, text.size);
         options.setting_count = 1;
     }
     dcls_model *fresh, *model;
@@ -60,6 +60,7 @@ static dcls_model *create(const char *const *argv)
     must(dcls_model_writable_copy(ctx, fresh, &model));
     dcls_model_destroy(fresh);
     free(text.data);
+    free(json);
     return model;
 }
 

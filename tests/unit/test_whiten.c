@@ -45,12 +45,13 @@ static dcls_model *create(dcls_context *ctx, const char *json)
     return model;
 }
 
+/* None of these changes happens. */
 static dcls_loader_options loader_options(void)
 {
     dcls_loader_options options = dcls_loader_options_default();
     options.height = options.width = SIDE;
-    options.augment.flip = true; /* and every other random change: none happens */
-    options.augment.cutout = 9;
+    options.augment =
+        (dcls_augment){.flip = true, .brightness = 0.9, .contrast = 0.9, .cutout = 9, .mixup = 1};
     return options;
 }
 
@@ -117,6 +118,31 @@ static void outputs_are_white(void **state)
     remove_dir(&dir);
 }
 
+/* Larger pictures, which scaled or random parts bring to the size of a batch. */
+static void parts_of_pictures(void **state)
+{
+    dcls_context *ctx = *state;
+    temp_dir dir = make_temp_dir();
+    dcls_dataset *set = write_set(ctx, &dir);
+    dcls_model *model = create(ctx, NETWORK_OF("10", "")), *white;
+    dcls_loader_options options = loader_options();
+    options.height = options.width = SIDE - 4;
+    check_outcome(ctx, "whole", dcls_model_whiten(ctx, model, "stem", set, &options, &white),
+                  DCLS_ERR_ARGUMENT, "whitening 'stem': ");
+    options.augment.scale_min = 0.8;
+    options.augment.scale_max = 1.2;
+    assert_ok(ctx, dcls_model_whiten(ctx, model, "stem", set, &options, &white));
+    dcls_model_destroy(white);
+    options.augment.scale_min = options.augment.scale_max = 0;
+    options.augment.area_min = options.augment.area_max = 0.5;
+    options.batch = 1;
+    assert_ok(ctx, dcls_model_whiten(ctx, model, "stem", set, &options, &white));
+    dcls_model_destroy(white);
+    dcls_model_destroy(model);
+    dcls_dataset_destroy(set);
+    remove_dir(&dir);
+}
+
 static void other_layers_are_refused(void **state)
 {
     static const struct {
@@ -130,6 +156,12 @@ static void other_layers_are_refused(void **state)
              "10",
              ",{\"op\":\"conv\",\"name\":\"next\",\"weight\":\"n\",\"kernel_size\":1,\"out_channels\":2}"),
          "next", "only an ordinary convolution of the network's input"},
+        {NETWORK_OF(
+             "10",
+             ",{\"op\":\"conv\",\"name\":\"twin\",\"inputs\":[\"input\"],\"weight\":\"w\",\"bias\":\"b2\","
+             "\"kernel_size\":3,\"out_channels\":10},{\"op\":\"add\",\"name\":\"sum\",\"inputs\":[\"stem\","
+             "\"twin\"]}"),
+         "stem", "another layer has its weights"},
         {NETWORK_OF("10", ",{\"op\":\"relu\",\"name\":\"act\"}"), "act", "only an ordinary convolution"},
     };
     dcls_context *ctx = *state;
@@ -156,7 +188,7 @@ static void other_layers_are_refused(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {CONTEXT_TEST(outputs_are_white),
+    const struct CMUnitTest tests[] = {CONTEXT_TEST(outputs_are_white), CONTEXT_TEST(parts_of_pictures),
                                        CONTEXT_TEST(other_layers_are_refused)};
     return cmocka_run_group_tests_name("whiten", tests, NULL, NULL);
 }
