@@ -143,7 +143,7 @@ $(B)/lib/simd/vec_avx512.o $(B)/lib/simd/bf16_avx512.o: ISA = $(AVX512)
 $(B)/lib/simd/bf16_native.o: ISA = $(AVX512) -mavx512bf16
 
 # Models that are part of the program, the default classifier first; part of libdcls_tools.a. WEIGHTS=none builds without.
-CLASSIFIER := weights/convmixer96-dcls-cifar10.bin
+CLASSIFIER := weights/resnet-dcls-cifar10.bin
 WEIGHTS ?= $(wildcard $(CLASSIFIER)) $(filter-out $(CLASSIFIER),$(wildcard weights/*.bin))
 EMBED := $(filter-out none,$(WEIGHTS))
 

@@ -72,6 +72,9 @@ def operation(node, t, published):
     if op == "global_avg_pool":
         flat = node.get("flatten", False)
         return lambda x: x.mean((2, 3), keepdim=not flat)
+    if op == "global_max_pool":
+        flat = node.get("flatten", False)
+        return lambda x: x.amax((2, 3), keepdim=not flat)
     if op == "max_pool":
         side, stride, padding = (node.get(key) for key in ("kernel_size", "stride", "padding"))
         return lambda x: F.max_pool2d(x, side, stride, padding or 0)
