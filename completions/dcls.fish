@@ -86,6 +86,7 @@ complete -c dcls -n $train -l graph -r -d 'JSON model file that describes a new 
 complete -c dcls -n $train -l set -x -d 'Setting of the new network'
 complete -c dcls -n $train -l classes -x -d 'Number of classes'
 complete -c dcls -n $train -l preprocess -x -a 'imagenet imagenet-bicubic cifar10 none' -d 'How pictures become input'
+complete -c dcls -n $train -l whiten -x -d 'Convolution that begins with the directions of the pictures'
 complete -c dcls -n $train -l replace-dilated -d 'Dilated convolutions become DCLS layers that compute the same'
 complete -c dcls -n $train -l replace-depthwise -x -d 'Dense depthwise convolutions become DCLS layers of so many elements'
 complete -c dcls -n $train -l replace-layers -x -d 'Only layers whose name matches this glob'
