@@ -244,6 +244,9 @@ static int check_kernel_options(const convert_options *o)
 static int check_path(const struct convert *convert, bool model)
 {
     if (convert->options->to == TO_TAPS) model = false;
+    if (convert->options->verify != NULL && convert_to_onnx(convert) && !changes_kernels(convert->options))
+        return refuse("--verify",
+                      "cannot run ONNX: compare what its runtime answers with dcls infer --logits");
     if (convert->options->onnx_preprocess && !convert_to_onnx(convert))
         return refuse("--onnx-preprocess", "is for an OUT that ends in .onnx");
     dcls_status status = dcls_output_path_check(convert->run->ctx, convert->out, model);

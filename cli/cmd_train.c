@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "alloc.h"
+#include "numbers.h"
 #include "output.h"
 #include "train.h"
 
@@ -141,8 +142,8 @@ static int train(train_run *t)
     const bool resumed = t->options->resume != NULL;
     int status = resumed ? go_on(t) : begin(t);
     if (status == CLI_OK && resumed && is_finished(t)) {
-        cli_note(t->run, "%s: finished after %lld epochs; --epochs N goes on to more", t->folder,
-                 (long long)t->at.epoch);
+        cli_note(t->run, "%s: finished after %s; --epochs N goes on to more", t->folder,
+                 cli_counted(t->at.epoch, "epoch").text);
         return CLI_OK;
     }
     if (status == CLI_OK) status = open_recording(t);

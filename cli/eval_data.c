@@ -40,6 +40,13 @@ static int match_names(eval *e, cli_names names, cli_names labels)
     if (match.known == names.count) return match.same ? CLI_OK : open_set(e, labels.items, labels.count);
     if (match.known > 0 || names.count == 1)
         return cli_refuse_strangers(e->options->data, match, names.count, "the network");
+    if ((int64_t)names.count != e->classes) {
+        cli_error(e->options->data,
+                  "the network knows none of the %zu classes ('%s' ..), and has %lld: --classes says which "
+                  "is which",
+                  names.count, match.stranger, (long long)e->classes);
+        return CLI_USAGE;
+    }
     cli_warn(e->run, e->options->data,
              "the network knows none of the classes ('%s' ..): they are taken in the data's order",
              match.stranger);

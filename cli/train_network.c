@@ -1,6 +1,7 @@
 /* The network of a recipe: a new one, or a model made to fit the data's classes, with layers replaced. */
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "alloc.h"
 #include "class_names.h"
@@ -19,8 +20,12 @@ static int create_network(train_run *t, dcls_model **out)
     if (options.labels == NULL && options.classes == (int64_t)count) options.labels = names.items;
     int status = CLI_OK;
     if (options.classes == 0 && options.arch_json == NULL) {
-        cli_error("train", "masks do not say how many classes there are: --classes N");
-        status = CLI_USAGE;
+        const bool segments = options.arch != NULL && strcmp(options.arch, "deeplabv3") == 0;
+        if (segments)
+            cli_error("train", "masks do not say how many classes there are: --classes N");
+        else
+            cli_error(t->recipe->train, "is data for segmentation, %s is for classification", options.arch);
+        status = segments ? CLI_USAGE : CLI_BAD_INPUT;
     } else {
         const dcls_status made = dcls_model_create(t->run->ctx, &options, out);
         if (made != DCLS_OK) status = cli_fail("train", made, t->run->ctx);

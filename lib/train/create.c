@@ -242,7 +242,8 @@ static dcls_status check_keys(dcls_creation *c, const arch_row *row)
             if (key_at(row, k) != NULL)
                 snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", list[0] != '\0' ? ", " : "",
                          key_at(row, k));
-        return dcls_fail(c->ctx, DCLS_ERR_ARGUMENT, "setting '%s': unknown key '%s'%s: %s has %s",
+        return dcls_fail(c->ctx, DCLS_ERR_ARGUMENT,
+                         "setting '%s': unknown key '%s'%s: %s has %s, and attributes of its layers",
                          setting->text, setting->key, hint, row->name, list);
     }
     return DCLS_OK;

@@ -86,7 +86,9 @@ static dcls_status put_choice(dcls_context *ctx, const dcls_recipe_row *row, con
     const size_t count = split_choices(row->choices, names);
     const char *near = dcls_nearest(text, count, choice_at, names);
     const size_t used = strlen(what);
-    snprintf(what + used, sizeof what - used, "%s", dcls_hint(hint, sizeof hint, near));
+    const bool is_file = strcmp(row->key, "model.arch") == 0 && strstr(text, ".json") != NULL;
+    snprintf(what + used, sizeof what - used, "%s",
+             is_file ? "; a file is model.graph, --graph" : dcls_hint(hint, sizeof hint, near));
     return fail_value(ctx, row, text, what);
 }
 

@@ -105,8 +105,11 @@ close() {
   mkdir other one
   cp -r set/blue other/bleu
   cp -r set/green other/vert
-  try 0 eval -m m.json -d other --json # bleu 0, vert 1: right is vert
-  close .top1 0.5
+  try 2 eval -m m.json -d other
+  is stderr "$stderr" \
+    "dcls: other: the network knows none of the 2 classes ('bleu' ..), and has 3: --classes says which is which"
+  cp -r set/rot other/zinnober
+  try 0 eval -m m.json -d other --json # bleu 0, vert 1, zinnober 2: right is vert
   is stderr "$stderr" "dcls: other: warning: the network knows none of the classes ('bleu' ..): they are taken in the data's order"
   try 0 eval -q -m m.json -d other --json
   is stderr "$stderr" ""

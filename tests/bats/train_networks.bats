@@ -169,7 +169,9 @@ load train_util
   printf '{"model": {"arch": "convmixer", "file": "m.json"}}' >two.json
   refused 2 "only one of a model to go on with (model.file), an architecture (model.arch) and a description (model.graph) may be given" --train set two.json
   refused 2 "--scale 0.8,1 takes random parts" --graph graph.json --train scenes --classes 3 --batch 2 --size 8
-  refused 2 "masks do not say how many classes there are: --classes N" $small --train scenes
+  refused 3 "dcls: scenes: is data for segmentation, convmixer is for classification" $small --train scenes
+  refused 2 "masks do not say how many classes there are: --classes N" --arch deeplabv3 --train scenes
+  refused 2 "'model.arch' is 'graph.json', must be one of 'convmixer', 'convnext_dcls', 'deeplabv3'; a file is model.graph, --graph" --arch graph.json --train set
   refused 3 "m.json" $small --train m.json
   refused 2 "set/red/0.ppm" set/red/0.ppm --train set
   dcls convert m.json m.bin
