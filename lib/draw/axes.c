@@ -53,12 +53,22 @@ void dcls_plot_text_upwards(dcls_plot *plot, double x, double y, double width, c
     dcls_canvas_text_upwards(plot->canvas, x, y, copy, &(dcls_text_style){size, color, DCLS_ALIGN_LEFT});
 }
 
-const char *dcls_plot_number(char buffer[DCLS_NUMBER_TEXT], double value)
+static const char *number_text(char buffer[DCLS_NUMBER_TEXT], double value, int digits)
 {
-    snprintf(buffer, DCLS_NUMBER_TEXT, "%.3g", value == 0 ? 0 : value);
+    snprintf(buffer, DCLS_NUMBER_TEXT, "%.*g", digits, value == 0 ? 0 : value);
     char *comma = strchr(buffer, ','); /* of the caller's locale */
     if (comma) *comma = '.';
     return buffer;
+}
+
+const char *dcls_plot_number(char buffer[DCLS_NUMBER_TEXT], double value)
+{
+    return number_text(buffer, value, 3);
+}
+
+const char *dcls_plot_tick(char buffer[DCLS_NUMBER_TEXT], double tick)
+{
+    return number_text(buffer, tick, 7);
 }
 
 const char *dcls_plot_window_text(char buffer[DCLS_WINDOW_TEXT], const dcls_kernel *k)

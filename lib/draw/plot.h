@@ -150,6 +150,8 @@ const char *dcls_plot_number(char buffer[DCLS_NUMBER_TEXT], double value);
  */
 #define DCLS_MAX_TICKS 16
 int dcls_ticks(double low, double high, int max_count, double ticks[DCLS_MAX_TICKS]);
+/* A tick with as many digits as tell it from its neighbours. */
+const char *dcls_plot_tick(char buffer[DCLS_NUMBER_TEXT], double tick);
 
 /* A horizontal bar of the map's colours with ticks below: `count` values at places 0..1. */
 void dcls_plot_color_bar(dcls_plot *plot, dcls_box box, const dcls_colormap *map, int count,

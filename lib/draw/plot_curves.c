@@ -235,7 +235,7 @@ static void draw_axes(dcls_plot *plot, const struct curves *c, const struct pane
     for (int i = 0, count = dcls_ticks(p->low, p->high, most_y, ticks); i < count; i++) {
         const double y = down(p, ticks[i]), rule[2][2] = {{p->box.x, y}, {p->box.x + p->box.width, y}};
         dcls_canvas_line(plot->canvas, rule, 2, 0.5, (dcls_color){0, 0, 0, 0.13});
-        dcls_plot_text(plot, p->box.x - 6, y + 0.36 * DCLS_PLOT_SMALL, LEFT, dcls_plot_number(text, ticks[i]),
+        dcls_plot_text(plot, p->box.x - 6, y + 0.36 * DCLS_PLOT_SMALL, LEFT, dcls_plot_tick(text, ticks[i]),
                        DCLS_PLOT_SMALL, dcls_plot_faint, DCLS_ALIGN_RIGHT);
     }
     for (int i = 0, count = dcls_ticks(0, c->last, most_x, ticks); i < count; i++) {

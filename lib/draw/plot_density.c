@@ -176,7 +176,7 @@ static void draw_bar(dcls_plot *plot, const struct density *d)
     int count = 0, round_numbers = dcls_ticks(0, d->largest, 6, ticks);
     for (int i = 0; i < round_numbers; i++) {
         places[count] = place_on_scale(d, ticks[i]);
-        dcls_plot_number(labels[count++], ticks[i]);
+        dcls_plot_tick(labels[count++], ticks[i]);
         if (i > 0 || round_numbers < 2 || ticks[1] <= 1.5) continue;
         places[count] = place_on_scale(d, 1);
         dcls_plot_number(labels[count++], 1);

@@ -292,7 +292,7 @@ static void draw_map_ticks(dcls_plot *plot, const struct view *v)
                               : v->map.y + at + 0.36 * DCLS_PLOT_SMALL;
             const dcls_text_style style = {DCLS_PLOT_SMALL, dcls_plot_faint,
                                            a == 1 ? DCLS_ALIGN_CENTER : DCLS_ALIGN_RIGHT};
-            dcls_canvas_text(plot->canvas, x, y, dcls_plot_number(text, ticks[i]), &style);
+            dcls_canvas_text(plot->canvas, x, y, dcls_plot_tick(text, ticks[i]), &style);
         }
     }
 }
@@ -370,7 +370,7 @@ static void draw_frame(dcls_plot *plot, const struct chart *c)
         double x = chart_x(c, ticks[i]);
         const double up[2][2] = {{x, c->box.y}, {x, bottom + 3}};
         snprintf(text, sizeof text, "%s%s", ticks[i] < 0 ? "\xe2\x88\x92" : "",
-                 dcls_plot_number(number, fabs(ticks[i])));
+                 dcls_plot_tick(number, fabs(ticks[i])));
         dcls_canvas_line(plot->canvas, up, 2, 0.75, line);
         dcls_canvas_text(plot->canvas, x, bottom + 3 + DCLS_PLOT_SMALL, text, &middle);
     }

@@ -309,7 +309,7 @@ static void draw_ticks(dcls_plot *plot, const struct histogram *h, dcls_box box)
         double x = box.x + (ticks[i] - h->low) / (h->high - h->low) * box.width, y = box.y + box.height;
         const double tick[2][2] = {{x, y}, {x, y + 3}};
         snprintf(text, sizeof text, "%s%s", ticks[i] < 0 ? "\xe2\x88\x92" : "",
-                 dcls_plot_number(number, fabs(ticks[i])));
+                 dcls_plot_tick(number, fabs(ticks[i])));
         dcls_canvas_line(plot->canvas, tick, 2, 0.75, dcls_plot_rule);
         dcls_canvas_text(plot->canvas, x, y + 3 + DCLS_PLOT_SMALL, text,
                          &(dcls_text_style){DCLS_PLOT_SMALL, dcls_plot_faint, DCLS_ALIGN_CENTER});
