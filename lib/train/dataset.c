@@ -131,6 +131,8 @@ static dcls_status list_items(dcls_context *ctx, dcls_dataset *set, const char *
 {
     dcls_dataset_kind kind = DCLS_DATASET_AUTO;
     DCLS_TRY(examine(ctx, &set->arena, &path, options, &kind));
+    if (options->kind == DCLS_DATASET_PAIRS && kind == DCLS_DATASET_FOLDERS)
+        return dcls_fail(ctx, DCLS_ERR_FORMAT, "there is no folder images beside one of masks");
     switch (options->kind == DCLS_DATASET_AUTO ? kind : options->kind) {
     case DCLS_DATASET_PAIRS: return dcls_dataset_list_pairs(ctx, set, path, options);
     case DCLS_DATASET_CIFAR10: return dcls_dataset_list_cifar10(ctx, set, path, options);
