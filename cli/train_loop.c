@@ -132,6 +132,24 @@ static int validate(train_run *t, dcls_scores *out)
     return status == DCLS_OK ? CLI_OK : cli_fail(t->recipe->val, status, ctx);
 }
 
+static double score_of(const train_run *t, const dcls_scores *scores)
+{
+    return t->task == DCLS_TASK_SEGMENTATION ? scores->mean_iou : scores->top1;
+}
+
+/* What a model to go on with can do already: whether training it helps is seen from there. */
+static int tell_start(train_run *t)
+{
+    dcls_scores scores;
+    if (t->recipe->model_file == NULL || t->val == NULL || t->recipe->validate_every == 0 ||
+        t->run->common.quiet)
+        return CLI_OK;
+    const int status = validate(t, &scores);
+    if (status == CLI_OK && !stopped)
+        cli_note(t->run, "before training: %s %.2f%%", train_score_name(t), 100 * score_of(t, &scores));
+    return status;
+}
+
 static bool is_due(const train_run *t)
 {
     const int64_t every = t->recipe->validate_every, done = t->at.epoch + 1;
@@ -162,7 +180,7 @@ static int end_epoch(train_run *t)
         if (status != CLI_OK) return status;
         if (stopped) return train_save(t);
         t->validation_seconds = train_now() - begun;
-        const double score = t->task == DCLS_TASK_SEGMENTATION ? scores.mean_iou : scores.top1;
+        const double score = score_of(t, &scores);
         best = score > t->at.best;
         next_epoch(t);
         if (best) {
@@ -198,7 +216,9 @@ int train_loop(train_run *t)
     t->begun = t->told = train_now();
     t->before = t->at.seconds;
     cli_progress_begin(&t->progress, t->run);
-    int status = t->at.epoch == 0 && t->at.batch == 0 && t->at.frames == 0 ? record_positions(t) : CLI_OK;
+    const bool fresh = t->at.epoch == 0 && t->at.batch == 0;
+    int status = fresh && t->at.frames == 0 ? record_positions(t) : CLI_OK;
+    if (status == CLI_OK && fresh) status = tell_start(t);
     if (status == CLI_OK) status = run_epochs(t);
     cli_progress_end(&t->progress);
     if (status != CLI_OK || !stopped) return status;
