@@ -95,8 +95,8 @@ static void files_of_any_size_are_read(void **state)
 {
     (void)state;
     static const size_t sizes[] = {
-        0, 1, 63, 64, 65, 65535, 65536, 65537, 1 << 20, (8 << 20) - 1, 8 << 20, (12 << 20) + 1};
-    const size_t most = (12 << 20) + 1; /* in parts, by several threads */
+        0, 1, 63, 64, 65, 65535, 65536, 65537, 1 << 20, (32 << 20) - 1, 32 << 20, (33 << 20) + 1};
+    const size_t most = (33 << 20) + 1; /* in parts, by several threads */
     unsigned char *data = malloc(most);
     assert_non_null(data);
     for (size_t i = 0; i < most; i++)
