@@ -89,12 +89,12 @@ static int dispatch(int argc, char **argv)
 /* A word the library does not know would run with all instructions, against what was asked for. */
 static bool check_environment(void)
 {
-    static const char *const words[] = {"scalar", "avx2", "avx512"};
+    static const char *const words[] = {"scalar", "avx2", "avx512", "amx"};
     const char *said = getenv("DCLS_CPU");
     if (said == NULL || said[0] == '\0') return true;
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (strcmp(said, words[i]) == 0) return true;
-    cli_error("DCLS_CPU", "'%s' is not one of scalar, avx2, avx512", said);
+    cli_error("DCLS_CPU", "'%s' is not one of scalar, avx2, avx512, amx", said);
     return false;
 }
 

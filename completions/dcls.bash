@@ -22,7 +22,7 @@ _dcls_value() {
     infer:-m | infer:--model | bench:-m | bench:--model | eval:-m | eval:--model | train:--model) _dcls_models ;;
     infer:--format) mapfile -t COMPREPLY < <(compgen -W 'text json csv' -- "$cur") ;;
     infer:--algo | eval:--algo | train:--algo) mapfile -t COMPREPLY < <(compgen -W 'auto construct im2col sparse' -- "$cur") ;;
-    infer:--precision | bench:--precision) mapfile -t COMPREPLY < <(compgen -W 'fp32 bf16' -- "$cur") ;;
+    infer:--precision | train:--precision | bench:--precision) mapfile -t COMPREPLY < <(compgen -W 'fp32 bf16' -- "$cur") ;;
     bench:--algo) mapfile -t COMPREPLY < <(compgen -W 'auto construct im2col sparse all' -- "$cur") ;;
     eval:--kind | train:--data-kind) mapfile -t COMPREPLY < <(compgen -W 'auto folders pairs cifar10' -- "$cur") ;;
     infer:-o | infer:--output | convert:--verify | eval:-d | eval:--data | eval:--worst | \
@@ -131,7 +131,7 @@ _dcls() {
         options='--output -o --resume --force --dry-run --print-recipe --save-every --max-memory --labels --recipe-set -s --model --arch
           --graph --set --classes --preprocess --whiten --replace-dilated --replace-depthwise --replace-layers
           --replace-version --train --val --data-kind --ignore --limit --cache --batch --size --share-positions
-          --average --algo --seed --validate-every --record-positions --scale --area --crop-padding --no-flip --cutout
+          --average --algo --precision --seed --validate-every --record-positions --scale --area --crop-padding --no-flip --cutout
           --mixup --optimizer --momentum --weight-decay --clip-norm --position-rate --spread-rate --freeze --schedule
           --rate --epochs --warmup --label-smoothing --class-weights --repulsion --repulsion-after'
         ;;

@@ -6,21 +6,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const level_names[] = {"scalar", "avx2", "avx512"};
+static const char *const level_names[] = {"scalar", "avx2", "avx512", "amx"};
 
 const char *dcls_cpu_name(dcls_cpu_level level)
 {
-    return (unsigned)level <= DCLS_CPU_AVX512 ? level_names[level] : "unknown";
+    return (unsigned)level <= DCLS_CPU_AMX ? level_names[level] : "unknown";
 }
 
 #ifdef __x86_64__
 
 #include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 /* Bits of CPUID leaves 1 and 7 and of XCR0, named as in the processor manuals. */
 #define LEAF1_ECX_AVX2   (bit_FMA | bit_OSXSAVE | bit_AVX | bit_F16C)
 #define LEAF7_EBX_AVX512 (bit_AVX512F | bit_AVX512DQ | bit_AVX512BW | bit_AVX512VL)
-#define XCR0_AVX         0x06u /* SSE and AVX registers */
+#define LEAF7_EDX_AMX    (1u << 22 | 1u << 24) /* AMX-BF16, AMX-TILE */
+#define XCR0_AVX         0x06u                 /* SSE and AVX registers */
+#define XCR0_AMX         0x60000u              /* tiles and their configuration */
 #define XCR0_AVX512      0xe6u /* these, mask registers and both halves of the ZMM registers */
 
 static uint64_t read_xcr0(void)
@@ -35,6 +39,17 @@ static bool has_all(uint64_t bits, uint64_t wanted)
     return (bits & wanted) == wanted;
 }
 
+/* Linux gives the tile registers, which are large, to processes that ask. */
+static bool may_use_tiles(void)
+{
+#if defined(__linux__) && defined(SYS_arch_prctl)
+    const long request_permission = 0x1023, tile_data = 18;
+    return syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
+#else
+    return false;
+#endif
+}
+
 /* The operating system must save the registers too (XCR0), not only the processor have the instructions. */
 static dcls_cpu_level hardware_level(void)
 {
@@ -44,13 +59,14 @@ static dcls_cpu_level hardware_level(void)
     if (!__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx)) return DCLS_CPU_SCALAR;
     if (!has_all(ebx, bit_AVX2) || !has_all(xcr0, XCR0_AVX)) return DCLS_CPU_SCALAR;
     if (!has_all(ebx, LEAF7_EBX_AVX512) || !has_all(xcr0, XCR0_AVX512)) return DCLS_CPU_AVX2;
-    return DCLS_CPU_AVX512;
+    return has_all(edx, LEAF7_EDX_AMX) && has_all(xcr0, XCR0_AMX) && may_use_tiles() ? DCLS_CPU_AMX
+                                                                                     : DCLS_CPU_AVX512;
 }
 
 bool dcls_cpu_has_bf16(dcls_cpu_level level)
 {
     unsigned eax, ebx, ecx, edx;
-    return level == DCLS_CPU_AVX512 && __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) &&
+    return level >= DCLS_CPU_AVX512 && __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) &&
            has_all(eax, 1u << 5); /* AVX512_BF16 */
 }
 
@@ -71,7 +87,7 @@ bool dcls_cpu_has_bf16(dcls_cpu_level level)
 
 dcls_cpu_level dcls_cpu_detect(void)
 {
-    dcls_cpu_level level = hardware_level();
+    const dcls_cpu_level level = hardware_level();
     const char *wanted = getenv("DCLS_CPU");
     for (int i = 0; wanted != NULL && i < (int)level; i++)
         if (strcmp(wanted, level_names[i]) == 0) return (dcls_cpu_level)i;

@@ -5,11 +5,11 @@
 #include <stdbool.h>
 
 /* Instruction-set levels the vector kernels are compiled for, in rising order. */
-typedef enum dcls_cpu_level { DCLS_CPU_SCALAR, DCLS_CPU_AVX2, DCLS_CPU_AVX512 } dcls_cpu_level;
+typedef enum dcls_cpu_level { DCLS_CPU_SCALAR, DCLS_CPU_AVX2, DCLS_CPU_AVX512, DCLS_CPU_AMX } dcls_cpu_level;
 
 /* The highest level both the processor and the operating system support, cut down to the environment variable
- * DCLS_CPU (scalar, avx2, avx512) if it is set to one of these. avx2 includes FMA and F16C; avx512 includes
- * F, BW, DQ, VL. */
+ * DCLS_CPU (scalar, avx2, avx512, amx) if it is set to one of these. avx2 includes FMA and F16C; avx512
+ * includes F, BW, DQ, VL; amx is avx512 with AMX-TILE and AMX-BF16. */
 dcls_cpu_level dcls_cpu_detect(void);
 /* Whether VDPBF16PS can be used at that level. */
 bool dcls_cpu_has_bf16(dcls_cpu_level level);

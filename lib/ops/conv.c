@@ -206,7 +206,8 @@ void dcls_conv_run(const dcls_conv *conv, const dcls_simd *simd, const float *in
                            .residual = conv->epilogue.residual ? residual : NULL,
                            .out = out,
                            .shared = workspace,
-                           .workers = worker_count(conv, threads)};
+                           .workers = worker_count(conv, threads),
+                           .images = conv->g.batch};
     pass.scratch = pass.shared + conv->shared_floats;
     pass.in_place = pass.residual == out;
     if (conv->method.run != NULL) {
@@ -215,6 +216,34 @@ void dcls_conv_run(const dcls_conv *conv, const dcls_simd *simd, const float *in
     }
     if (conv->method.prepare != NULL) conv->method.prepare(&pass, threads);
     dcls_parallel_for(threads, task_count(conv), run_task, &pass);
+}
+
+void dcls_conv_run_images(const dcls_conv *conv, const dcls_simd *simd, int64_t images, const float *in,
+                          const float *residual, float *out, void *workspace)
+{
+    const int64_t in_floats = conv->g.in_channels * conv->in_volume,
+                  out_floats = conv->g.out_channels * conv->out_volume;
+    if (!conv->epilogue.residual) residual = NULL;
+    if (conv->group <= 1) {
+        for (int64_t n = 0; n < images; n++, in += in_floats, out += out_floats) {
+            dcls_conv_run(conv, simd, in, residual, out, workspace, 1);
+            if (residual != NULL) residual += out_floats;
+        }
+        return;
+    }
+    dcls_conv_pass pass = {.conv = conv,
+                           .simd = simd,
+                           .in = in,
+                           .residual = residual,
+                           .out = out,
+                           .shared = workspace,
+                           .workers = 1,
+                           .images = images,
+                           .in_place = residual == out};
+    pass.scratch = pass.shared + conv->shared_floats;
+    const int64_t units = conv->units * dcls_ceil_div(images, conv->group); /* a batch of 1 is one group */
+    for (int64_t unit = 0; unit < units; unit++)
+        conv->method.run_unit(&pass, unit, pass.scratch);
 }
 
 void dcls_conv_destroy(dcls_conv *conv)

@@ -28,14 +28,24 @@
 #include "kernel/kernel.h"
 #include "ops/epilogue.h"
 #include "ops/geometry.h"
+#include "simd/amx.h"
 #include "simd/bf16.h"
 
 typedef struct dcls_conv dcls_conv;
 
+/* Products on AMX, in float with parts = DCLS_AMX_PARTS or in bfloat16 with 1. threads: how many are likely
+ * to run them; results do not depend on it. */
+typedef struct dcls_conv_amx {
+    const dcls_amx *amx; /* NULL: none */
+    int parts, threads;
+    int64_t images; /* that dcls_conv_run_images may get at once, where that is more than the batch */
+} dcls_conv_amx;
+
 /* weight [out_channels, in_channels / groups, kernel..]. With few outputs per group, as in depthwise
- * convolution, the result is a sparse one of all non-zero cells, which is faster. */
+ * convolution, the result is a sparse one of all non-zero cells, which is faster. how: what may be used where
+ * it is likely to be the fastest. */
 dcls_status dcls_conv_create_dense(dcls_context *ctx, const dcls_geometry *g, const float *weight,
-                                   const dcls_epilogue *epilogue, dcls_conv **out);
+                                   const dcls_epilogue *epilogue, dcls_conv_amx how, dcls_conv **out);
 
 /* taps: rows = out_channels * in_channels / groups windows of kernel[0] * kernel[1] * kernel[2] cells. */
 dcls_status dcls_conv_create_sparse(dcls_context *ctx, const dcls_geometry *g, const dcls_taps *taps,
@@ -75,16 +85,27 @@ dcls_status dcls_conv_create_bf16_pair(dcls_context *ctx, const dcls_bf16 *bf16,
                                        const dcls_conv_expansion *expansion, const float *weight,
                                        const dcls_epilogue *epilogue, dcls_conv **out);
 
+/* The same on AMX. suits: whether it is likely to be the fastest. */
+bool dcls_conv_amx_suits(const dcls_geometry *g);
+dcls_status dcls_conv_create_amx(dcls_context *ctx, dcls_conv_amx how, const dcls_geometry *g,
+                                 const float *weight, const dcls_epilogue *epilogue, dcls_conv **out);
+dcls_status dcls_conv_create_amx_pair(dcls_context *ctx, dcls_conv_amx how, const dcls_geometry *g,
+                                      const dcls_conv_expansion *expansion, const float *weight,
+                                      const dcls_epilogue *epilogue, dcls_conv **out);
+
 size_t dcls_conv_workspace(const dcls_conv *conv, int threads);
 /* Bytes of packed weights and tables. */
 size_t dcls_conv_packed_bytes(const dcls_conv *conv);
 /* Multiply-accumulates of one run: those of the algorithm that runs, padding included. */
 double dcls_conv_macs(const dcls_conv *conv);
-/* "dense", "winograd", "sparse", "interpolated" or "fused", "dense bf16" or "fused bf16": the one that
- * runs. */
+/* The one that runs: "dense", "winograd", "sparse", "interpolated", "fused"; "dense" or "fused" with "amx" or
+ * "bf16" behind. */
 const char *dcls_conv_algorithm(const dcls_conv *conv);
 void dcls_conv_run(const dcls_conv *conv, const dcls_simd *simd, const float *in, const float *residual,
                    float *out, void *workspace, int threads);
+/* A convolution with a batch of 1, of several images that follow each other, on this thread. */
+void dcls_conv_run_images(const dcls_conv *conv, const dcls_simd *simd, int64_t images, const float *in,
+                          const float *residual, float *out, void *workspace);
 void dcls_conv_destroy(dcls_conv *conv);
 
 #endif

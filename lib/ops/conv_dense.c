@@ -79,10 +79,12 @@ static dcls_status create_as_sparse(dcls_context *ctx, const dcls_geometry *g, c
 }
 
 dcls_status dcls_conv_create_dense(dcls_context *ctx, const dcls_geometry *g, const float *weight,
-                                   const dcls_epilogue *epilogue, dcls_conv **out)
+                                   const dcls_epilogue *epilogue, dcls_conv_amx how, dcls_conv **out)
 {
     DCLS_TRY(dcls_conv_check(ctx, g));
     if (is_better_sparse(g)) return create_as_sparse(ctx, g, weight, epilogue, out);
+    if (how.amx != NULL && dcls_conv_amx_suits(g))
+        return dcls_conv_create_amx(ctx, how, g, weight, epilogue, out);
     if (dcls_conv_prefers_pixels(g)) return dcls_conv_create_pixels(ctx, g, weight, epilogue, out);
     if (dcls_conv_is_pointwise(g)) return dcls_conv_create_pointwise(ctx, g, weight, epilogue, out);
     if (dcls_winograd_pays(g)) return dcls_conv_create_winograd(ctx, g, weight, epilogue, out);

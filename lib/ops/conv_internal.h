@@ -13,7 +13,7 @@ typedef struct dcls_conv_pass {
     float *out;
     float *shared;  /* conv->shared_floats floats of workspace */
     float *scratch; /* scratch_floats for each of the workers */
-    int64_t workers;
+    int64_t workers, images;
     bool in_place; /* residual is out: a result may be written only after the residual below it was read */
 } dcls_conv_pass;
 
@@ -37,6 +37,7 @@ struct dcls_conv {
     dcls_geometry g;
     dcls_epilogue epilogue;
     int64_t in_volume, out_volume;        /* floats of one channel */
+    int64_t group;                        /* images of a unit at most; 0: one, and no others at run time */
     int64_t units, bundle;                /* a task runs `bundle` consecutive units */
     size_t shared_floats, scratch_floats; /* of workspace: once, and per worker */
     size_t packed_bytes;

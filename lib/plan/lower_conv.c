@@ -76,12 +76,18 @@ static dcls_status make_epilogue(dcls_context *ctx, const dcls_plan *plan, dcls_
     return DCLS_OK;
 }
 
+static dcls_conv_amx amx_of(const dcls_plan *plan)
+{
+    return (dcls_conv_amx){plan->amx, plan->bf16 ? 1 : DCLS_AMX_PARTS, plan->threads, 1};
+}
+
 static dcls_status create_dense(dcls_context *ctx, const dcls_plan *plan, const dcls_geometry *g,
                                 const float *weight, const dcls_epilogue *e, dcls_conv **out)
 {
-    if (plan->bf16 && dcls_conv_bf16_suits(g))
+    const bool amx = plan->amx && dcls_conv_amx_suits(g);
+    if (plan->bf16 && dcls_conv_bf16_suits(g) && !amx)
         return dcls_conv_create_bf16(ctx, plan->bf16, g, weight, e, out);
-    return dcls_conv_create_dense(ctx, g, weight, e, out);
+    return dcls_conv_create_dense(ctx, g, weight, e, amx_of(plan), out);
 }
 
 /* ---- the algorithms of a DCLS layer ---- */
@@ -260,8 +266,11 @@ static dcls_status create_pair(dcls_context *ctx, const dcls_plan *plan, dcls_ar
     if (!status) {
         const dcls_conv_expansion expansion = {
             .channels = f.out, .weight = f.weight, .bias = f.bias, .activation = ahead->activation};
-        status = plan->bf16 ? dcls_conv_create_bf16_pair(ctx, plan->bf16, g, &expansion, weight, e, out)
-                            : dcls_conv_create_pair(ctx, g, &expansion, weight, e, out);
+        if (plan->amx)
+            status = dcls_conv_create_amx_pair(ctx, amx_of(plan), g, &expansion, weight, e, out);
+        else
+            status = plan->bf16 ? dcls_conv_create_bf16_pair(ctx, plan->bf16, g, &expansion, weight, e, out)
+                                : dcls_conv_create_pair(ctx, g, &expansion, weight, e, out);
     }
     free(f.own);
     return status;

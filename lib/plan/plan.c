@@ -64,6 +64,7 @@ static dcls_status create_plan(dcls_context *ctx, const dcls_model *model, const
     plan->simd = dcls_simd_get(level);
     if (options && options->precision == DCLS_PRECISION_BF16)
         plan->bf16 = dcls_bf16_get(level, dcls_cpu_has_bf16(level));
+    plan->amx = dcls_amx_get();
     plan->threads = plan->most_threads = dcls_context_threads(ctx);
     plan->keep_values = keep_values;
     plan->options = options ? *options : dcls_plan_options_default();

@@ -82,6 +82,7 @@ struct dcls_plan {
     const dcls_model *model;
     const dcls_simd *simd;
     const dcls_bf16 *bf16;     /* or NULL: everything in float */
+    const dcls_amx *amx;       /* or NULL: this processor has none */
     int threads, most_threads; /* of the next run; what memory was laid out for */
     bool keep_values;          /* every node is a step of its own and every value stays until the next run */
     dcls_plan_options options;

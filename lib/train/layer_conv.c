@@ -109,10 +109,14 @@ static dcls_status create(dcls_context *ctx, dcls_program *p, dcls_layer *layer)
     if (c == NULL) return DCLS_ERR_MEMORY;
     c->g = dcls_program_geometry(p, layer);
     if (layer->node->window.pad_mode != DCLS_PAD_ZEROS) DCLS_TRY(create_padding(ctx, layer, c));
+    c->amx = p->amx;
+    c->amx.images = p->chunks[layer->phase];
     c->weights = c->g.out_channels * (c->g.in_channels / c->g.groups) * dcls_volume(c->g.kernel);
     if (layer->node->op == DCLS_OP_DCLS) DCLS_TRY(create_kernel(ctx, layer, c));
     c->way = choose(p, layer, c);
     if (c->way == DCLS_WAY_INTERPOLATED) set_interpolated(c);
+    c->by_amx = p->amx.amx != NULL && c->way == DCLS_WAY_DENSE && c->shown == NULL &&
+                dcls_conv_amx_backward_suits(&c->g);
     return DCLS_OK;
 }
 
@@ -146,6 +150,10 @@ static void forward(const dcls_layer *layer, const dcls_visit *visit)
     const dcls_conv_scratch s = dcls_conv_layer_scratch(c, visit->scratch);
     const float *x = dcls_visit_value(visit, layer->inputs[0]);
     float *y = dcls_visit_value(visit, layer->output);
+    if (c->shown == NULL) {
+        dcls_conv_run_images(c->forward, p->simd, visit->count, x, NULL, y, s.work);
+        return;
+    }
     for (int64_t n = 0; n < visit->count; n++) {
         dcls_conv_run(c->forward, p->simd, padded_input(c, &s, x), NULL, y, s.work, 1);
         x += p->values[layer->inputs[0]].floats;
@@ -167,7 +175,7 @@ static void add_sums(const dcls_layer *layer, const dcls_visit *visit, const dcl
     const dcls_simd *simd = visit->program->simd;
     float *sums = dcls_visit_sums(layer, visit);
     float *bias = dcls_conv_bias_sums(layer, visit);
-    if (c->way == DCLS_WAY_DENSE) dcls_conv_dense_backward(&c->g, simd, x, dy, sums, s->work);
+    if (c->way == DCLS_WAY_DENSE && !c->by_amx) dcls_conv_dense_backward(&c->g, simd, x, dy, sums, s->work);
     if (c->way == DCLS_WAY_SPARSE) dcls_taps_backward_run(c->taps, simd, x, dy, sums, s->work);
     if (c->way == DCLS_WAY_INTERPOLATED) {
         dcls_conv_run(c->make_planes, simd, x, NULL, s->planes, s->work, 1);
@@ -176,6 +184,12 @@ static void add_sums(const dcls_layer *layer, const dcls_visit *visit, const dcl
     }
     for (int64_t o = 0; dcls_trains(layer->bias) && !layer->bias_summed && o < c->g.out_channels; o++)
         bias[o] += simd->sum(dy + o * dcls_volume(c->g.out), dcls_volume(c->g.out));
+}
+
+/* Whether the input's gradient is a convolution of all images of a visit as they are. */
+static bool goes_together(const dcls_conv_layer *c)
+{
+    return c->way != DCLS_WAY_INTERPOLATED && c->shown == NULL && !dcls_conv_is_strided(&c->g);
 }
 
 static void backward_image(const dcls_layer *layer, const dcls_visit *visit, const float *x, const float *dy,
@@ -191,7 +205,7 @@ static void backward_image(const dcls_layer *layer, const dcls_visit *visit, con
         back = s.plane_gradients;
     }
     if (layer->trains) add_sums(layer, visit, &s, padded_input(c, &s, x), dy, back);
-    if (dx == NULL) return;
+    if (dx == NULL || goes_together(c)) return;
     if (dcls_conv_is_strided(g)) {
         dcls_conv_spread(g, g->out_channels, back, s.spread);
         back = s.spread;
@@ -207,12 +221,18 @@ static void backward_image(const dcls_layer *layer, const dcls_visit *visit, con
 static void backward(const dcls_layer *layer, const dcls_visit *visit)
 {
     const dcls_program *p = visit->program;
+    const dcls_conv_layer *c = layer->state;
     const float *x = dcls_visit_value(visit, layer->inputs[0]),
                 *dy = dcls_visit_gradient(visit, layer->output);
     float *dx = layer->wanted[0] ? dcls_visit_gradient(visit, layer->inputs[0]) : NULL;
+    float *work = dcls_conv_layer_scratch(c, visit->scratch).work;
     const int64_t in = p->values[layer->inputs[0]].floats, out = p->values[layer->output].floats;
+    if (c->by_amx && layer->trains)
+        dcls_conv_amx_backward(&c->g, c->amx, visit->count, x, dy, dcls_visit_sums(layer, visit), work);
     for (int64_t n = 0; n < visit->count; n++)
         backward_image(layer, visit, x + n * in, dy + n * out, dx ? dx + n * in : NULL);
+    if (dx != NULL && goes_together(c))
+        dcls_conv_run_images(c->turned, p->simd, visit->count, dy, dx, dx, work);
 }
 
 /* ---- finish ---- */
@@ -235,15 +255,32 @@ static dcls_status finish_kernel(dcls_context *ctx, const dcls_layer *layer, con
     return status;
 }
 
+/* Sums by cells of dense windows, as [out, in, cells]. */
+static dcls_status finish_dense(dcls_context *ctx, const dcls_layer *layer, const float *sums)
+{
+    const dcls_conv_layer *c = layer->state;
+    float *cells = NULL;
+    if (c->by_amx) {
+        cells = dcls_alloc(ctx, (size_t)c->weights, sizeof *cells);
+        if (cells == NULL) return DCLS_ERR_MEMORY;
+        dcls_conv_amx_backward_collect(&c->g, sums, cells);
+        sums = cells;
+    }
+    dcls_status status = DCLS_OK;
+    if (layer->node->op == DCLS_OP_CONV)
+        dcls_add_gradient(layer->weight, sums);
+    else
+        status = finish_kernel(ctx, layer, &c->k, sums, true);
+    free(cells);
+    return status;
+}
+
 static dcls_status finish(dcls_context *ctx, const dcls_program *p, const dcls_layer *layer,
                           const float *sums)
 {
     const dcls_conv_layer *c = layer->state;
     if (layer->bias != NULL) dcls_add_gradient(layer->bias, sums + layer->lane_floats - c->g.out_channels);
-    if (layer->node->op == DCLS_OP_CONV && c->way == DCLS_WAY_DENSE) {
-        dcls_add_gradient(layer->weight, sums);
-        return DCLS_OK;
-    }
+    if (c->way == DCLS_WAY_DENSE) return finish_dense(ctx, layer, sums);
     if (layer->node->op == DCLS_OP_CONV) {
         float *cells = dcls_alloc(ctx, (size_t)c->weights, sizeof *cells);
         if (cells == NULL) return DCLS_ERR_MEMORY;
@@ -252,7 +289,6 @@ static dcls_status finish(dcls_context *ctx, const dcls_program *p, const dcls_l
         free(cells);
         return DCLS_OK;
     }
-    if (c->way == DCLS_WAY_DENSE) return finish_kernel(ctx, layer, &c->k, sums, true);
     dcls_taps_backward_collect(c->taps, p->simd, sums + c->dense_sums, c->dense);
     if (c->way == DCLS_WAY_SPARSE) return finish_kernel(ctx, layer, &c->k, c->dense, true);
     dcls_add_gradient(layer->weight, sums);

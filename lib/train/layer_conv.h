@@ -23,7 +23,10 @@ typedef struct dcls_conv_layer {
     dcls_geometry mixing;   /* those -> output */
     dcls_conv *make_planes, *turned_mixing;
     float *ones;
-    size_t dense_sums;
+
+    size_t dense_sums; /* floats of sums of dense weights */
+    bool by_amx;       /* those are added up by AMX, for the images of a visit at once */
+    dcls_conv_amx amx;
 
     /* other padding: every cell of the padded plane shows this cell of the plane */
     int32_t *shown;

@@ -88,8 +88,9 @@ void dcls_conv_layer_forget(dcls_conv_layer *c)
 static dcls_status prepare_dense(dcls_context *ctx, const dcls_layer *layer, dcls_conv_layer *c,
                                  const float *weight, const dcls_epilogue *bias, const dcls_epilogue *sum)
 {
-    DCLS_TRY(dcls_conv_create_dense(ctx, &c->g, weight, bias, &c->forward));
-    return layer->wanted[0] ? dcls_conv_create_turned_dense(ctx, &c->g, weight, sum, &c->turned) : DCLS_OK;
+    DCLS_TRY(dcls_conv_create_dense(ctx, &c->g, weight, bias, c->amx, &c->forward));
+    return layer->wanted[0] ? dcls_conv_create_turned_dense(ctx, &c->g, weight, sum, c->amx, &c->turned)
+                            : DCLS_OK;
 }
 
 #define WEAK 1e-6f /* share of its window's largest weight */
@@ -169,8 +170,9 @@ static dcls_status prepare_sparse(dcls_context *ctx, const dcls_layer *layer, dc
     return status;
 }
 
-static dcls_status prepare_interpolated(dcls_context *ctx, const dcls_layer *layer, dcls_conv_layer *c,
-                                        const dcls_epilogue *bias, const dcls_epilogue *sum)
+static dcls_status prepare_interpolated(dcls_context *ctx, const dcls_program *p, const dcls_layer *layer,
+                                        dcls_conv_layer *c, const dcls_epilogue *bias,
+                                        const dcls_epilogue *sum)
 {
     const dcls_kernel single = dcls_conv_single_elements(c);
     dcls_taps taps;
@@ -182,7 +184,7 @@ static dcls_status prepare_interpolated(dcls_context *ctx, const dcls_layer *lay
     if (status == DCLS_OK && layer->trains)
         status = dcls_conv_create_sparse(ctx, &c->elements, &taps, NULL, &c->make_planes);
     if (status == DCLS_OK)
-        status = dcls_conv_create_turned_dense(ctx, &c->mixing, c->k.weight, NULL, &c->turned_mixing);
+        status = dcls_conv_create_turned_dense(ctx, &c->mixing, c->k.weight, NULL, p->amx, &c->turned_mixing);
     if (status == DCLS_OK && layer->wanted[0])
         status = dcls_conv_create_turned_sparse(ctx, &c->elements, &taps, sum, &c->turned);
     if (status == DCLS_OK && layer->trains) status = renew_taps_backward(ctx, c, &c->elements, &taps);
@@ -222,7 +224,10 @@ dcls_conv_scratch dcls_conv_layer_scratch(const dcls_conv_layer *c, float *base)
     size_t work = larger(floats_of(c->forward), floats_of(c->turned));
     work = larger(work, larger(floats_of(c->make_planes), floats_of(c->turned_mixing)));
     if (c->taps != NULL) work = larger(work, dcls_taps_backward_scratch(c->taps));
-    if (c->way == DCLS_WAY_DENSE) work = larger(work, dcls_conv_dense_backward_scratch(&c->g));
+    if (c->by_amx)
+        work = larger(work, dcls_conv_amx_backward_scratch(&c->g, c->amx, c->amx.images));
+    else if (c->way == DCLS_WAY_DENSE)
+        work = larger(work, dcls_conv_dense_backward_scratch(&c->g));
     if (c->way == DCLS_WAY_INTERPOLATED) work = larger(work, dcls_conv_dense_backward_scratch(&c->mixing));
     s.floats += work;
     return s;
@@ -244,9 +249,10 @@ dcls_status dcls_conv_layer_prepare(dcls_context *ctx, const dcls_program *p, dc
     else if (c->way == DCLS_WAY_SPARSE)
         DCLS_TRY(prepare_sparse(ctx, layer, c, weight, &bias, &sum));
     else
-        DCLS_TRY(prepare_interpolated(ctx, layer, c, &bias, &sum));
+        DCLS_TRY(prepare_interpolated(ctx, p, layer, c, &bias, &sum));
     layer->scratch_floats = dcls_conv_layer_scratch(c, NULL).floats;
-    c->dense_sums = c->way == DCLS_WAY_DENSE          ? (size_t)c->weights
+    c->dense_sums = c->by_amx                         ? dcls_conv_amx_backward_sums(&c->g)
+                    : c->way == DCLS_WAY_DENSE        ? (size_t)c->weights
                     : c->way == DCLS_WAY_INTERPOLATED ? layer->weight->count
                                                       : 0;
     c->dense_sums = (c->dense_sums + 15) / 16 * 16;

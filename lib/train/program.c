@@ -9,8 +9,8 @@
 #define LANES_LEAST 8
 #define LANE_IMAGES 32 /* more lanes where each gets so many */
 #define LANES_MOST  64
-#define CHUNK_FLOATS                                                                                         \
-    ((int64_t)32 << 10) /* of the largest value in a visit: a few of them fit the second-level cache */
+/* Of the largest value in a visit: a few of them fit the second-level cache. */
+#define CHUNK_FLOATS ((int64_t)32 << 10)
 
 /* ---- layers ---- */
 
@@ -323,17 +323,36 @@ static dcls_status create_layers(dcls_context *ctx, dcls_program *p)
 
 static void choose_lanes(dcls_program *p)
 {
-    int64_t lanes = p->batch / LANE_IMAGES, largest = 1;
+    int64_t lanes = p->batch / LANE_IMAGES;
     if (lanes < LANES_LEAST) lanes = LANES_LEAST;
     if (lanes > LANES_MOST) lanes = LANES_MOST;
     if (lanes > p->batch) lanes = p->batch;
     p->lanes = (int)lanes;
-    for (int v = 0; v < p->value_count; v++)
-        if (p->values[v].floats > largest) largest = p->values[v].floats;
-    p->chunk = CHUNK_FLOATS / largest;
-    if (p->chunk < 1) p->chunk = 1;
-    const int64_t images = (p->batch + lanes - 1) / lanes;
-    if (p->chunk > images) p->chunk = images;
+}
+
+static int64_t largest_of(const dcls_program *p, const dcls_layer *layer)
+{
+    int64_t largest = 1;
+    if (layer->output >= 0) largest = p->values[layer->output].floats;
+    for (int i = 0; i < layer->input_count; i++)
+        if (p->values[layer->inputs[i]].floats > largest) largest = p->values[layer->inputs[i]].floats;
+    return largest;
+}
+
+/* Phases of small values take more images at once. */
+static dcls_status choose_chunks(dcls_context *ctx, dcls_program *p)
+{
+    const int64_t images = (p->batch + p->lanes - 1) / p->lanes;
+    p->chunks = dcls_alloc(ctx, (size_t)p->phase_count, sizeof *p->chunks);
+    if (p->chunks == NULL) return DCLS_ERR_MEMORY;
+    for (int phase = 0; phase < p->phase_count; phase++)
+        p->chunks[phase] = images;
+    for (int l = 0; l < p->layer_count; l++) {
+        int64_t *chunk = &p->chunks[p->layers[l].phase], most = CHUNK_FLOATS / largest_of(p, &p->layers[l]);
+        if (most < 1) most = 1;
+        if (*chunk > most) *chunk = most;
+    }
+    return DCLS_OK;
 }
 
 static dcls_status build(dcls_context *ctx, dcls_program *p)
@@ -358,6 +377,7 @@ static dcls_status build(dcls_context *ctx, dcls_program *p)
     dcls_program_fuse(p);
     DCLS_TRY(find_shared(ctx, p));
     choose_lanes(p);
+    DCLS_TRY(choose_chunks(ctx, p));
     DCLS_TRY(create_layers(ctx, p));
     return dcls_program_store(ctx, p);
 }
@@ -379,6 +399,8 @@ dcls_status dcls_program_create(dcls_context *ctx, const dcls_model *model, dcls
     p->batch = options->batch;
     p->threads = dcls_context_threads(ctx);
     p->simd = dcls_simd_get(dcls_cpu_detect());
+    p->amx =
+        (dcls_conv_amx){dcls_amx_get(), options->precision == DCLS_PRECISION_BF16 ? 1 : DCLS_AMX_PARTS, 1, 1};
     dcls_status status = dcls_program_claim(ctx, p, p->use.taken);
     if (status == DCLS_OK) status = build(ctx, p);
     if (status == DCLS_OK)
@@ -397,6 +419,7 @@ void dcls_program_destroy(dcls_program *program)
         free(program->blocks[b]);
     free(program->blocks);
     free(program->values);
+    free(program->chunks);
     free(program->layers);
     free(program->losses);
     free(program->correct);

@@ -19,7 +19,7 @@
 #define DCLS_TRAIN_PROGRAM_H
 
 #include "base/rng.h"
-#include "ops/geometry.h"
+#include "ops/conv.h"
 #include "ops/ops.h"
 #include "train/parameters.h"
 
@@ -34,6 +34,7 @@ typedef struct dcls_visit {
     const dcls_batch *batch;
     uint64_t key;         /* of this step, for dropout */
     int64_t first, count; /* images */
+    int64_t chunk;        /* most of them in this phase */
     int64_t next;         /* the first image of the lane's next visit; -1: none */
     int lane, worker;
     float *local;   /* values that live within a phase, for `count` images */
@@ -126,10 +127,11 @@ struct dcls_program {
     dcls_trainer_options options;
     dcls_program_use use;
     const dcls_simd *simd;
+    dcls_conv_amx amx; /* for products */
     int threads;
     int64_t batch;
     int lanes;
-    int64_t chunk; /* images of a visit */
+    int64_t *chunks; /* [phase_count] most images of a visit */
 
     int value_count;
     dcls_train_value *values;
@@ -137,7 +139,7 @@ struct dcls_program {
     int layer_count, phase_count;
     bool shared; /* layers have parameters in common: their gradients are added one after the other */
 
-    size_t local_floats, scratch_floats; /* per worker; local is for `chunk` images */
+    size_t local_floats, scratch_floats; /* per worker; local is for a phase's visits */
     float *workers;                      /* [threads][local + scratch] */
     size_t worker_floats;
     size_t lane_floats, lane_capacity;

@@ -94,11 +94,11 @@ static void run_lane(void *arg, int64_t item, int worker)
     visit.local = p->workers + (size_t)worker * p->worker_floats;
     visit.scratch = visit.local + p->local_floats;
     const int64_t start = p->batch * lane / p->lanes, end = p->batch * (lane + 1) / p->lanes;
-    const int64_t visits = (end - start + p->chunk - 1) / p->chunk;
+    const int64_t chunk = visit.chunk = p->chunks[r->phase], visits = (end - start + chunk - 1) / chunk;
     for (int64_t i = 0; i < visits; i++) {
-        visit.first = start + (r->from_end ? visits - 1 - i : i) * p->chunk;
-        visit.next = i + 1 < visits ? visit.first + (r->from_end ? -p->chunk : p->chunk) : -1;
-        visit.count = end - visit.first < p->chunk ? end - visit.first : p->chunk;
+        visit.first = start + (r->from_end ? visits - 1 - i : i) * chunk;
+        visit.next = i + 1 < visits ? visit.first + (r->from_end ? -chunk : chunk) : -1;
+        visit.count = end - visit.first < chunk ? end - visit.first : chunk;
         if (!r->backward) visit_forward(r, &visit);
         if (r->backward || (r->phase == p->phase_count - 1 && !r->looking)) visit_backward(r, &visit);
     }

@@ -232,8 +232,8 @@ dcls_status dcls_program_store(dcls_context *ctx, dcls_program *program)
     }
     if (status == DCLS_OK) status = store_gradients(ctx, &s);
     for (int phase = 0; phase < program->phase_count && status == DCLS_OK; phase++)
-        if ((size_t)(s.local[phase] * program->chunk) > program->local_floats)
-            program->local_floats = (size_t)(s.local[phase] * program->chunk);
+        if ((size_t)(s.local[phase] * program->chunks[phase]) > program->local_floats)
+            program->local_floats = (size_t)(s.local[phase] * program->chunks[phase]);
     free(s.value);
     free(s.gradient);
     free(s.kept);
@@ -247,7 +247,7 @@ float *dcls_visit_value(const dcls_visit *visit, int value)
     const dcls_program *p = visit->program;
     const dcls_train_value *v = &p->values[p->values[value].root];
     if (value == 0 || p->values[value].root == 0) return visit->input + visit->first * v->floats;
-    return v->local ? visit->local + v->offset * p->chunk : v->memory + visit->first * v->floats;
+    return v->local ? visit->local + v->offset * visit->chunk : v->memory + visit->first * v->floats;
 }
 
 const float *dcls_visit_next(const dcls_visit *visit, int value)
@@ -262,6 +262,6 @@ float *dcls_visit_gradient(const dcls_visit *visit, int value)
 {
     const dcls_program *p = visit->program;
     const dcls_train_value *v = &p->values[p->values[p->values[value].root].gradient_root];
-    return v->gradient_local ? visit->local + v->gradient_offset * p->chunk
+    return v->gradient_local ? visit->local + v->gradient_offset * visit->chunk
                              : v->gradient + visit->first * v->floats;
 }

@@ -148,7 +148,7 @@ usage() {
 
 @test "DCLS_CPU takes its words alone" {
   DCLS_CPU=mmx try 2 explain -D 9 -K 9
-  is stderr "$stderr" "dcls: DCLS_CPU: 'mmx' is not one of scalar, avx2, avx512"
+  is stderr "$stderr" "dcls: DCLS_CPU: 'mmx' is not one of scalar, avx2, avx512, amx"
   DCLS_CPU=scalar try 0 explain -D 9 -K 9
   DCLS_CPU='' try 0 explain -D 9 -K 9
 }

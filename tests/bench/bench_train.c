@@ -2,7 +2,7 @@
  * random pictures, on as many threads as the process may use (taskset chooses): items per second, and where
  * the time of a step goes.
  * bench_train GRAPH.json GLOB BATCH SIDE STEPS: of the network that a file describes, tensors that match GLOB
- * frozen. */
+ * frozen. PRECISION=bf16 in the environment: products of bfloat16 numbers, where the processor has AMX. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -112,6 +112,8 @@ int main(int argc, char **argv)
     dcls_trainer_options options = dcls_trainer_options_default();
     options.batch = count;
     options.height = options.width = side;
+    const char *precision = getenv("PRECISION");
+    if (precision != NULL && strcmp(precision, "bf16") == 0) options.precision = DCLS_PRECISION_BF16;
     dcls_parameters parameters;
     dcls_program *program;
     dcls_optimizer_state *optimizer;

@@ -8,9 +8,16 @@
 #include "ops/conv.h"
 #include "ops/conv_internal.h"
 
-typedef enum algorithm { DENSE, SPARSE, INTERPOLATED, ALGORITHM_COUNT, WINOGRAD = ALGORITHM_COUNT } algorithm;
+typedef enum algorithm {
+    DENSE,
+    SPARSE,
+    INTERPOLATED,
+    ALGORITHM_COUNT,
+    WINOGRAD = ALGORITHM_COUNT,
+    AMX
+} algorithm;
 
-static const char *const algorithm_names[] = {"dense", "sparse", "interpolated", "winograd"};
+static const char *const algorithm_names[] = {"dense", "sparse", "interpolated", "winograd", "amx"};
 
 /* ---- one problem ---- */
 
@@ -19,6 +26,7 @@ typedef struct problem {
     algorithm algorithm;
     int64_t count; /* interpolated: elements per input channel */
     bool shared;   /* interpolated: the same positions in every group */
+    dcls_conv_amx amx;
     dcls_epilogue epilogue;
     float *in, *residual;
     float *dense;  /* [out_channels, in_channels / groups, cells]: the kernel, however it is given */
@@ -173,9 +181,12 @@ static inline dcls_conv *create(dcls_context *ctx, const problem *p)
     dcls_conv *conv = NULL;
     dcls_status status = DCLS_OK;
     switch (p->algorithm) {
-    case DENSE: status = dcls_conv_create_dense(ctx, &p->g, p->dense, &p->epilogue, &conv); break;
+    case DENSE:
+        status = dcls_conv_create_dense(ctx, &p->g, p->dense, &p->epilogue, (dcls_conv_amx){0}, &conv);
+        break;
     case SPARSE: status = dcls_conv_create_sparse(ctx, &p->g, &p->taps, &p->epilogue, &conv); break;
     case WINOGRAD: status = dcls_conv_create_winograd(ctx, &p->g, p->dense, &p->epilogue, &conv); break;
+    case AMX: status = dcls_conv_create_amx(ctx, p->amx, &p->g, p->dense, &p->epilogue, &conv); break;
     default:
         status =
             dcls_conv_create_interpolated(ctx, &p->g, &p->taps, p->count, p->weight, &p->epilogue, &conv);
@@ -268,7 +279,7 @@ static inline void check_problem(dcls_context *ctx, problem *p)
 {
     make_problem(ctx, p);
     dcls_conv *conv = create(ctx, p);
-    for (int level = DCLS_CPU_SCALAR; level <= (int)dcls_cpu_detect(); level++)
+    for (int level = DCLS_CPU_SCALAR; level <= (int)highest_level(); level++)
         check_with(p, conv, dcls_simd_get((dcls_cpu_level)level));
     dcls_conv_destroy(conv);
     free_problem(p);

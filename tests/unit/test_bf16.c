@@ -45,7 +45,7 @@ static float dot(float sum, uint32_t a, uint32_t b)
 /* All that this machine can run, by number; NULL past the end. */
 static const dcls_bf16 *table(int index)
 {
-    const dcls_cpu_level level = dcls_cpu_detect();
+    const dcls_cpu_level level = highest_level();
     if (index <= (int)level) return dcls_bf16_get((dcls_cpu_level)index, false);
     return index == (int)level + 1 && dcls_cpu_has_bf16(level) ? dcls_bf16_get(level, true) : NULL;
 }

@@ -184,7 +184,8 @@ static void test_choice(void **state)
     };
     for (size_t i = 0; i < sizeof choices / sizeof *choices; i++) {
         dcls_conv *conv = NULL;
-        assert_int_equal(dcls_conv_create_dense(*state, &choices[i].g, weight, NULL, &conv), DCLS_OK);
+        assert_int_equal(
+            dcls_conv_create_dense(*state, &choices[i].g, weight, NULL, (dcls_conv_amx){0}, &conv), DCLS_OK);
         assert_string_equal(dcls_conv_algorithm(conv), choices[i].algorithm);
         dcls_conv_destroy(conv);
     }
@@ -196,7 +197,7 @@ static dcls_status try_dense(dcls_context *ctx, const dcls_geometry *g)
 {
     static const float weight[64];
     dcls_conv *conv = NULL;
-    dcls_status status = dcls_conv_create_dense(ctx, g, weight, NULL, &conv);
+    dcls_status status = dcls_conv_create_dense(ctx, g, weight, NULL, (dcls_conv_amx){0}, &conv);
     dcls_conv_destroy(conv);
     return status;
 }

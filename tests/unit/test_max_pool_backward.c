@@ -57,7 +57,7 @@ static void check_windows(const dcls_simd *simd)
 static void test_windows(void **state)
 {
     (void)state;
-    for (int level = DCLS_CPU_SCALAR; level <= (int)dcls_cpu_detect(); level++)
+    for (int level = DCLS_CPU_SCALAR; level <= (int)highest_level(); level++)
         check_windows(dcls_simd_get((dcls_cpu_level)level));
 }
 

@@ -1,0 +1,484 @@
+/*
+ * Convolutions of one group as products of AMX tiles (simd/amx.h), of floats in three parts or of bfloat16
+ * numbers: one of any window, or a pair of pointwise ones with an activation between.
+ *
+ * The input is packed first, in one of two ways. Unshifted, its rows are columns of im2col (channels, where
+ * the window is one cell). Shifted, its rows are channels of the padded plane, and each cell of the window
+ * reads them from another place on: nothing is copied for a cell, but sums are made at padded pixels too.
+ *
+ * Many channels are taken chunk by chunk, as are those between a pair, while sums of all outputs grow. Planes
+ * are cut into pieces of pixels; where there are fewer of these than threads, the input is packed once for
+ * all, and panels of outputs are shared out instead. How a plane is cut does not show in results.
+ */
+#include "ops/conv_amx.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/threads.h"
+#include "ops/conv_panels.h"
+
+/* Pairs of all that a piece holds besides weights: three quarters of a second-level cache of 2 MiB. */
+#define PIECE_PAIRS ((int64_t)400 << 10)
+/* Pairs of an operand that all panels of a whole plane read. */
+#define WHOLE_PAIRS ((int64_t)320 << 10)
+/* Column tiles of a piece, at least, where there is a choice: it reads all weights. */
+#define PIECE_LEAST ((int64_t)6)
+/* Columns of several images together, at least. */
+#define GROUP_COLUMNS ((int64_t)160)
+/* Parts of blocks of a chunk. */
+#define CHUNK_PARTS ((int64_t)24)
+/* Rows lie this much further apart than they are long: powers of two would make them share the sets of the
+ * first-level cache. */
+#define ROW_GAP ((int64_t)16)
+
+/* ---- products ------------------------------------------------------------------------------------------ */
+
+static int64_t rows_of(const amx_matrix *m, int64_t panel)
+{
+    return dcls_min_i64(AMX_PANEL, m->outputs - panel * AMX_PANEL);
+}
+
+/* Steps [from, to) of one panel, added to those before, which lie in sums already. */
+static void multiply(const conv_amx *c, const amx_matrix *m, int64_t panel, int64_t from, int64_t to,
+                     const uint32_t *b, const amx_layout *layout, int64_t column_tiles, float *sums)
+{
+    const int64_t tiles = dcls_ceil_div(rows_of(m, panel), AMX_SIDE);
+    const int64_t step = c->parts * DCLS_AMX_TILE;
+    const uint32_t *a = m->a + panel * m->steps * step * DCLS_AMX_ROWS + from * step * tiles;
+    const dcls_amx_product g = {.parts = c->parts,
+                                .row_tiles = tiles,
+                                .column_tiles = column_tiles,
+                                .steps = to - from,
+                                .start = m->start + from,
+                                .a = a,
+                                .b = b,
+                                .b_stride = layout->stride,
+                                .b_part = layout->rows * layout->stride,
+                                .c = sums,
+                                .c_stride = c->c_stride,
+                                .add = from > 0,
+                                .next = panel + 1 < m->panels ? a + m->steps * step * DCLS_AMX_ROWS : NULL};
+    c->amx->multiply(&g);
+}
+
+/* One panel of the intermediate, packed. at: where the first of its rows of pairs goes. */
+static void expand(const dcls_conv_pass *pass, int64_t panel, const uint32_t *input, int64_t column_tiles,
+                   uint32_t *at, float *sums)
+{
+    const conv_amx *c = (const conv_amx *)pass->conv;
+    const int64_t n = column_tiles * AMX_SIDE, rows = rows_of(&c->first, panel);
+    multiply(c, &c->first, panel, 0, c->first.steps, input, &c->input, column_tiles, sums);
+    for (int64_t r = 0; r < AMX_PANEL; r++) {
+        float *row = sums + r * c->c_stride;
+        if (r < rows)
+            pass->simd->epilogue(row, NULL, n, c->bias[panel * AMX_PANEL + r], c->activation, 1, 0,
+                                 DCLS_ACT_NONE);
+        else
+            memset(row, 0, (size_t)n * sizeof *row);
+    }
+    for (int64_t r = 0; r < AMX_PANEL; r += 2)
+        c->amx->pack(c->parts, sums + r * c->c_stride, sums + (r + 1) * c->c_stride,
+                     at + r / 2 * c->hidden.stride, c->hidden.rows * c->hidden.stride, n);
+}
+
+/* ---- results ------------------------------------------------------------------------------------------- */
+
+static void write_run(const dcls_conv_pass *pass, int64_t plane, int64_t pixel, float *sums, int64_t n)
+{
+    float *y = dcls_conv_target(pass, plane, pixel, sums);
+    if (y != sums) memcpy(y, sums, (size_t)n * sizeof *y);
+    dcls_conv_complete(pass, plane, pixel, y, n);
+}
+
+/* Rows of a padded plane without a residual are finished whole, for runs may be short. */
+static void write_shifted(const dcls_conv_pass *pass, int64_t plane, const amx_piece *piece, float *sums)
+{
+    const conv_amx *c = (const conv_amx *)pass->conv;
+    const int64_t width = c->base.g.out[2], pixel = piece->row * width;
+    if (pass->residual == NULL)
+        dcls_epilogue_apply(pass->simd, &c->base.epilogue, plane % c->base.g.out_channels, sums, NULL,
+                            (piece->rows - 1) * c->width + width);
+    for (int64_t y = 0; y < piece->rows; y++) {
+        float *from = sums + y * c->width;
+        if (pass->residual != NULL)
+            write_run(pass, plane, pixel + y * width, from, width);
+        else
+            memcpy(pass->out + plane * c->base.out_volume + pixel + y * width, from,
+                   (size_t)width * sizeof *from);
+    }
+}
+
+static void write_panel(const dcls_conv_pass *pass, const amx_piece *piece, int64_t panel, float *sums)
+{
+    const conv_amx *c = (const conv_amx *)pass->conv;
+    for (int64_t i = 0; i < piece->images; i++)
+        for (int64_t r = 0; r < rows_of(&c->second, panel); r++) {
+            const int64_t plane = (piece->image + i) * c->base.g.out_channels + panel * AMX_PANEL + r;
+            float *from = sums + r * c->c_stride + i * piece->apart;
+            if (c->shifted)
+                write_shifted(pass, plane, piece, from);
+            else
+                write_run(pass, plane, piece->pixel, from, piece->pixels);
+        }
+}
+
+/* ---- pieces -------------------------------------------------------------------------------------------- */
+
+amx_piece dcls_amx_piece_at(const conv_amx *c, int64_t image, int64_t images, int64_t index)
+{
+    const dcls_geometry *g = &c->base.g;
+    amx_piece p = {.image = image, .images = images};
+    if (c->shifted) {
+        p.apart = c->height * c->width;
+        p.row = g->out[1] * index / c->pieces;
+        p.rows = g->out[1] * (index + 1) / c->pieces - p.row;
+        p.column_tiles =
+            dcls_ceil_div((images - 1) * p.apart + (p.rows - 1) * c->width + g->out[2], AMX_SIDE);
+        return p;
+    }
+    const int64_t tiles = dcls_ceil_div(c->base.out_volume, AMX_SIDE), first = tiles * index / c->pieces;
+    p.apart = c->base.out_volume;
+    p.pixel = first * AMX_SIDE;
+    p.pixels = dcls_min_i64(c->base.out_volume, tiles * (index + 1) / c->pieces * AMX_SIDE) - p.pixel;
+    p.column_tiles = dcls_ceil_div((images - 1) * p.apart + p.pixels, AMX_SIDE);
+    return p;
+}
+
+/* A panel of sums, and those of all outputs where they grow. */
+static int64_t panel_floats(const conv_amx *c)
+{
+    return AMX_PANEL * c->c_stride;
+}
+
+static int64_t sums_floats(const conv_amx *c)
+{
+    return (c->grows ? c->second.panels + 1 : 1) * panel_floats(c);
+}
+
+/* Chunk by chunk of the operand of the second product: of the intermediate, or of the input. */
+static void run_chunks(const dcls_conv_pass *pass, const amx_piece *piece, uint32_t *input, uint32_t *hidden,
+                       float *sums, float *line)
+{
+    const conv_amx *c = (const conv_amx *)pass->conv;
+    const amx_matrix *m = &c->second;
+    float *outputs = sums + panel_floats(c);
+    for (int64_t first = 0; first < m->blocks; first += m->chunk) {
+        const int64_t end = dcls_min_i64(m->blocks, first + m->chunk);
+        if (!c->pair) dcls_amx_pack_rows(pass, piece, first * AMX_SIDE, end * AMX_SIDE, input, line);
+        for (int64_t panel = first; c->pair && panel < end; panel++)
+            expand(pass, panel, input, piece->column_tiles,
+                   hidden + (panel - first) * AMX_SIDE * c->hidden.stride, sums);
+        for (int64_t panel = 0; panel < m->panels; panel++)
+            multiply(c, m, panel, first * m->cells, end * m->cells, c->pair ? hidden : input,
+                     c->pair ? &c->hidden : &c->input, piece->column_tiles,
+                     outputs + panel * panel_floats(c));
+    }
+    for (int64_t panel = 0; panel < m->panels; panel++)
+        write_panel(pass, piece, panel, outputs + panel * panel_floats(c));
+}
+
+/* Scratch: sums, the packed input, a chunk of the intermediate, a line. */
+static void run_piece(const dcls_conv_pass *pass, int64_t unit, float *scratch)
+{
+    const conv_amx *c = (const conv_amx *)pass->conv;
+    const int64_t image = unit / c->pieces * c->base.group;
+    const amx_piece piece =
+        dcls_amx_piece_at(c, image, dcls_min_i64(c->base.group, pass->images - image), unit % c->pieces);
+    uint32_t *input = (uint32_t *)(void *)(scratch + sums_floats(c));
+    uint32_t *hidden = input + amx_pairs(c, &c->input);
+    float *line = (float *)(void *)(hidden + amx_pairs(c, &c->hidden));
+    c->amx->begin();
+    if (c->pair || !c->grows) dcls_amx_pack_rows(pass, &piece, 0, c->input.rows, input, line);
+    if (c->grows)
+        run_chunks(pass, &piece, input, hidden, scratch, line);
+    else
+        for (int64_t panel = 0; panel < c->second.panels; panel++) {
+            multiply(c, &c->second, panel, 0, c->second.steps, input, &c->input, piece.column_tiles, scratch);
+            write_panel(pass, &piece, panel, scratch);
+        }
+    c->amx->end();
+}
+
+/* ---- whole planes. Shared: for every image its input and its intermediate. ---- */
+
+static uint32_t *shared_of(const dcls_conv_pass *pass, int64_t image)
+{
+    const conv_amx *c = (const conv_amx *)pass->conv;
+    return (uint32_t *)(void *)pass->shared + image * (amx_pairs(c, &c->input) + amx_pairs(c, &c->hidden));
+}
+
+static float *scratch_of(const dcls_conv_pass *pass, int worker)
+{
+    return pass->scratch + (size_t)worker * pass->conv->scratch_floats;
+}
+
+/* AMX_SIDE rows of pairs. */
+static void pack_block(void *arg, int64_t item, int worker)
+{
+    const dcls_conv_pass *pass = arg;
+    const conv_amx *c = (const conv_amx *)pass->conv;
+    const int64_t blocks = c->input.rows / AMX_SIDE, from = item % blocks * AMX_SIDE;
+    const amx_piece piece = dcls_amx_piece_at(c, item / blocks, 1, 0);
+    dcls_amx_pack_rows(pass, &piece, from, from + AMX_SIDE,
+                       shared_of(pass, piece.image) + from * c->input.stride,
+                       scratch_of(pass, worker) + sums_floats(c));
+}
+
+static void expand_panel(void *arg, int64_t item, int worker)
+{
+    const dcls_conv_pass *pass = arg;
+    const conv_amx *c = (const conv_amx *)pass->conv;
+    const int64_t image = item / c->first.panels, panel = item % c->first.panels;
+    const uint32_t *input = shared_of(pass, image);
+    uint32_t *hidden = shared_of(pass, image) + amx_pairs(c, &c->input);
+    c->amx->begin();
+    expand(pass, panel, input, dcls_amx_piece_at(c, image, 1, 0).column_tiles,
+           hidden + panel * AMX_SIDE * c->hidden.stride, scratch_of(pass, worker));
+    c->amx->end();
+}
+
+static void prepare(const dcls_conv_pass *pass, int threads)
+{
+    const conv_amx *c = (const conv_amx *)pass->conv;
+    if (!c->whole) return;
+    dcls_conv_pass copy = *pass;
+    const int64_t tasks = dcls_ceil_div(c->base.units, c->base.bundle); /* there is scratch for no more */
+    threads = (int)dcls_min_i64(threads, tasks);
+    dcls_parallel_for(threads, c->base.g.batch * (c->input.rows / AMX_SIDE), pack_block, &copy);
+    if (c->pair) dcls_parallel_for(threads, c->base.g.batch * c->first.panels, expand_panel, &copy);
+}
+
+static void run_panel(const dcls_conv_pass *pass, int64_t unit, float *scratch)
+{
+    const conv_amx *c = (const conv_amx *)pass->conv;
+    const int64_t image = unit / c->second.panels, panel = unit % c->second.panels;
+    const amx_piece piece = dcls_amx_piece_at(c, image, 1, 0);
+    const uint32_t *input = shared_of(pass, image), *hidden = input + amx_pairs(c, &c->input);
+    c->amx->begin();
+    multiply(c, &c->second, panel, 0, c->second.steps, c->pair ? hidden : input,
+             c->pair ? &c->hidden : &c->input, piece.column_tiles, scratch);
+    c->amx->end();
+    write_panel(pass, &piece, panel, scratch);
+}
+
+/* ---- create -------------------------------------------------------------------------------------------- */
+
+static void release(dcls_conv *conv)
+{
+    conv_amx *c = (conv_amx *)conv;
+    free(c->first.a);
+    free(c->first.start);
+    free(c->second.a);
+    free(c->second.start);
+    free(c->bias);
+}
+
+/* Nanoseconds, about, that a column costs: sums, and one more line of the operand. */
+#define SUM_COST  0.005
+#define PACK_COST 0.15
+#define COPY_COST 0.4 /* of a number in a column that is made */
+
+/* Whether reading shifted planes is faster than making columns. */
+static bool prefers_shifted(const dcls_geometry *g)
+{
+    if (dcls_conv_is_pointwise(g) || g->kernel[0] != 1 || g->in[0] != 1 || g->out[0] != 1 || g->pad[0] != 0)
+        return false;
+    for (int d = 1; d < 3; d++)
+        if (g->stride[d] != 1 || g->pad[d] < 0 ||
+            g->out[d] + (g->kernel[d] - 1) * g->dilation[d] > g->in[d] + 2 * g->pad[d])
+            return false;
+    const double outputs = (double)(dcls_ceil_div(g->out_channels, AMX_SIDE) * AMX_SIDE) * SUM_COST;
+    const double cells = (double)dcls_volume(g->kernel), channels = (double)g->in_channels;
+    const double width = (double)(g->in[2] + g->pad[2]) / (double)g->out[2];
+    const double whole = (double)dcls_ceil_div(g->in_channels, AMX_TERMS) * (double)AMX_TERMS;
+    return cells * whole * width * outputs + channels * width * PACK_COST <
+           cells * channels * (outputs + PACK_COST + COPY_COST);
+}
+
+/* Columns that a piece takes at most. */
+static int64_t columns_of(const conv_amx *c)
+{
+    const dcls_geometry *g = &c->base.g;
+    int64_t columns = c->most * AMX_SIDE;
+    if (c->shifted) columns = (c->most - 1) * c->width + g->out[2];
+    columns += (c->base.group - 1) * (c->shifted ? c->height * c->width : c->base.out_volume);
+    return dcls_ceil_div(columns, AMX_SIDE) * AMX_SIDE;
+}
+
+/* Pairs in a row of the input: what columns reach, and all that is packed. */
+static int64_t stride_of(const conv_amx *c, int64_t columns)
+{
+    const dcls_geometry *g = &c->base.g;
+    if (!c->shifted) return columns;
+    const int64_t reach =
+        (g->kernel[1] - 1) * g->dilation[1] * c->width + (g->kernel[2] - 1) * g->dilation[2];
+    return dcls_max_i64(columns + reach, dcls_amx_lines(c, c->base.group, c->most) * c->width + g->pad[2]);
+}
+
+/* A whole plane's operands are there in one piece; else chunks of them. */
+static void set_layout(conv_amx *c)
+{
+    const int64_t columns = columns_of(c);
+    amx_matrix *m = &c->second;
+    m->chunk = dcls_max_i64(1, dcls_min_i64(CHUNK_PARTS / c->parts, m->blocks));
+    if (c->whole || (!c->pair && 2 * m->blocks <= 3 * m->chunk)) m->chunk = m->blocks;
+    c->grows = !c->whole && (c->pair || m->chunk < m->blocks);
+    c->c_stride = columns + ROW_GAP;
+    c->input.stride = dcls_ceil_div(stride_of(c, columns), AMX_SIDE) * AMX_SIDE;
+    if (c->input.stride % (4 * AMX_SIDE) == 0) c->input.stride += ROW_GAP;
+    c->input.rows = (c->pair ? c->first.blocks : m->chunk) * AMX_SIDE;
+    if (c->pair) c->hidden = (amx_layout){m->chunk * AMX_SIDE, columns + ROW_GAP};
+}
+
+/* Pairs, or sums, that a piece keeps in the second-level cache. */
+static double piece_pairs(const conv_amx *c)
+{
+    return (double)amx_pairs(c, &c->input) + (double)amx_pairs(c, &c->hidden) + (double)sums_floats(c);
+}
+
+/* Small planes go several at once. */
+static void join_images(conv_amx *c, int64_t images)
+{
+    if (c->pieces > 1) return;
+    while (c->base.group < images && columns_of(c) < GROUP_COLUMNS) {
+        c->base.group++;
+        set_layout(c);
+        if (piece_pairs(c) <= (double)PIECE_PAIRS) continue;
+        c->base.group--;
+        set_layout(c);
+        return;
+    }
+}
+
+/* Pieces that fit the cache and give every thread something to do, or else whole planes. */
+static void cut(conv_amx *c, int threads, int64_t images)
+{
+    const dcls_geometry *g = &c->base.g;
+    const int64_t total = c->shifted ? g->out[1] : dcls_ceil_div(c->base.out_volume, AMX_SIDE);
+    const int64_t least = c->shifted ? dcls_ceil_div(PIECE_LEAST * AMX_SIDE, c->width) : PIECE_LEAST;
+    c->base.group = c->pieces = 1;
+    c->most = total;
+    c->whole = images < threads && total < threads * least && c->second.panels >= threads;
+    set_layout(c);
+    c->whole = c->whole && piece_pairs(c) <= (double)WHOLE_PAIRS;
+    set_layout(c);
+    if (c->whole) return;
+    while (c->most > 1 && piece_pairs(c) > (double)PIECE_PAIRS) {
+        c->pieces++;
+        c->most = dcls_ceil_div(total, c->pieces);
+        set_layout(c);
+    }
+    const int64_t shares = dcls_ceil_div(threads, images); /* of an image */
+    if (c->pieces % shares != 0) {
+        const int64_t even = dcls_ceil_div(c->pieces, shares) * shares;
+        if (total >= even * dcls_max_i64(1, least / 2)) c->pieces = even;
+    }
+    c->most = dcls_ceil_div(total, c->pieces);
+    set_layout(c);
+    join_images(c, images / threads);
+}
+
+static dcls_status set_work(dcls_context *ctx, conv_amx *c)
+{
+    const dcls_geometry *g = &c->base.g;
+    double macs = (double)c->second.terms * (double)c->second.cells * (double)c->second.outputs;
+    if (c->pair) macs += (double)c->first.terms * (double)c->first.outputs;
+    const int64_t groups = dcls_ceil_div(g->batch, c->base.group);
+    dcls_conv_work work = {.units = groups * (c->whole ? c->second.panels : c->pieces),
+                           .total_macs = macs * (double)g->batch * (double)c->base.out_volume};
+    work.macs = work.total_macs / (double)work.units;
+    int64_t pairs, scratch = sums_floats(c) + dcls_amx_line_floats(c), shared = 0;
+    bool fits = dcls_mul_i64(c->input.rows * c->parts, c->input.stride, &pairs) && pairs < INT64_MAX / 4;
+    pairs += amx_pairs(c, &c->hidden);
+    if (c->whole)
+        fits = fits && dcls_mul_i64(g->batch, pairs, &shared);
+    else
+        scratch += pairs;
+    if (!fits) return dcls_fail(ctx, DCLS_ERR_LIMIT, "the sizes of this convolution are too large");
+    work.scratch_floats = (size_t)scratch;
+    work.shared_floats = (size_t)shared;
+    return dcls_conv_set_work(ctx, &c->base, work);
+}
+
+static amx_matrix matrix(int64_t outputs, int64_t terms, int64_t cells)
+{
+    const int64_t blocks = dcls_ceil_div(terms, AMX_TERMS);
+    return (amx_matrix){.outputs = outputs,
+                        .panels = dcls_ceil_div(outputs, AMX_PANEL),
+                        .terms = terms,
+                        .cells = cells,
+                        .blocks = blocks,
+                        .chunk = blocks,
+                        .steps = blocks * cells};
+}
+
+static dcls_status fill(dcls_context *ctx, conv_amx *c, int64_t images, const dcls_conv_expansion *e,
+                        const float *weight)
+{
+    const dcls_geometry *g = &c->base.g;
+    const int64_t cells = dcls_volume(g->kernel);
+    c->columns = g->in_channels * cells;
+    c->width = g->in[2] + g->pad[2];
+    c->height = g->in[1] + g->pad[1];
+    if (c->pair) {
+        c->first = matrix(e->channels, g->in_channels, 1);
+        c->second = matrix(g->out_channels, e->channels, 1);
+        c->activation = e->activation;
+        c->bias = dcls_conv_pack_bias(ctx, &c->base, e->channels, e->bias);
+        if (c->bias == NULL) return DCLS_ERR_MEMORY;
+    } else {
+        c->second = c->shifted ? matrix(g->out_channels, g->in_channels, cells)
+                               : matrix(g->out_channels, c->columns, 1);
+    }
+    cut(c, c->threads, dcls_max_i64(g->batch, images));
+    if (c->pair) DCLS_TRY(dcls_amx_pack_weights(ctx, c, &c->first, e->weight, &c->input));
+    DCLS_TRY(dcls_amx_pack_weights(ctx, c, &c->second, weight, c->pair ? &c->hidden : &c->input));
+    return set_work(ctx, c);
+}
+
+static dcls_status create(dcls_context *ctx, dcls_conv_amx how, const dcls_geometry *g,
+                          const dcls_conv_expansion *e, const float *weight, const dcls_epilogue *epilogue,
+                          dcls_conv **out)
+{
+    static const char *const names[2][2] = {{"dense amx", "dense bf16"}, {"fused amx", "fused bf16"}};
+    const dcls_conv_method method = {.name = names[e != NULL][how.parts == 1],
+                                     .prepare = prepare,
+                                     .run_unit = run_piece,
+                                     .release = release};
+    conv_amx *c = dcls_conv_allocate(ctx, sizeof *c, &method, g, epilogue);
+    if (c == NULL) return DCLS_ERR_MEMORY;
+    c->amx = how.amx;
+    c->parts = how.parts;
+    c->threads = how.threads;
+    c->pair = e != NULL;
+    c->shifted = !c->pair && prefers_shifted(g);
+    const dcls_status status = fill(ctx, c, how.images, e, weight);
+    if (c->whole) c->base.method.run_unit = run_panel;
+    return dcls_conv_finish(&c->base, status, out);
+}
+
+/* Tiles that stay half empty lose to vectors. */
+bool dcls_conv_amx_suits(const dcls_geometry *g)
+{
+    return g->groups == 1 && g->out_channels > AMX_SIDE / 2 &&
+           g->in_channels * dcls_volume(g->kernel) >= AMX_SIDE && dcls_volume(g->out) >= AMX_SIDE / 2;
+}
+
+dcls_status dcls_conv_create_amx(dcls_context *ctx, dcls_conv_amx how, const dcls_geometry *g,
+                                 const float *weight, const dcls_epilogue *epilogue, dcls_conv **out)
+{
+    DCLS_TRY(dcls_conv_check(ctx, g));
+    if (g->groups != 1)
+        return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "a convolution in %lld groups cannot run on AMX",
+                         (long long)g->groups);
+    return create(ctx, how, g, NULL, weight, epilogue, out);
+}
+
+dcls_status dcls_conv_create_amx_pair(dcls_context *ctx, dcls_conv_amx how, const dcls_geometry *g,
+                                      const dcls_conv_expansion *e, const float *weight,
+                                      const dcls_epilogue *epilogue, dcls_conv **out)
+{
+    DCLS_TRY(dcls_conv_check_pair(ctx, g, e));
+    return create(ctx, how, g, e, weight, epilogue, out);
+}
