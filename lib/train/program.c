@@ -399,8 +399,8 @@ dcls_status dcls_program_create(dcls_context *ctx, const dcls_model *model, dcls
     p->batch = options->batch;
     p->threads = dcls_context_threads(ctx);
     p->simd = dcls_simd_get(dcls_cpu_detect());
-    p->amx =
-        (dcls_conv_amx){dcls_amx_get(), options->precision == DCLS_PRECISION_BF16 ? 1 : DCLS_AMX_PARTS, 1, 1};
+    if (options->precision == DCLS_PRECISION_BF16) /* floats of few images go faster by vectors */
+        p->amx = (dcls_conv_amx){dcls_amx_get(), 1, 1, 1};
     dcls_status status = dcls_program_claim(ctx, p, p->use.taken);
     if (status == DCLS_OK) status = build(ctx, p);
     if (status == DCLS_OK)
