@@ -20,8 +20,6 @@
 
 /* Pairs of all that a piece holds besides weights: three quarters of a second-level cache of 2 MiB. */
 #define PIECE_PAIRS ((int64_t)400 << 10)
-/* Pairs of an operand that all panels of a whole plane read. */
-#define WHOLE_PAIRS ((int64_t)320 << 10)
 /* Column tiles of a piece, at least, where there is a choice: it reads all weights. */
 #define PIECE_LEAST ((int64_t)6)
 /* Columns of several images together, at least. */
@@ -156,6 +154,16 @@ static int64_t sums_floats(const conv_amx *c)
     return (c->grows ? c->second.panels + 1 : 1) * panel_floats(c);
 }
 
+/* Steps of a chunk of blocks that begins with `first`, of one panel of outputs. */
+static void multiply_chunk(const conv_amx *c, int64_t first, int64_t panel, const uint32_t *input,
+                           const uint32_t *hidden, int64_t column_tiles, float *sums)
+{
+    const amx_matrix *m = &c->second;
+    const int64_t end = dcls_min_i64(m->blocks, first + m->chunk);
+    multiply(c, m, panel, first * m->cells, end * m->cells, c->pair ? hidden : input,
+             c->pair ? &c->hidden : &c->input, column_tiles, sums);
+}
+
 /* Chunk by chunk of the operand of the second product: of the intermediate, or of the input. */
 static void run_chunks(const dcls_conv_pass *pass, const amx_piece *piece, uint32_t *input, uint32_t *hidden,
                        float *sums, float *line)
@@ -170,9 +178,8 @@ static void run_chunks(const dcls_conv_pass *pass, const amx_piece *piece, uint3
             expand(pass, panel, input, piece->column_tiles,
                    hidden + (panel - first) * AMX_SIDE * c->hidden.stride, sums);
         for (int64_t panel = 0; panel < m->panels; panel++)
-            multiply(c, m, panel, first * m->cells, end * m->cells, c->pair ? hidden : input,
-                     c->pair ? &c->hidden : &c->input, piece->column_tiles,
-                     outputs + panel * panel_floats(c));
+            multiply_chunk(c, first, panel, input, hidden, piece->column_tiles,
+                           outputs + panel * panel_floats(c));
     }
     for (int64_t panel = 0; panel < m->panels; panel++)
         write_panel(pass, piece, panel, outputs + panel * panel_floats(c));
@@ -200,13 +207,16 @@ static void run_piece(const dcls_conv_pass *pass, int64_t unit, float *scratch)
     c->amx->end();
 }
 
-/* ---- whole planes. Shared: for every image its input and its intermediate. ---- */
+/* ---- whole planes, one image after the other: panels are shared out, chunk by chunk. Shared: sums of all
+ * outputs where they grow, the input, a chunk of the intermediate. ---- */
 
-static uint32_t *shared_of(const dcls_conv_pass *pass, int64_t image)
-{
-    const conv_amx *c = (const conv_amx *)pass->conv;
-    return (uint32_t *)(void *)pass->shared + image * (amx_pairs(c, &c->input) + amx_pairs(c, &c->hidden));
-}
+typedef struct whole {
+    const dcls_conv_pass *pass;
+    amx_piece piece;
+    int64_t first; /* block of the chunk */
+    float *outputs;
+    uint32_t *input, *hidden;
+} whole;
 
 static float *scratch_of(const dcls_conv_pass *pass, int worker)
 {
@@ -214,52 +224,54 @@ static float *scratch_of(const dcls_conv_pass *pass, int worker)
 }
 
 /* AMX_SIDE rows of pairs. */
-static void pack_block(void *arg, int64_t item, int worker)
+static void pack_block(void *arg, int64_t block, int worker)
 {
-    const dcls_conv_pass *pass = arg;
-    const conv_amx *c = (const conv_amx *)pass->conv;
-    const int64_t blocks = c->input.rows / AMX_SIDE, from = item % blocks * AMX_SIDE;
-    const amx_piece piece = dcls_amx_piece_at(c, item / blocks, 1, 0);
-    dcls_amx_pack_rows(pass, &piece, from, from + AMX_SIDE,
-                       shared_of(pass, piece.image) + from * c->input.stride,
-                       scratch_of(pass, worker) + sums_floats(c));
+    const whole *w = arg;
+    const conv_amx *c = (const conv_amx *)w->pass->conv;
+    const int64_t from = (w->first + block) * AMX_SIDE;
+    dcls_amx_pack_rows(w->pass, &w->piece, from, from + AMX_SIDE,
+                       w->input + block * AMX_SIDE * c->input.stride,
+                       scratch_of(w->pass, worker) + panel_floats(c));
 }
 
 static void expand_panel(void *arg, int64_t item, int worker)
 {
-    const dcls_conv_pass *pass = arg;
-    const conv_amx *c = (const conv_amx *)pass->conv;
-    const int64_t image = item / c->first.panels, panel = item % c->first.panels;
-    const uint32_t *input = shared_of(pass, image);
-    uint32_t *hidden = shared_of(pass, image) + amx_pairs(c, &c->input);
+    const whole *w = arg;
+    const conv_amx *c = (const conv_amx *)w->pass->conv;
     c->amx->begin();
-    expand(pass, panel, input, dcls_amx_piece_at(c, image, 1, 0).column_tiles,
-           hidden + panel * AMX_SIDE * c->hidden.stride, scratch_of(pass, worker));
+    expand(w->pass, w->first + item, w->input, w->piece.column_tiles,
+           w->hidden + item * AMX_SIDE * c->hidden.stride, scratch_of(w->pass, worker));
     c->amx->end();
 }
 
-static void prepare(const dcls_conv_pass *pass, int threads)
+static void add_panel(void *arg, int64_t panel, int worker)
 {
-    const conv_amx *c = (const conv_amx *)pass->conv;
-    if (!c->whole) return;
-    dcls_conv_pass copy = *pass;
-    const int64_t tasks = dcls_ceil_div(c->base.units, c->base.bundle); /* there is scratch for no more */
-    threads = (int)dcls_min_i64(threads, tasks);
-    dcls_parallel_for(threads, c->base.g.batch * (c->input.rows / AMX_SIDE), pack_block, &copy);
-    if (c->pair) dcls_parallel_for(threads, c->base.g.batch * c->first.panels, expand_panel, &copy);
+    const whole *w = arg;
+    const conv_amx *c = (const conv_amx *)w->pass->conv;
+    float *sums = c->grows ? w->outputs + panel * panel_floats(c) : scratch_of(w->pass, worker);
+    c->amx->begin();
+    multiply_chunk(c, w->first, panel, w->input, w->hidden, w->piece.column_tiles, sums);
+    c->amx->end();
+    if (w->first + c->second.chunk >= c->second.blocks) write_panel(w->pass, &w->piece, panel, sums);
 }
 
-static void run_panel(const dcls_conv_pass *pass, int64_t unit, float *scratch)
+static void run_whole(const dcls_conv_pass *pass, int threads)
 {
     const conv_amx *c = (const conv_amx *)pass->conv;
-    const int64_t image = unit / c->second.panels, panel = unit % c->second.panels;
-    const amx_piece piece = dcls_amx_piece_at(c, image, 1, 0);
-    const uint32_t *input = shared_of(pass, image), *hidden = input + amx_pairs(c, &c->input);
-    c->amx->begin();
-    multiply(c, &c->second, panel, 0, c->second.steps, c->pair ? hidden : input,
-             c->pair ? &c->hidden : &c->input, piece.column_tiles, scratch);
-    c->amx->end();
-    write_panel(pass, &piece, panel, scratch);
+    const amx_matrix *m = &c->second;
+    whole w = {.pass = pass, .outputs = pass->shared};
+    w.input = (uint32_t *)(void *)(pass->shared + (c->grows ? m->panels * panel_floats(c) : 0));
+    w.hidden = w.input + amx_pairs(c, &c->input);
+    for (int64_t image = 0; image < pass->images; image++) {
+        w.piece = dcls_amx_piece_at(c, image, 1, 0);
+        w.first = 0;
+        if (c->pair) dcls_parallel_for(threads, c->first.blocks, pack_block, &w);
+        for (; w.first < m->blocks; w.first += m->chunk) {
+            const int64_t blocks = dcls_min_i64(m->chunk, m->blocks - w.first);
+            dcls_parallel_for(threads, blocks, c->pair ? expand_panel : pack_block, &w);
+            dcls_parallel_for(threads, m->panels, add_panel, &w);
+        }
+    }
 }
 
 /* ---- create -------------------------------------------------------------------------------------------- */
@@ -316,14 +328,13 @@ static int64_t stride_of(const conv_amx *c, int64_t columns)
     return dcls_max_i64(columns + reach, dcls_amx_lines(c, c->base.group, c->most) * c->width + g->pad[2]);
 }
 
-/* A whole plane's operands are there in one piece; else chunks of them. */
 static void set_layout(conv_amx *c)
 {
     const int64_t columns = columns_of(c);
     amx_matrix *m = &c->second;
     m->chunk = dcls_max_i64(1, dcls_min_i64(CHUNK_PARTS / c->parts, m->blocks));
-    if (c->whole || (!c->pair && 2 * m->blocks <= 3 * m->chunk)) m->chunk = m->blocks;
-    c->grows = !c->whole && (c->pair || m->chunk < m->blocks);
+    if (!c->pair && 2 * m->blocks <= 3 * m->chunk) m->chunk = m->blocks;
+    c->grows = m->chunk < m->blocks || (c->pair && !c->whole);
     c->c_stride = columns + ROW_GAP;
     c->input.stride = dcls_ceil_div(stride_of(c, columns), AMX_SIDE) * AMX_SIDE;
     if (c->input.stride % (4 * AMX_SIDE) == 0) c->input.stride += ROW_GAP;
@@ -359,9 +370,9 @@ static void cut(conv_amx *c, int threads, int64_t images)
     const int64_t least = c->shifted ? dcls_ceil_div(PIECE_LEAST * AMX_SIDE, c->width) : PIECE_LEAST;
     c->base.group = c->pieces = 1;
     c->most = total;
-    c->whole = images < threads && total < threads * least && c->second.panels >= threads;
     set_layout(c);
-    c->whole = c->whole && piece_pairs(c) <= (double)WHOLE_PAIRS;
+    c->whole = images < threads && total < 2 * threads * least && c->second.panels >= threads &&
+               piece_pairs(c) <= (double)PIECE_PAIRS;
     set_layout(c);
     if (c->whole) return;
     while (c->most > 1 && piece_pairs(c) > (double)PIECE_PAIRS) {
@@ -384,20 +395,17 @@ static dcls_status set_work(dcls_context *ctx, conv_amx *c)
     const dcls_geometry *g = &c->base.g;
     double macs = (double)c->second.terms * (double)c->second.cells * (double)c->second.outputs;
     if (c->pair) macs += (double)c->first.terms * (double)c->first.outputs;
-    const int64_t groups = dcls_ceil_div(g->batch, c->base.group);
-    dcls_conv_work work = {.units = groups * (c->whole ? c->second.panels : c->pieces),
+    const int64_t panels = dcls_max_i64(c->first.panels, c->second.panels);
+    dcls_conv_work work = {.units = c->whole ? panels : dcls_ceil_div(g->batch, c->base.group) * c->pieces,
                            .total_macs = macs * (double)g->batch * (double)c->base.out_volume};
     work.macs = work.total_macs / (double)work.units;
-    int64_t pairs, scratch = sums_floats(c) + dcls_amx_line_floats(c), shared = 0;
-    bool fits = dcls_mul_i64(c->input.rows * c->parts, c->input.stride, &pairs) && pairs < INT64_MAX / 4;
+    int64_t pairs;
+    if (!dcls_mul_i64(c->input.rows * c->parts, c->input.stride, &pairs) || pairs > INT64_MAX / 4)
+        return dcls_fail(ctx, DCLS_ERR_LIMIT, "the sizes of this convolution are too large");
     pairs += amx_pairs(c, &c->hidden);
-    if (c->whole)
-        fits = fits && dcls_mul_i64(g->batch, pairs, &shared);
-    else
-        scratch += pairs;
-    if (!fits) return dcls_fail(ctx, DCLS_ERR_LIMIT, "the sizes of this convolution are too large");
-    work.scratch_floats = (size_t)scratch;
-    work.shared_floats = (size_t)shared;
+    work.shared_floats = (size_t)(c->whole ? pairs + sums_floats(c) : 0);
+    work.scratch_floats =
+        (size_t)(c->whole ? panel_floats(c) : pairs + sums_floats(c)) + (size_t)dcls_amx_line_floats(c);
     return dcls_conv_set_work(ctx, &c->base, work);
 }
 
@@ -442,10 +450,8 @@ static dcls_status create(dcls_context *ctx, dcls_conv_amx how, const dcls_geome
                           dcls_conv **out)
 {
     static const char *const names[2][2] = {{"dense amx", "dense bf16"}, {"fused amx", "fused bf16"}};
-    const dcls_conv_method method = {.name = names[e != NULL][how.parts == 1],
-                                     .prepare = prepare,
-                                     .run_unit = run_piece,
-                                     .release = release};
+    const dcls_conv_method method = {
+        .name = names[e != NULL][how.parts == 1], .run_unit = run_piece, .release = release};
     conv_amx *c = dcls_conv_allocate(ctx, sizeof *c, &method, g, epilogue);
     if (c == NULL) return DCLS_ERR_MEMORY;
     c->amx = how.amx;
@@ -454,7 +460,7 @@ static dcls_status create(dcls_context *ctx, dcls_conv_amx how, const dcls_geome
     c->pair = e != NULL;
     c->shifted = !c->pair && prefers_shifted(g);
     const dcls_status status = fill(ctx, c, how.images, e, weight);
-    if (c->whole) c->base.method.run_unit = run_panel;
+    if (c->whole) c->base.method.run = run_whole;
     return dcls_conv_finish(&c->base, status, out);
 }
 
