@@ -37,36 +37,41 @@ static int64_t rows_of(const amx_matrix *m, int64_t panel)
     return dcls_min_i64(AMX_PANEL, m->outputs - panel * AMX_PANEL);
 }
 
+/* An operand of so many columns. */
+typedef struct operand {
+    const uint32_t *at;
+    const amx_layout *layout;
+    int64_t column_tiles;
+} operand;
+
 /* Steps [from, to) of one panel, added to those before, which lie in sums already. */
 static void multiply(const conv_amx *c, const amx_matrix *m, int64_t panel, int64_t from, int64_t to,
-                     const uint32_t *b, const amx_layout *layout, int64_t column_tiles, float *sums)
+                     const operand *x, float *sums)
 {
-    const int64_t tiles = dcls_ceil_div(rows_of(m, panel), AMX_SIDE);
-    const int64_t step = c->parts * DCLS_AMX_TILE;
-    const uint32_t *a = m->a + panel * m->steps * step * DCLS_AMX_ROWS + from * step * tiles;
+    int64_t in_chunk;
+    const uint32_t *a = m->a + dcls_amx_place(c, m, panel, from, &in_chunk);
     const dcls_amx_product g = {.parts = c->parts,
-                                .row_tiles = tiles,
-                                .column_tiles = column_tiles,
+                                .row_tiles = dcls_ceil_div(rows_of(m, panel), AMX_SIDE),
+                                .column_tiles = x->column_tiles,
                                 .steps = to - from,
                                 .start = m->start + from,
                                 .a = a,
-                                .b = b,
-                                .b_stride = layout->stride,
-                                .b_part = layout->rows * layout->stride,
+                                .b = x->at,
+                                .b_stride = x->layout->stride,
+                                .b_part = x->layout->rows * x->layout->stride,
                                 .c = sums,
                                 .c_stride = c->c_stride,
                                 .add = from > 0,
-                                .next = panel + 1 < m->panels ? a + m->steps * step * DCLS_AMX_ROWS : NULL};
+                                .next = a + in_chunk * c->parts * DCLS_AMX_ROWS * DCLS_AMX_TILE};
     c->amx->multiply(&g);
 }
 
 /* One panel of the intermediate, packed. at: where the first of its rows of pairs goes. */
-static void expand(const dcls_conv_pass *pass, int64_t panel, const uint32_t *input, int64_t column_tiles,
-                   uint32_t *at, float *sums)
+static void expand(const dcls_conv_pass *pass, int64_t panel, const operand *input, uint32_t *at, float *sums)
 {
     const conv_amx *c = (const conv_amx *)pass->conv;
-    const int64_t n = column_tiles * AMX_SIDE, rows = rows_of(&c->first, panel);
-    multiply(c, &c->first, panel, 0, c->first.steps, input, &c->input, column_tiles, sums);
+    const int64_t n = input->column_tiles * AMX_SIDE, rows = rows_of(&c->first, panel);
+    multiply(c, &c->first, panel, 0, c->first.steps, input, sums);
     for (int64_t r = 0; r < AMX_PANEL; r++) {
         float *row = sums + r * c->c_stride;
         if (r < rows)
@@ -154,55 +159,65 @@ static int64_t sums_floats(const conv_amx *c)
     return (c->grows ? c->second.panels + 1 : 1) * panel_floats(c);
 }
 
-/* Steps of a chunk of blocks that begins with `first`, of one panel of outputs. */
-static void multiply_chunk(const conv_amx *c, int64_t first, int64_t panel, const uint32_t *input,
-                           const uint32_t *hidden, int64_t column_tiles, float *sums)
+/* The chunk of blocks that begins with `first`, of one panel of outputs. */
+static void multiply_chunk(const conv_amx *c, int64_t first, int64_t panel, const operand *x, float *sums)
 {
     const amx_matrix *m = &c->second;
     const int64_t end = dcls_min_i64(m->blocks, first + m->chunk);
-    multiply(c, m, panel, first * m->cells, end * m->cells, c->pair ? hidden : input,
-             c->pair ? &c->hidden : &c->input, column_tiles, sums);
+    multiply(c, m, panel, first * m->cells, end * m->cells, x, sums);
+}
+
+/* Where a worker keeps what: sums, the packed input, a chunk of the intermediate, a line. */
+typedef struct memory {
+    float *sums;
+    uint32_t *input, *hidden;
+    float *line;
+} memory;
+
+static memory memory_of(const conv_amx *c, float *scratch)
+{
+    memory at = {.sums = scratch, .input = (uint32_t *)(void *)(scratch + sums_floats(c))};
+    at.hidden = at.input + amx_pairs(c, &c->input);
+    at.line = (float *)(void *)(at.hidden + amx_pairs(c, &c->hidden));
+    return at;
 }
 
 /* Chunk by chunk of the operand of the second product: of the intermediate, or of the input. */
-static void run_chunks(const dcls_conv_pass *pass, const amx_piece *piece, uint32_t *input, uint32_t *hidden,
-                       float *sums, float *line)
+static void run_chunks(const dcls_conv_pass *pass, const amx_piece *piece, const memory *at)
 {
     const conv_amx *c = (const conv_amx *)pass->conv;
     const amx_matrix *m = &c->second;
-    float *outputs = sums + panel_floats(c);
+    const operand input = {at->input, &c->input, piece->column_tiles},
+                  hidden = {at->hidden, &c->hidden, piece->column_tiles};
+    float *outputs = at->sums + panel_floats(c);
     for (int64_t first = 0; first < m->blocks; first += m->chunk) {
         const int64_t end = dcls_min_i64(m->blocks, first + m->chunk);
-        if (!c->pair) dcls_amx_pack_rows(pass, piece, first * AMX_SIDE, end * AMX_SIDE, input, line);
+        if (!c->pair) dcls_amx_pack_rows(pass, piece, first * AMX_SIDE, end * AMX_SIDE, at->input, at->line);
         for (int64_t panel = first; c->pair && panel < end; panel++)
-            expand(pass, panel, input, piece->column_tiles,
-                   hidden + (panel - first) * AMX_SIDE * c->hidden.stride, sums);
+            expand(pass, panel, &input, at->hidden + (panel - first) * AMX_SIDE * c->hidden.stride, at->sums);
         for (int64_t panel = 0; panel < m->panels; panel++)
-            multiply_chunk(c, first, panel, input, hidden, piece->column_tiles,
-                           outputs + panel * panel_floats(c));
+            multiply_chunk(c, first, panel, c->pair ? &hidden : &input, outputs + panel * panel_floats(c));
     }
     for (int64_t panel = 0; panel < m->panels; panel++)
         write_panel(pass, piece, panel, outputs + panel * panel_floats(c));
 }
 
-/* Scratch: sums, the packed input, a chunk of the intermediate, a line. */
 static void run_piece(const dcls_conv_pass *pass, int64_t unit, float *scratch)
 {
     const conv_amx *c = (const conv_amx *)pass->conv;
     const int64_t image = unit / c->pieces * c->base.group;
     const amx_piece piece =
         dcls_amx_piece_at(c, image, dcls_min_i64(c->base.group, pass->images - image), unit % c->pieces);
-    uint32_t *input = (uint32_t *)(void *)(scratch + sums_floats(c));
-    uint32_t *hidden = input + amx_pairs(c, &c->input);
-    float *line = (float *)(void *)(hidden + amx_pairs(c, &c->hidden));
+    const memory at = memory_of(c, scratch);
+    const operand input = {at.input, &c->input, piece.column_tiles};
     c->amx->begin();
-    if (c->pair || !c->grows) dcls_amx_pack_rows(pass, &piece, 0, c->input.rows, input, line);
+    if (c->pair || !c->grows) dcls_amx_pack_rows(pass, &piece, 0, c->input.rows, at.input, at.line);
     if (c->grows)
-        run_chunks(pass, &piece, input, hidden, scratch, line);
+        run_chunks(pass, &piece, &at);
     else
         for (int64_t panel = 0; panel < c->second.panels; panel++) {
-            multiply(c, &c->second, panel, 0, c->second.steps, input, &c->input, piece.column_tiles, scratch);
-            write_panel(pass, &piece, panel, scratch);
+            multiply_chunk(c, 0, panel, &input, at.sums);
+            write_panel(pass, &piece, panel, at.sums);
         }
     c->amx->end();
 }
@@ -210,47 +225,54 @@ static void run_piece(const dcls_conv_pass *pass, int64_t unit, float *scratch)
 /* ---- whole planes, one image after the other: panels are shared out, chunk by chunk. Shared: sums of all
  * outputs where they grow, the input, a chunk of the intermediate. ---- */
 
-typedef struct whole {
+typedef struct whole_plane {
     const dcls_conv_pass *pass;
     amx_piece piece;
     int64_t first; /* block of the chunk */
     float *outputs;
     uint32_t *input, *hidden;
-} whole;
+} whole_plane;
 
-static float *scratch_of(const dcls_conv_pass *pass, int worker)
+/* A worker's: a panel of sums, a line. */
+static memory own_memory(const whole_plane *w, int worker)
 {
-    return pass->scratch + (size_t)worker * pass->conv->scratch_floats;
+    const conv_amx *c = (const conv_amx *)w->pass->conv;
+    memory at = {.sums = w->pass->scratch + (size_t)worker * c->base.scratch_floats};
+    at.line = at.sums + panel_floats(c);
+    return at;
 }
 
 /* AMX_SIDE rows of pairs. */
 static void pack_block(void *arg, int64_t block, int worker)
 {
-    const whole *w = arg;
+    const whole_plane *w = arg;
     const conv_amx *c = (const conv_amx *)w->pass->conv;
     const int64_t from = (w->first + block) * AMX_SIDE;
     dcls_amx_pack_rows(w->pass, &w->piece, from, from + AMX_SIDE,
-                       w->input + block * AMX_SIDE * c->input.stride,
-                       scratch_of(w->pass, worker) + panel_floats(c));
+                       w->input + block * AMX_SIDE * c->input.stride, own_memory(w, worker).line);
 }
 
 static void expand_panel(void *arg, int64_t item, int worker)
 {
-    const whole *w = arg;
+    const whole_plane *w = arg;
     const conv_amx *c = (const conv_amx *)w->pass->conv;
+    const memory at = own_memory(w, worker);
+    const operand input = {w->input, &c->input, w->piece.column_tiles};
     c->amx->begin();
-    expand(w->pass, w->first + item, w->input, w->piece.column_tiles,
-           w->hidden + item * AMX_SIDE * c->hidden.stride, scratch_of(w->pass, worker));
+    expand(w->pass, w->first + item, &input, w->hidden + item * AMX_SIDE * c->hidden.stride, at.sums);
     c->amx->end();
 }
 
 static void add_panel(void *arg, int64_t panel, int worker)
 {
-    const whole *w = arg;
+    const whole_plane *w = arg;
     const conv_amx *c = (const conv_amx *)w->pass->conv;
-    float *sums = c->grows ? w->outputs + panel * panel_floats(c) : scratch_of(w->pass, worker);
+    const memory at = own_memory(w, worker);
+    const operand x = {c->pair ? w->hidden : w->input, c->pair ? &c->hidden : &c->input,
+                       w->piece.column_tiles};
+    float *sums = c->grows ? w->outputs + panel * panel_floats(c) : at.sums;
     c->amx->begin();
-    multiply_chunk(c, w->first, panel, w->input, w->hidden, w->piece.column_tiles, sums);
+    multiply_chunk(c, w->first, panel, &x, sums);
     c->amx->end();
     if (w->first + c->second.chunk >= c->second.blocks) write_panel(w->pass, &w->piece, panel, sums);
 }
@@ -259,8 +281,8 @@ static void run_whole(const dcls_conv_pass *pass, int threads)
 {
     const conv_amx *c = (const conv_amx *)pass->conv;
     const amx_matrix *m = &c->second;
-    whole w = {.pass = pass, .outputs = pass->shared};
-    w.input = (uint32_t *)(void *)(pass->shared + (c->grows ? m->panels * panel_floats(c) : 0));
+    whole_plane w = {.pass = pass, .outputs = pass->shared};
+    w.input = (uint32_t *)(void *)(pass->shared + sums_floats(c));
     w.hidden = w.input + amx_pairs(c, &c->input);
     for (int64_t image = 0; image < pass->images; image++) {
         w.piece = dcls_amx_piece_at(c, image, 1, 0);
@@ -303,8 +325,8 @@ static bool prefers_shifted(const dcls_geometry *g)
     const double outputs = (double)(dcls_ceil_div(g->out_channels, AMX_SIDE) * AMX_SIDE) * SUM_COST;
     const double cells = (double)dcls_volume(g->kernel), channels = (double)g->in_channels;
     const double width = (double)(g->in[2] + g->pad[2]) / (double)g->out[2];
-    const double whole = (double)dcls_ceil_div(g->in_channels, AMX_TERMS) * (double)AMX_TERMS;
-    return cells * whole * width * outputs + channels * width * PACK_COST <
+    const double channels_made = (double)dcls_ceil_div(g->in_channels, AMX_TERMS) * (double)AMX_TERMS;
+    return cells * channels_made * width * outputs + channels * width * PACK_COST <
            cells * channels * (outputs + PACK_COST + COPY_COST);
 }
 

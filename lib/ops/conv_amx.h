@@ -9,8 +9,9 @@
 #define AMX_TERMS (2 * DCLS_AMX_SIDE)             /* of a step */
 #define AMX_PANEL (DCLS_AMX_ROWS * DCLS_AMX_SIDE) /* outputs of one product */
 
-/* The weights of one product, packed: panels of [steps, parts, row tiles, 16, 16] pairs. Steps go block by
- * block of AMX_TERMS channels, and within it cell by cell of the window. */
+/* The weights of one product, packed: for every chunk of blocks, panels of [steps, parts, row tiles, 16, 16]
+ * pairs, as they are used. Steps go block by block of AMX_TERMS channels, and within it cell by cell of the
+ * window. */
 typedef struct amx_matrix {
     int64_t outputs, panels;
     int64_t terms, cells; /* of one output: channels (or columns) and cells of the window */
@@ -65,6 +66,17 @@ void dcls_amx_pack_rows(const dcls_conv_pass *pass, const amx_piece *piece, int6
 /* Padded rows that so many rows of outputs of the last of some images reach. */
 int64_t dcls_amx_lines(const conv_amx *c, int64_t images, int64_t rows);
 int64_t dcls_amx_line_floats(const conv_amx *c);
+
+/* Pairs before steps from `from` on of a panel; in_chunk: steps of its chunk. */
+static inline int64_t dcls_amx_place(const conv_amx *c, const amx_matrix *m, int64_t panel, int64_t from,
+                                     int64_t *in_chunk)
+{
+    const int64_t size = m->chunk * m->cells, first = from / size * size, step = c->parts * DCLS_AMX_TILE;
+    const int64_t tiles =
+        dcls_min_i64(DCLS_AMX_ROWS, dcls_ceil_div(m->outputs - panel * AMX_PANEL, AMX_SIDE));
+    *in_chunk = dcls_min_i64(size, m->steps - first);
+    return ((first * m->panels + panel * *in_chunk) * DCLS_AMX_ROWS + (from - first) * tiles) * step;
+}
 
 /* Packs weight [outputs, terms, cells], to be multiplied with an operand of that layout. */
 dcls_status dcls_amx_pack_weights(dcls_context *ctx, conv_amx *c, amx_matrix *m, const float *weight,

@@ -148,17 +148,25 @@ static void gather(const packing *p, int64_t output, int64_t block, int64_t cell
     }
 }
 
-static void pack_panel(void *arg, int64_t panel, int worker)
+/* One chunk of a panel. */
+static void pack_panel(void *arg, int64_t item, int worker)
 {
     const packing *p = arg;
     const amx_matrix *m = p->m;
     (void)worker;
-    const int64_t tiles =
-        dcls_min_i64(DCLS_AMX_ROWS, dcls_ceil_div(m->outputs - panel * AMX_PANEL, AMX_SIDE));
-    const int64_t part = tiles * DCLS_AMX_TILE;
-    uint32_t *to = m->a + panel * m->steps * p->c->parts * DCLS_AMX_ROWS * DCLS_AMX_TILE;
+    const int64_t panel = item % m->panels, from = item / m->panels * m->chunk * m->cells;
+    const int64_t rows = dcls_min_i64(AMX_PANEL, m->outputs - panel * AMX_PANEL);
+    const int64_t tiles = dcls_ceil_div(rows, AMX_SIDE), part = tiles * DCLS_AMX_TILE;
+    int64_t steps;
+    uint32_t *to = m->a + dcls_amx_place(p->c, m, panel, from, &steps);
+    if (m->cells == 1) {
+        const int64_t k = from * AMX_TERMS;
+        p->c->amx->pack_tiles(p->c->parts, p->weight + panel * AMX_PANEL * m->terms + k, m->terms, rows,
+                              dcls_min_i64(m->terms - k, steps * AMX_TERMS), tiles, to);
+        return;
+    }
     float even[DCLS_AMX_SIDE], odd[DCLS_AMX_SIDE];
-    for (int64_t step = 0; step < m->steps; step++, to += p->c->parts * part) {
+    for (int64_t step = from; step < from + steps; step++, to += p->c->parts * part) {
         int64_t cell, block = block_of(m, step, &cell);
         for (int64_t r = 0; r < tiles * AMX_SIDE; r++) {
             gather(p, panel * AMX_PANEL + r, block, cell, even, odd);
@@ -175,9 +183,8 @@ dcls_status dcls_amx_pack_weights(dcls_context *ctx, conv_amx *c, amx_matrix *m,
     int64_t count;
     if (!dcls_mul_i64(m->panels * m->steps, c->parts * DCLS_AMX_ROWS * DCLS_AMX_TILE, &count))
         return dcls_fail(ctx, DCLS_ERR_LIMIT, "the sizes of this convolution are too large");
-    m->a = dcls_conv_pack(ctx, &c->base, count, sizeof *m->a);
     m->start = dcls_conv_pack(ctx, &c->base, m->steps, sizeof *m->start);
-    if (m->a == NULL || m->start == NULL) return DCLS_ERR_MEMORY;
+    if (m->start == NULL) return DCLS_ERR_MEMORY;
     for (int64_t s = 0; s < m->steps; s++) {
         int64_t cell, block = block_of(m, s, &cell);
         m->start[s] = block % m->chunk * AMX_SIDE * with->stride;
@@ -185,6 +192,9 @@ dcls_status dcls_amx_pack_weights(dcls_context *ctx, conv_amx *c, amx_matrix *m,
             m->start[s] +=
                 cell / g->kernel[2] * g->dilation[1] * c->width + cell % g->kernel[2] * g->dilation[2];
     }
-    dcls_parallel_for(dcls_context_threads(ctx), m->panels, pack_panel, &p);
+    m->a = dcls_conv_pack(ctx, &c->base, count, sizeof *m->a);
+    if (m->a == NULL) return DCLS_ERR_MEMORY;
+    dcls_parallel_for(dcls_context_threads(ctx), m->panels * dcls_ceil_div(m->blocks, m->chunk), pack_panel,
+                      &p);
     return DCLS_OK;
 }

@@ -50,6 +50,10 @@ typedef struct dcls_amx {
     void (*pack)(int parts, const float *term0, const float *term1, uint32_t *out, int64_t part, int64_t n);
     /* The same of one row of numbers, a number in the place of half a pair; part counts numbers. */
     void (*pack_row)(int parts, const float *x, uint16_t *out, int64_t part, int64_t n);
+    /* A as a product wants it packed: x [rows, n], rows x_stride floats apart; what whole tiles have beyond
+     * is zeros. rows >= 1, at most row_tiles * 16 */
+    void (*pack_tiles)(int parts, const float *x, int64_t x_stride, int64_t rows, int64_t n,
+                       int64_t row_tiles, void *out);
     /* to[j * stride + i] = from[i * from_stride + j] for i, j < 16 */
     void (*transpose)(const uint32_t *from, int64_t from_stride, uint32_t *to, int64_t stride);
     /* rounds * 4 products of tiles, 2 * 16^3 multiply-adds each: what the processor can do at most */

@@ -283,6 +283,33 @@ static void pack_row(int parts, const float *x, uint16_t *out, int64_t part, int
         pack_row_as(3, x, out, part, n);
 }
 
+/* Tiles of one step from column k on. */
+ALWAYS void pack_step(const int parts, const float *x, int64_t x_stride, int64_t rows, int64_t left,
+                      int64_t row_tiles, uint16_t *to)
+{
+    const int64_t row = 2 * DCLS_AMX_SIDE, part = row_tiles * DCLS_AMX_SIDE * row;
+    const __mmask32 lanes = left >= row ? 0xffffffffu : (__mmask32)((1ull << left) - 1);
+    const __mmask16 low = (__mmask16)lanes, high = (__mmask16)(lanes >> 16);
+    for (int64_t r = 0; r < rows; r++, x += x_stride, to += row)
+        pack_numbers(parts, _mm512_maskz_loadu_ps(low, x), _mm512_maskz_loadu_ps(high, x + 16), to, part,
+                     0xffffffffu);
+    for (int64_t r = rows; r < row_tiles * DCLS_AMX_SIDE; r++, to += row)
+        for (int p = 0; p < parts; p++)
+            memset(to + p * part, 0, (size_t)row * sizeof *to);
+}
+
+static void pack_tiles(int parts, const float *x, int64_t x_stride, int64_t rows, int64_t n,
+                       int64_t row_tiles, void *out)
+{
+    const int64_t row = 2 * DCLS_AMX_SIDE, step = parts * row_tiles * DCLS_AMX_SIDE * row;
+    uint16_t *to = out;
+    for (int64_t k = 0; k < n; k += row, to += step)
+        if (parts == 1)
+            pack_step(1, x + k, x_stride, rows, n - k, row_tiles, to);
+        else
+            pack_step(3, x + k, x_stride, rows, n - k, row_tiles, to);
+}
+
 /* Exchanges blocks of 2^k, k = 0 .. 3. */
 static void transpose(const uint32_t *from, int64_t from_stride, uint32_t *to, int64_t stride)
 {
@@ -337,5 +364,6 @@ const dcls_amx dcls_amx_native = {.name = "amx",
                                   .multiply = multiply,
                                   .pack = pack,
                                   .pack_row = pack_row,
+                                  .pack_tiles = pack_tiles,
                                   .transpose = transpose,
                                   .multiply_add = multiply_add};

@@ -127,6 +127,20 @@ static void pack_row(int parts, const float *x, uint16_t *out, int64_t part, int
     }
 }
 
+static void pack_tiles(int parts, const float *x, int64_t x_stride, int64_t rows, int64_t n,
+                       int64_t row_tiles, void *out)
+{
+    const int64_t row = 2 * DCLS_AMX_SIDE, part = row_tiles * DCLS_AMX_SIDE * row;
+    uint16_t *to = out;
+    for (int64_t k = 0; k < n; k += row, to += parts * part)
+        for (int64_t r = 0; r < row_tiles * DCLS_AMX_SIDE; r++) {
+            float line[2 * DCLS_AMX_SIDE] = {0};
+            for (int64_t i = 0; i < row && r < rows && k + i < n; i++)
+                line[i] = x[r * x_stride + k + i];
+            pack_row(parts, line, to + r * row, part, row);
+        }
+}
+
 static void transpose(const uint32_t *from, int64_t from_stride, uint32_t *to, int64_t stride)
 {
     for (int64_t i = 0; i < DCLS_AMX_SIDE; i++)
@@ -145,5 +159,6 @@ const dcls_amx dcls_amx_scalar = {.name = "scalar",
                                   .multiply = multiply,
                                   .pack = pack,
                                   .pack_row = pack_row,
+                                  .pack_tiles = pack_tiles,
                                   .transpose = transpose,
                                   .multiply_add = multiply_add};

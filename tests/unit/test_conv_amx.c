@@ -130,7 +130,8 @@ static void check_pair(dcls_context *ctx, const dcls_geometry *g, int64_t hidden
             const dcls_conv_amx how = {table(t), parts, threads, 1};
             assert_int_equal(dcls_conv_create_amx_pair(ctx, how, g, &e, second, NULL, &conv), DCLS_OK);
             float *y = run(&p, conv, simd, threads, false);
-            const double tolerance = (parts == 1 ? 1e-2 : 2e-6) * sqrt((double)hidden) * 4;
+            const double tolerance =
+                (parts == 1 ? 1e-2 : 2e-6) * (4 + sqrt((double)g->in_channels)) * sqrt((double)hidden);
             for (int64_t i = 0; i < out; i++)
                 if (fabs((double)y[i] - (double)plain_result[i]) > tolerance)
                     fail_msg("output %lld is %.9g, should be %.9g", (long long)i, (double)y[i],
