@@ -22,6 +22,8 @@
 #define PIECE_PAIRS ((int64_t)400 << 10)
 /* Column tiles of a piece, at least, where there is a choice: it reads all weights. */
 #define PIECE_LEAST ((int64_t)6)
+/* Pairs of weights that every thread may as well read all of. */
+#define FEW_WEIGHTS ((int64_t)256 << 10)
 /* Columns of several images together, at least. */
 #define GROUP_COLUMNS ((int64_t)160)
 /* Parts of blocks of a chunk. */
@@ -370,6 +372,12 @@ static double piece_pairs(const conv_amx *c)
     return (double)amx_pairs(c, &c->input) + (double)amx_pairs(c, &c->hidden) + (double)sums_floats(c);
 }
 
+static int64_t weight_pairs(const conv_amx *c)
+{
+    const int64_t steps = c->first.panels * c->first.steps + c->second.panels * c->second.steps;
+    return steps * c->parts * DCLS_AMX_ROWS * DCLS_AMX_TILE;
+}
+
 /* Small planes go several at once. */
 static void join_images(conv_amx *c, int64_t images)
 {
@@ -393,8 +401,8 @@ static void cut(conv_amx *c, int threads, int64_t images)
     c->base.group = c->pieces = 1;
     c->most = total;
     set_layout(c);
-    c->whole = images < threads && total < 2 * threads * least && c->second.panels >= threads &&
-               piece_pairs(c) <= (double)PIECE_PAIRS;
+    c->whole = images < threads && total < threads * (weight_pairs(c) < FEW_WEIGHTS ? 1 : 2) * least &&
+               c->second.panels >= threads && piece_pairs(c) <= (double)PIECE_PAIRS;
     set_layout(c);
     if (c->whole) return;
     while (c->most > 1 && piece_pairs(c) > (double)PIECE_PAIRS) {
