@@ -18,20 +18,6 @@
 #include "base/threads.h"
 #include "ops/conv_panels.h"
 
-/* Pairs of all that a piece holds besides weights: three quarters of a second-level cache of 2 MiB. */
-#define PIECE_PAIRS ((int64_t)400 << 10)
-/* Column tiles of a piece, at least, where there is a choice: it reads all weights. */
-#define PIECE_LEAST ((int64_t)6)
-/* Pairs of weights that every thread may as well read all of. */
-#define FEW_WEIGHTS ((int64_t)256 << 10)
-/* Columns of several images together, at least. */
-#define GROUP_COLUMNS ((int64_t)160)
-/* Parts of blocks of a chunk. */
-#define CHUNK_PARTS ((int64_t)24)
-/* Rows lie this much further apart than they are long: powers of two would make them share the sets of the
- * first-level cache. */
-#define ROW_GAP ((int64_t)16)
-
 /* ---- products ------------------------------------------------------------------------------------------ */
 
 static int64_t rows_of(const amx_matrix *m, int64_t panel)
@@ -130,37 +116,6 @@ static void write_panel(const dcls_conv_pass *pass, const amx_piece *piece, int6
 
 /* ---- pieces -------------------------------------------------------------------------------------------- */
 
-amx_piece dcls_amx_piece_at(const conv_amx *c, int64_t image, int64_t images, int64_t index)
-{
-    const dcls_geometry *g = &c->base.g;
-    amx_piece p = {.image = image, .images = images};
-    if (c->shifted) {
-        p.apart = c->height * c->width;
-        p.row = g->out[1] * index / c->pieces;
-        p.rows = g->out[1] * (index + 1) / c->pieces - p.row;
-        p.column_tiles =
-            dcls_ceil_div((images - 1) * p.apart + (p.rows - 1) * c->width + g->out[2], AMX_SIDE);
-        return p;
-    }
-    const int64_t tiles = dcls_ceil_div(c->base.out_volume, AMX_SIDE), first = tiles * index / c->pieces;
-    p.apart = c->base.out_volume;
-    p.pixel = first * AMX_SIDE;
-    p.pixels = dcls_min_i64(c->base.out_volume, tiles * (index + 1) / c->pieces * AMX_SIDE) - p.pixel;
-    p.column_tiles = dcls_ceil_div((images - 1) * p.apart + p.pixels, AMX_SIDE);
-    return p;
-}
-
-/* A panel of sums, and those of all outputs where they grow. */
-static int64_t panel_floats(const conv_amx *c)
-{
-    return AMX_PANEL * c->c_stride;
-}
-
-static int64_t sums_floats(const conv_amx *c)
-{
-    return (c->grows ? c->second.panels + 1 : 1) * panel_floats(c);
-}
-
 /* The chunk of blocks that begins with `first`, of one panel of outputs. */
 static void multiply_chunk(const conv_amx *c, int64_t first, int64_t panel, const operand *x, float *sums)
 {
@@ -178,7 +133,7 @@ typedef struct memory {
 
 static memory memory_of(const conv_amx *c, float *scratch)
 {
-    memory at = {.sums = scratch, .input = (uint32_t *)(void *)(scratch + sums_floats(c))};
+    memory at = {.sums = scratch, .input = (uint32_t *)(void *)(scratch + dcls_amx_sums_floats(c))};
     at.hidden = at.input + amx_pairs(c, &c->input);
     at.line = (float *)(void *)(at.hidden + amx_pairs(c, &c->hidden));
     return at;
@@ -191,17 +146,18 @@ static void run_chunks(const dcls_conv_pass *pass, const amx_piece *piece, const
     const amx_matrix *m = &c->second;
     const operand input = {at->input, &c->input, piece->column_tiles},
                   hidden = {at->hidden, &c->hidden, piece->column_tiles};
-    float *outputs = at->sums + panel_floats(c);
+    float *outputs = at->sums + dcls_amx_panel_floats(c);
     for (int64_t first = 0; first < m->blocks; first += m->chunk) {
         const int64_t end = dcls_min_i64(m->blocks, first + m->chunk);
         if (!c->pair) dcls_amx_pack_rows(pass, piece, first * AMX_SIDE, end * AMX_SIDE, at->input, at->line);
         for (int64_t panel = first; c->pair && panel < end; panel++)
             expand(pass, panel, &input, at->hidden + (panel - first) * AMX_SIDE * c->hidden.stride, at->sums);
         for (int64_t panel = 0; panel < m->panels; panel++)
-            multiply_chunk(c, first, panel, c->pair ? &hidden : &input, outputs + panel * panel_floats(c));
+            multiply_chunk(c, first, panel, c->pair ? &hidden : &input,
+                           outputs + panel * dcls_amx_panel_floats(c));
     }
     for (int64_t panel = 0; panel < m->panels; panel++)
-        write_panel(pass, piece, panel, outputs + panel * panel_floats(c));
+        write_panel(pass, piece, panel, outputs + panel * dcls_amx_panel_floats(c));
 }
 
 static void run_piece(const dcls_conv_pass *pass, int64_t unit, float *scratch)
@@ -240,7 +196,7 @@ static memory own_memory(const whole_plane *w, int worker)
 {
     const conv_amx *c = (const conv_amx *)w->pass->conv;
     memory at = {.sums = w->pass->scratch + (size_t)worker * c->base.scratch_floats};
-    at.line = at.sums + panel_floats(c);
+    at.line = at.sums + dcls_amx_panel_floats(c);
     return at;
 }
 
@@ -272,7 +228,7 @@ static void add_panel(void *arg, int64_t panel, int worker)
     const memory at = own_memory(w, worker);
     const operand x = {c->pair ? w->hidden : w->input, c->pair ? &c->hidden : &c->input,
                        w->piece.column_tiles};
-    float *sums = c->grows ? w->outputs + panel * panel_floats(c) : at.sums;
+    float *sums = c->grows ? w->outputs + panel * dcls_amx_panel_floats(c) : at.sums;
     c->amx->begin();
     multiply_chunk(c, w->first, panel, &x, sums);
     c->amx->end();
@@ -284,7 +240,7 @@ static void run_whole(const dcls_conv_pass *pass, int threads)
     const conv_amx *c = (const conv_amx *)pass->conv;
     const amx_matrix *m = &c->second;
     whole_plane w = {.pass = pass, .outputs = pass->shared};
-    w.input = (uint32_t *)(void *)(pass->shared + sums_floats(c));
+    w.input = (uint32_t *)(void *)(pass->shared + dcls_amx_sums_floats(c));
     w.hidden = w.input + amx_pairs(c, &c->input);
     for (int64_t image = 0; image < pass->images; image++) {
         w.piece = dcls_amx_piece_at(c, image, 1, 0);
@@ -310,116 +266,6 @@ static void release(dcls_conv *conv)
     free(c->bias);
 }
 
-/* Nanoseconds, about, that a column costs: sums, and one more line of the operand. */
-#define SUM_COST  0.005
-#define PACK_COST 0.15
-#define COPY_COST 0.4 /* of a number in a column that is made */
-
-/* Whether reading shifted planes is faster than making columns. */
-static bool prefers_shifted(const dcls_geometry *g)
-{
-    if (dcls_conv_is_pointwise(g) || g->kernel[0] != 1 || g->in[0] != 1 || g->out[0] != 1 || g->pad[0] != 0)
-        return false;
-    for (int d = 1; d < 3; d++)
-        if (g->stride[d] != 1 || g->pad[d] < 0 ||
-            g->out[d] + (g->kernel[d] - 1) * g->dilation[d] > g->in[d] + 2 * g->pad[d])
-            return false;
-    const double outputs = (double)(dcls_ceil_div(g->out_channels, AMX_SIDE) * AMX_SIDE) * SUM_COST;
-    const double cells = (double)dcls_volume(g->kernel), channels = (double)g->in_channels;
-    const double width = (double)(g->in[2] + g->pad[2]) / (double)g->out[2];
-    const double channels_made = (double)dcls_ceil_div(g->in_channels, AMX_TERMS) * (double)AMX_TERMS;
-    return cells * channels_made * width * outputs + channels * width * PACK_COST <
-           cells * channels * (outputs + PACK_COST + COPY_COST);
-}
-
-/* Columns that a piece takes at most. */
-static int64_t columns_of(const conv_amx *c)
-{
-    const dcls_geometry *g = &c->base.g;
-    int64_t columns = c->most * AMX_SIDE;
-    if (c->shifted) columns = (c->most - 1) * c->width + g->out[2];
-    columns += (c->base.group - 1) * (c->shifted ? c->height * c->width : c->base.out_volume);
-    return dcls_ceil_div(columns, AMX_SIDE) * AMX_SIDE;
-}
-
-/* Pairs in a row of the input: what columns reach, and all that is packed. */
-static int64_t stride_of(const conv_amx *c, int64_t columns)
-{
-    const dcls_geometry *g = &c->base.g;
-    if (!c->shifted) return columns;
-    const int64_t reach =
-        (g->kernel[1] - 1) * g->dilation[1] * c->width + (g->kernel[2] - 1) * g->dilation[2];
-    return dcls_max_i64(columns + reach, dcls_amx_lines(c, c->base.group, c->most) * c->width + g->pad[2]);
-}
-
-static void set_layout(conv_amx *c)
-{
-    const int64_t columns = columns_of(c);
-    amx_matrix *m = &c->second;
-    m->chunk = dcls_max_i64(1, dcls_min_i64(CHUNK_PARTS / c->parts, m->blocks));
-    if (!c->pair && 2 * m->blocks <= 3 * m->chunk) m->chunk = m->blocks;
-    c->grows = m->chunk < m->blocks || (c->pair && !c->whole);
-    c->c_stride = columns + ROW_GAP;
-    c->input.stride = dcls_ceil_div(stride_of(c, columns), AMX_SIDE) * AMX_SIDE;
-    if (c->input.stride % (4 * AMX_SIDE) == 0) c->input.stride += ROW_GAP;
-    c->input.rows = (c->pair ? c->first.blocks : m->chunk) * AMX_SIDE;
-    if (c->pair) c->hidden = (amx_layout){m->chunk * AMX_SIDE, columns + ROW_GAP};
-}
-
-/* Pairs, or sums, that a piece keeps in the second-level cache. */
-static double piece_pairs(const conv_amx *c)
-{
-    return (double)amx_pairs(c, &c->input) + (double)amx_pairs(c, &c->hidden) + (double)sums_floats(c);
-}
-
-static int64_t weight_pairs(const conv_amx *c)
-{
-    const int64_t steps = c->first.panels * c->first.steps + c->second.panels * c->second.steps;
-    return steps * c->parts * DCLS_AMX_ROWS * DCLS_AMX_TILE;
-}
-
-/* Small planes go several at once. */
-static void join_images(conv_amx *c, int64_t images)
-{
-    if (c->pieces > 1) return;
-    while (c->base.group < images && columns_of(c) < GROUP_COLUMNS) {
-        c->base.group++;
-        set_layout(c);
-        if (piece_pairs(c) <= (double)PIECE_PAIRS) continue;
-        c->base.group--;
-        set_layout(c);
-        return;
-    }
-}
-
-/* Pieces that fit the cache and give every thread something to do, or else whole planes. */
-static void cut(conv_amx *c, int threads, int64_t images)
-{
-    const dcls_geometry *g = &c->base.g;
-    const int64_t total = c->shifted ? g->out[1] : dcls_ceil_div(c->base.out_volume, AMX_SIDE);
-    const int64_t least = c->shifted ? dcls_ceil_div(PIECE_LEAST * AMX_SIDE, c->width) : PIECE_LEAST;
-    c->base.group = c->pieces = 1;
-    c->most = total;
-    set_layout(c);
-    c->whole = images < threads && total < threads * (weight_pairs(c) < FEW_WEIGHTS ? 1 : 2) * least &&
-               c->second.panels >= threads && piece_pairs(c) <= (double)PIECE_PAIRS;
-    set_layout(c);
-    if (c->whole) return;
-    while (c->most > 1 && piece_pairs(c) > (double)PIECE_PAIRS) {
-        c->pieces++;
-        c->most = dcls_ceil_div(total, c->pieces);
-        set_layout(c);
-    }
-    const int64_t shares = dcls_ceil_div(threads, images); /* of an image */
-    if (c->pieces % shares != 0) {
-        const int64_t even = dcls_ceil_div(c->pieces, shares) * shares;
-        if (total >= even * dcls_max_i64(1, least / 2)) c->pieces = even;
-    }
-    c->most = dcls_ceil_div(total, c->pieces);
-    set_layout(c);
-    join_images(c, images / threads);
-}
-
 static dcls_status set_work(dcls_context *ctx, conv_amx *c)
 {
     const dcls_geometry *g = &c->base.g;
@@ -433,9 +279,9 @@ static dcls_status set_work(dcls_context *ctx, conv_amx *c)
     if (!dcls_mul_i64(c->input.rows * c->parts, c->input.stride, &pairs) || pairs > INT64_MAX / 4)
         return dcls_fail(ctx, DCLS_ERR_LIMIT, "the sizes of this convolution are too large");
     pairs += amx_pairs(c, &c->hidden);
-    work.shared_floats = (size_t)(c->whole ? pairs + sums_floats(c) : 0);
-    work.scratch_floats =
-        (size_t)(c->whole ? panel_floats(c) : pairs + sums_floats(c)) + (size_t)dcls_amx_line_floats(c);
+    work.shared_floats = (size_t)(c->whole ? pairs + dcls_amx_sums_floats(c) : 0);
+    work.scratch_floats = (size_t)(c->whole ? dcls_amx_panel_floats(c) : pairs + dcls_amx_sums_floats(c)) +
+                          (size_t)dcls_amx_line_floats(c);
     return dcls_conv_set_work(ctx, &c->base, work);
 }
 
@@ -451,11 +297,23 @@ static amx_matrix matrix(int64_t outputs, int64_t terms, int64_t cells)
                         .steps = blocks * cells};
 }
 
+/* So that no product of two sizes, padded, overflows. */
+#define LARGE ((int64_t)1 << 30)
+
+static bool fits(const dcls_geometry *g)
+{
+    int64_t plane, terms;
+    return dcls_mul_i64(g->in[1] + 2 * llabs(g->pad[1]), g->in[2] + 2 * llabs(g->pad[2]), &plane) &&
+           plane < LARGE && dcls_volume(g->out) < LARGE && g->out_channels < LARGE &&
+           dcls_mul_i64(g->in_channels, dcls_volume(g->kernel), &terms) && terms < LARGE;
+}
+
 static dcls_status fill(dcls_context *ctx, conv_amx *c, int64_t images, const dcls_conv_expansion *e,
                         const float *weight)
 {
     const dcls_geometry *g = &c->base.g;
     const int64_t cells = dcls_volume(g->kernel);
+    if (!fits(g)) return dcls_fail(ctx, DCLS_ERR_LIMIT, "the sizes of this convolution are too large");
     c->columns = g->in_channels * cells;
     c->width = g->in[2] + g->pad[2];
     c->height = g->in[1] + g->pad[1];
@@ -469,7 +327,7 @@ static dcls_status fill(dcls_context *ctx, conv_amx *c, int64_t images, const dc
         c->second = c->shifted ? matrix(g->out_channels, g->in_channels, cells)
                                : matrix(g->out_channels, c->columns, 1);
     }
-    cut(c, c->threads, dcls_max_i64(g->batch, images));
+    dcls_amx_cut(c, c->threads, dcls_max_i64(g->batch, images));
     if (c->pair) DCLS_TRY(dcls_amx_pack_weights(ctx, c, &c->first, e->weight, &c->input));
     DCLS_TRY(dcls_amx_pack_weights(ctx, c, &c->second, weight, c->pair ? &c->hidden : &c->input));
     return set_work(ctx, c);
@@ -488,7 +346,7 @@ static dcls_status create(dcls_context *ctx, dcls_conv_amx how, const dcls_geome
     c->parts = how.parts;
     c->threads = how.threads;
     c->pair = e != NULL;
-    c->shifted = !c->pair && prefers_shifted(g);
+    c->shifted = !c->pair && dcls_amx_prefers_shifted(g);
     const dcls_status status = fill(ctx, c, how.images, e, weight);
     if (c->whole) c->base.method.run = run_whole;
     return dcls_conv_finish(&c->base, status, out);

@@ -60,6 +60,22 @@ static inline int64_t amx_pairs(const conv_amx *c, const amx_layout *layout)
     return c->parts * layout->rows * layout->stride;
 }
 
+/* A panel of sums, and those of all outputs where they grow. */
+static inline int64_t dcls_amx_panel_floats(const conv_amx *c)
+{
+    return AMX_PANEL * c->c_stride;
+}
+
+static inline int64_t dcls_amx_sums_floats(const conv_amx *c)
+{
+    return (c->grows ? c->second.panels + 1 : 1) * dcls_amx_panel_floats(c);
+}
+
+/* conv_amx_cut.c: whether reading shifted planes is faster than making columns; pieces that fit the cache and
+ * give `threads` threads something to do, or else whole planes; images: of a run. */
+bool dcls_amx_prefers_shifted(const dcls_geometry *g);
+void dcls_amx_cut(conv_amx *c, int threads, int64_t images);
+
 /* Rows of pairs [from, to) of the input of a piece. line: amx_line_floats floats of scratch. */
 void dcls_amx_pack_rows(const dcls_conv_pass *pass, const amx_piece *piece, int64_t from, int64_t to,
                         uint32_t *packed, float *line);

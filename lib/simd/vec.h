@@ -47,13 +47,6 @@ typedef float vec __attribute__((vector_size(16)));
  * once. */
 #define VEC_FORGET(p) __asm__("" : "+r"(p))
 
-/* Whether vec_load_n costs no more than vec_load. */
-#if defined(VEC_AVX512)
-#define VEC_FREE_MASKS true
-#else
-#define VEC_FREE_MASKS false
-#endif
-
 /* Known at compile time to be a whole vector: spares the mask. */
 #define VEC_IS_WHOLE(n) (__builtin_constant_p(n) && (n) == VEC_WIDTH)
 
