@@ -122,6 +122,11 @@ static int is_other_file(const struct dirent *entry)
     return entry->d_name[0] != '.' && entry->d_type != DT_DIR && !is_picture(entry);
 }
 
+static int is_folder(const struct dirent *entry)
+{
+    return entry->d_name[0] != '.' && entry->d_type == DT_DIR;
+}
+
 static int by_name(const struct dirent **a, const struct dirent **b)
 {
     return strcmp((*a)->d_name, (*b)->d_name);
@@ -172,6 +177,21 @@ static void note_skipped(const cli_inputs *inputs, const char *path)
                  cli_counted(skipped, "file").text, inputs->run->common.verbose ? "" : " (-v lists them)");
 }
 
+/* Directories are not walked down: that there are some is told. */
+static char *no_picture(const char *path)
+{
+    struct dirent **folders;
+    const int count = scandir(path, &folders, is_folder, by_name);
+    char *text = count > 0
+                     ? cli_format("there is no picture in this directory, only directories such as '%s'",
+                                  folders[0]->d_name)
+                     : cli_copy("there is no picture in this directory");
+    for (int i = 0; i < count; i++)
+        free(folders[i]);
+    if (count >= 0) free(folders);
+    return text;
+}
+
 /* True if *out was given a reason why nothing in the directory can be worked on. */
 static bool open_directory(cli_inputs *inputs, const char *path, cli_input *out)
 {
@@ -184,7 +204,7 @@ static bool open_directory(cli_inputs *inputs, const char *path, cli_input *out)
         give_error(out, path, CLI_IO, cli_format("cannot read the directory: %s", strerror(errno)));
     } else {
         close_directory(inputs);
-        give_error(out, path, CLI_BAD_INPUT, cli_copy("there is no picture in this directory"));
+        give_error(out, path, CLI_BAD_INPUT, no_picture(path));
     }
     return true;
 }

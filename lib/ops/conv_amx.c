@@ -317,7 +317,7 @@ static dcls_status fill(dcls_context *ctx, conv_amx *c, int64_t images, const dc
     c->columns = g->in_channels * cells;
     c->width = g->in[2] + g->pad[2];
     c->height = g->in[1] + g->pad[1];
-    if (c->pair) {
+    if (e != NULL) {
         c->first = matrix(e->channels, g->in_channels, 1);
         c->second = matrix(g->out_channels, e->channels, 1);
         c->activation = e->activation;
@@ -328,7 +328,7 @@ static dcls_status fill(dcls_context *ctx, conv_amx *c, int64_t images, const dc
                                : matrix(g->out_channels, c->columns, 1);
     }
     dcls_amx_cut(c, c->threads, dcls_max_i64(g->batch, images));
-    if (c->pair) DCLS_TRY(dcls_amx_pack_weights(ctx, c, &c->first, e->weight, &c->input));
+    if (e != NULL) DCLS_TRY(dcls_amx_pack_weights(ctx, c, &c->first, e->weight, &c->input));
     DCLS_TRY(dcls_amx_pack_weights(ctx, c, &c->second, weight, c->pair ? &c->hidden : &c->input));
     return set_work(ctx, c);
 }

@@ -341,7 +341,7 @@ static void transpose(const uint32_t *from, int64_t from_stride, uint32_t *to, i
 static float multiply_add(int64_t rounds)
 {
     static const uint32_t zeros[DCLS_AMX_SIDE * DCLS_AMX_SIDE];
-    float sums[DCLS_AMX_SIDE * DCLS_AMX_SIDE];
+    float sums[DCLS_AMX_SIDE * DCLS_AMX_SIDE] = {0};
     begin();
     ZERO(0);
     ZERO(1);

@@ -109,10 +109,10 @@ static void split(int parts, float x, uint32_t part[DCLS_AMX_PARTS])
 static void pack(int parts, const float *term0, const float *term1, uint32_t *out, int64_t part, int64_t n)
 {
     for (int64_t i = 0; i < n; i++) {
-        uint32_t even[DCLS_AMX_PARTS], odd[DCLS_AMX_PARTS];
+        uint32_t even[DCLS_AMX_PARTS] = {0}, odd[DCLS_AMX_PARTS] = {0};
         split(parts, term0[i], even);
         split(parts, term1[i], odd);
-        for (int p = 0; p < parts; p++)
+        for (int p = 0; p < parts && p < DCLS_AMX_PARTS; p++)
             out[p * part + i] = even[p] >> 16 | odd[p];
     }
 }
@@ -120,9 +120,9 @@ static void pack(int parts, const float *term0, const float *term1, uint32_t *ou
 static void pack_row(int parts, const float *x, uint16_t *out, int64_t part, int64_t n)
 {
     for (int64_t i = 0; i < n; i++) {
-        uint32_t halves[DCLS_AMX_PARTS];
+        uint32_t halves[DCLS_AMX_PARTS] = {0};
         split(parts, x[i], halves);
-        for (int p = 0; p < parts; p++)
+        for (int p = 0; p < parts && p < DCLS_AMX_PARTS; p++)
             out[p * part + i] = (uint16_t)(halves[p] >> 16);
     }
 }

@@ -51,6 +51,9 @@ prepare() {
   mkdir empty locked
   try 3 infer -m m.json empty
   is stderr "$stderr" "dcls: empty: there is no picture in this directory"
+  mkdir -p above/below
+  try 3 infer -m m.json above
+  is stderr "$stderr" "dcls: above: there is no picture in this directory, only directories such as 'below'"
   try 1 infer -m m.json -k 1 empty red.ppm
   is stdout "$output" "red.ppm: red 96.5%"
   [[ $(id -u) != 0 ]] || return 0
