@@ -51,7 +51,7 @@ static bool may_use_tiles(void)
 }
 
 /* The operating system must save the registers too (XCR0), not only the processor have the instructions. */
-static dcls_cpu_level hardware_level(void)
+static dcls_cpu_level hardware_level(dcls_cpu_level most)
 {
     unsigned eax, ebx, ecx, edx;
     if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx) || !has_all(ecx, LEAF1_ECX_AVX2)) return DCLS_CPU_SCALAR;
@@ -59,8 +59,9 @@ static dcls_cpu_level hardware_level(void)
     if (!__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx)) return DCLS_CPU_SCALAR;
     if (!has_all(ebx, bit_AVX2) || !has_all(xcr0, XCR0_AVX)) return DCLS_CPU_SCALAR;
     if (!has_all(ebx, LEAF7_EBX_AVX512) || !has_all(xcr0, XCR0_AVX512)) return DCLS_CPU_AVX2;
-    return has_all(edx, LEAF7_EDX_AMX) && has_all(xcr0, XCR0_AMX) && may_use_tiles() ? DCLS_CPU_AMX
-                                                                                     : DCLS_CPU_AVX512;
+    return most == DCLS_CPU_AMX && has_all(edx, LEAF7_EDX_AMX) && has_all(xcr0, XCR0_AMX) && may_use_tiles()
+               ? DCLS_CPU_AMX
+               : DCLS_CPU_AVX512;
 }
 
 bool dcls_cpu_has_bf16(dcls_cpu_level level)
@@ -72,8 +73,9 @@ bool dcls_cpu_has_bf16(dcls_cpu_level level)
 
 #else
 
-static dcls_cpu_level hardware_level(void)
+static dcls_cpu_level hardware_level(dcls_cpu_level most)
 {
+    (void)most;
     return DCLS_CPU_SCALAR;
 }
 
@@ -87,9 +89,10 @@ bool dcls_cpu_has_bf16(dcls_cpu_level level)
 
 dcls_cpu_level dcls_cpu_detect(void)
 {
-    const dcls_cpu_level level = hardware_level();
     const char *wanted = getenv("DCLS_CPU");
-    for (int i = 0; wanted != NULL && i < (int)level; i++)
-        if (strcmp(wanted, level_names[i]) == 0) return (dcls_cpu_level)i;
-    return level;
+    int most = DCLS_CPU_AMX;
+    for (int i = 0; wanted != NULL && i < DCLS_CPU_AMX; i++)
+        if (strcmp(wanted, level_names[i]) == 0) most = i;
+    const dcls_cpu_level level = hardware_level((dcls_cpu_level)most);
+    return (int)level < most ? level : (dcls_cpu_level)most;
 }

@@ -12,6 +12,8 @@
  * - winograd: dense with 3x3 taps and no stride where that takes fewer products. Rounding errors are up to
  * ten times those of dense, about 2e-6 of the largest output; a NaN or an infinity reaches its whole tile.
  * - sparse: a list of taps for every output channel, applied directly. Cost follows the number of taps.
+ * - amx: dense or fused by the tiles of AMX (conv_amx.c), floats in three parts: a NaN, an infinity or a
+ * number of 3.39e38 and more makes every sum that it is in NaN; numbers below 2^-110 lose bits.
  * - fused: a pair of pointwise convolutions, whose intermediate never reaches memory.
  * - interpolated: DCLS with output-shared positions or one output per group, by im2col (arXiv 2112.03740).
  *
@@ -86,6 +88,7 @@ dcls_status dcls_conv_create_bf16_pair(dcls_context *ctx, const dcls_bf16 *bf16,
                                        const dcls_epilogue *epilogue, dcls_conv **out);
 
 /* The same on AMX. suits: whether it is likely to be the fastest. */
+bool dcls_conv_amx_fits(const dcls_geometry *g); /* else create fails: sizes of 2^30 and more */
 bool dcls_conv_amx_suits(const dcls_geometry *g);
 dcls_status dcls_conv_create_amx(dcls_context *ctx, dcls_conv_amx how, const dcls_geometry *g,
                                  const float *weight, const dcls_epilogue *epilogue, dcls_conv **out);

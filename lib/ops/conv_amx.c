@@ -310,23 +310,13 @@ static amx_matrix matrix(int64_t outputs, int64_t terms, int64_t cells)
                         .steps = blocks * cells};
 }
 
-/* So that no product of two sizes, padded, overflows. */
-#define LARGE ((int64_t)1 << 30)
-
-static bool fits(const dcls_geometry *g)
-{
-    int64_t plane, terms;
-    return dcls_mul_i64(g->in[1] + 2 * llabs(g->pad[1]), g->in[2] + 2 * llabs(g->pad[2]), &plane) &&
-           plane < LARGE && dcls_volume(g->out) < LARGE && g->out_channels < LARGE &&
-           dcls_mul_i64(g->in_channels, dcls_volume(g->kernel), &terms) && terms < LARGE;
-}
-
 static dcls_status fill(dcls_context *ctx, conv_amx *c, int64_t images, const dcls_conv_expansion *e,
                         const float *weight)
 {
     const dcls_geometry *g = &c->base.g;
     const int64_t cells = dcls_volume(g->kernel);
-    if (!fits(g)) return dcls_fail(ctx, DCLS_ERR_LIMIT, "the sizes of this convolution are too large");
+    if (!dcls_conv_amx_fits(g))
+        return dcls_fail(ctx, DCLS_ERR_LIMIT, "the sizes of this convolution are too large");
     c->columns = g->in_channels * cells;
     c->width = g->in[2] + g->pad[2];
     c->height = g->in[1] + g->pad[1];
@@ -365,10 +355,21 @@ static dcls_status create(dcls_context *ctx, dcls_conv_amx how, const dcls_geome
     return dcls_conv_finish(&c->base, status, out);
 }
 
+/* No product of two sizes, padded, overflows then, where dcls_conv_check has passed. */
+#define LARGE ((int64_t)1 << 30)
+
+bool dcls_conv_amx_fits(const dcls_geometry *g)
+{
+    int64_t plane, terms;
+    return dcls_mul_i64(g->in[1] + 2 * llabs(g->pad[1]), g->in[2] + 2 * llabs(g->pad[2]), &plane) &&
+           plane < LARGE && dcls_volume(g->out) < LARGE && g->out_channels < LARGE &&
+           dcls_mul_i64(g->in_channels, dcls_volume(g->kernel), &terms) && terms < LARGE;
+}
+
 /* Tiles that stay half empty lose to vectors. */
 bool dcls_conv_amx_suits(const dcls_geometry *g)
 {
-    return g->groups == 1 && g->out_channels > AMX_SIDE / 2 &&
+    return dcls_conv_amx_fits(g) && g->groups == 1 && g->out_channels > AMX_SIDE / 2 &&
            g->in_channels * dcls_volume(g->kernel) >= AMX_SIDE && dcls_volume(g->out) >= AMX_SIDE / 2;
 }
 

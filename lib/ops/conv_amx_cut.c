@@ -50,7 +50,7 @@ bool dcls_amx_prefers_shifted(const dcls_geometry *g)
     if (dcls_conv_is_pointwise(g) || g->kernel[0] != 1 || g->in[0] != 1 || g->out[0] != 1 || g->pad[0] != 0)
         return false;
     for (int d = 1; d < 3; d++)
-        if (g->stride[d] != 1 || g->pad[d] < 0 ||
+        if (g->stride[d] != 1 || g->pad[d] < 0 || g->out[d] > g->in[d] + g->pad[d] ||
             g->out[d] + (g->kernel[d] - 1) * g->dilation[d] > g->in[d] + 2 * g->pad[d])
             return false;
     const double outputs = (double)(dcls_ceil_div(g->out_channels, AMX_SIDE) * AMX_SIDE) * SUM_COST;
@@ -128,6 +128,9 @@ void dcls_amx_cut(conv_amx *c, int threads, int64_t images)
     const dcls_geometry *g = &c->base.g;
     const int64_t total = c->shifted ? g->out[1] : dcls_ceil_div(c->base.out_volume, AMX_SIDE);
     const int64_t least = c->shifted ? dcls_ceil_div(PIECE_LEAST * AMX_SIDE, c->width) : PIECE_LEAST;
+    /* Every piece packs what it reaches beyond its rows. */
+    const int64_t few = c->shifted ? dcls_min_i64(total, (g->kernel[1] - 1) * g->dilation[1] + 1) : 1;
+    threads = threads > 1 ? threads : 1;
     c->base.group = c->pieces = 1;
     c->most = total;
     set_layout(c);
@@ -135,7 +138,7 @@ void dcls_amx_cut(conv_amx *c, int threads, int64_t images)
                c->second.panels >= threads && piece_pairs(c) <= (double)PIECE_PAIRS;
     set_layout(c);
     if (c->whole) return;
-    while (c->most > 1 && piece_pairs(c) > (double)PIECE_PAIRS) {
+    while (c->most > few && piece_pairs(c) > (double)PIECE_PAIRS) {
         c->pieces++;
         c->most = dcls_ceil_div(total, c->pieces);
         set_layout(c);

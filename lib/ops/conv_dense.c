@@ -78,12 +78,18 @@ static dcls_status create_as_sparse(dcls_context *ctx, const dcls_geometry *g, c
     return status;
 }
 
+/* Rows far apart leave shifted planes too large for a cache, where Winograd's method does not mind. */
+static bool reaches_far(const dcls_geometry *g)
+{
+    return g->dilation[1] > 4 && dcls_winograd_pays(g);
+}
+
 dcls_status dcls_conv_create_dense(dcls_context *ctx, const dcls_geometry *g, const float *weight,
                                    const dcls_epilogue *epilogue, dcls_conv_amx how, dcls_conv **out)
 {
     DCLS_TRY(dcls_conv_check(ctx, g));
     if (is_better_sparse(g)) return create_as_sparse(ctx, g, weight, epilogue, out);
-    if (how.amx != NULL && dcls_conv_amx_suits(g))
+    if (how.amx != NULL && dcls_conv_amx_suits(g) && !(how.parts > 1 && reaches_far(g)))
         return dcls_conv_create_amx(ctx, how, g, weight, epilogue, out);
     if (dcls_conv_prefers_pixels(g)) return dcls_conv_create_pixels(ctx, g, weight, epilogue, out);
     if (dcls_conv_is_pointwise(g)) return dcls_conv_create_pointwise(ctx, g, weight, epilogue, out);

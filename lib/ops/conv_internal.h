@@ -30,8 +30,8 @@ typedef struct dcls_conv_method {
     void (*release)(dcls_conv *conv);
 } dcls_conv_method;
 
-/* First member of every algorithm's struct. Units are independent, write disjoint outputs and depend on the
- * geometry alone. */
+/* First member of every algorithm's struct. Units are independent and write disjoint outputs; results depend
+ * on the geometry alone, not on how it is cut into units. */
 struct dcls_conv {
     dcls_conv_method method;
     dcls_geometry g;

@@ -4,7 +4,7 @@
 #include "ops/conv_internal.h"
 
 /* Vertical neighbours that taps_rows takes together. */
-#define LONGEST_RUN 4
+#define LONGEST_RUN DCLS_TAPS_RUN
 
 dcls_conv_tap *dcls_conv_tap_room(dcls_context *ctx, const dcls_taps *taps, int64_t rows)
 {

@@ -266,7 +266,7 @@ static dcls_status create_pair(dcls_context *ctx, const dcls_plan *plan, dcls_ar
     if (!status) {
         const dcls_conv_expansion expansion = {
             .channels = f.out, .weight = f.weight, .bias = f.bias, .activation = ahead->activation};
-        if (plan->amx)
+        if (plan->amx && dcls_conv_amx_fits(g))
             status = dcls_conv_create_amx_pair(ctx, amx_of(plan), g, &expansion, weight, e, out);
         else
             status = plan->bf16 ? dcls_conv_create_bf16_pair(ctx, plan->bf16, g, &expansion, weight, e, out)

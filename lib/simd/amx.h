@@ -3,7 +3,8 @@
  * six largest are added; what is left out is below 2^-24 of a product, as the rounding of a float product is.
  *
  * A pair is one uint32_t: term 0 in the lower half, term 1 in the upper one, as in simd/bf16.h. Denormal
- * numbers count as zeros; an infinity becomes NaN, unless there is one part only. */
+ * numbers count as zeros; with three parts an infinity, or a number of 3.39e38 and more, becomes NaN, and
+ * numbers below 2^-110 lose bits. */
 #ifndef DCLS_SIMD_AMX_H
 #define DCLS_SIMD_AMX_H
 
@@ -36,7 +37,8 @@ typedef struct dcls_amx_product {
     float *c;
     int64_t c_stride;
     bool add;
-    const void *next; /* a of the next product of this kind, to be fetched meanwhile; or NULL */
+    const void
+        *next; /* a of the next product of this kind, to be fetched meanwhile, which may be none; or NULL */
 } dcls_amx_product;
 
 typedef struct dcls_amx {

@@ -105,6 +105,7 @@ typedef struct dcls_simd {
      * The caller guarantees that every address is inside the plane. step is 1 or 2 or more (stride). Taps
      * that follow each other with offsets x_stride apart (vertical neighbours) share loads: list them column
      * by column. */
+#define DCLS_TAPS_RUN 5 /* most neighbours that are taken together */
     void (*taps_rows)(const float *x, int64_t x_stride, int64_t step, const int64_t *offset,
                       const float *value, int64_t taps, float *y, int64_t y_stride, int64_t rows, int64_t n);
     void (*plane)(const dcls_plane *plane);

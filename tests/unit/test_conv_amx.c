@@ -34,6 +34,14 @@ static dcls_geometry plain(int64_t batch, int64_t in, int64_t out, int64_t side,
     return g;
 }
 
+static dcls_geometry padded(int64_t batch, int64_t in, int64_t out, int64_t side, int64_t pad)
+{
+    dcls_geometry g = plain(batch, in, out, side, 3);
+    g.pad[1] = g.pad[2] = pad;
+    set_out(&g);
+    return g;
+}
+
 /* A number that bfloat16 has. */
 static void round_all(float *x, int64_t n)
 {
@@ -85,7 +93,8 @@ static void random_windows(void **state)
             g.kernel[d] = random_int(1, d ? 5 : 2);
             g.stride[d] = random_int(0, 2) ? 1 : random_int(1, 3);
             g.dilation[d] = random_int(1, 3);
-            g.pad[d] = random_int(0, 4) ? (g.kernel[d] - 1) * g.dilation[d] / 2 : random_int(-1, 4);
+            g.pad[d] = random_int(0, 4) ? (g.kernel[d] - 1) * g.dilation[d] / 2
+                                        : random_int(-1, (g.kernel[d] - 1) * g.dilation[d] + 3);
         }
         g.in_channels = random_int(1, 40);
         g.out_channels = random_int(1, 50);
@@ -105,6 +114,7 @@ static void large_windows(void **state)
         plain(1, 700, 33, 20, 1), /* pointwise, chunks and pieces */
         plain(9, 20, 30, 4, 3),   /* joined images */
         plain(7, 33, 17, 3, 1),   /* the same, pointwise */
+        padded(4, 20, 18, 4, 3),  /* more padding than a window reaches: images share outputs' rows no more */
     };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         for (int parts = 1; parts <= 3; parts += 2)
