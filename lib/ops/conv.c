@@ -156,6 +156,27 @@ void dcls_conv_complete(const dcls_conv_pass *pass, int64_t plane, int64_t pixel
     if (pass->in_place) memcpy(pass->out + at, y, (size_t)n * sizeof *y);
 }
 
+void dcls_conv_finish_rows(const dcls_conv_pass *pass, int64_t plane, int64_t rows, int64_t pixel,
+                           int64_t pixels, const float *x, int64_t x_stride)
+{
+    const dcls_conv *conv = pass->conv;
+    const dcls_epilogue *e = &conv->epilogue;
+    const int64_t at = plane * conv->out_volume + pixel, channel = plane % conv->g.out_channels;
+    const dcls_finish f = {.rows = rows,
+                           .pixels = pixels,
+                           .x = x,
+                           .x_stride = x_stride,
+                           .y = pass->out + at,
+                           .residual = pass->residual != NULL ? pass->residual + at : NULL,
+                           .stride = conv->out_volume,
+                           .bias = e->bias != NULL ? e->bias + channel : NULL,
+                           .scale = e->scale != NULL ? e->scale + channel : NULL,
+                           .shift = e->scale != NULL ? e->shift + channel : NULL,
+                           .activation = e->activation,
+                           .activation2 = e->activation2};
+    pass->simd->finish(&f);
+}
+
 static int64_t task_count(const dcls_conv *conv)
 {
     return dcls_ceil_div(conv->units, conv->bundle);

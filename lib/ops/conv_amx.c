@@ -75,24 +75,10 @@ static void expand(const dcls_conv_pass *pass, int64_t panel, const operand *inp
 
 /* ---- results ------------------------------------------------------------------------------------------- */
 
-/* n results of one plane, finished on their way into it. */
+/* n results of one plane, finished on their way into it: panels of one row lie side by side. */
 static void write_run(const dcls_conv_pass *pass, int64_t plane, int64_t pixel, const float *sums, int64_t n)
 {
-    const dcls_epilogue *e = &pass->conv->epilogue;
-    const int64_t at = plane * pass->conv->out_volume + pixel, channel = plane % pass->conv->g.out_channels;
-    const dcls_finish f = {.rows = 1,
-                           .pixels = n,
-                           .x = sums,
-                           .x_stride = DCLS_GEMM_PANEL, /* panels of one row side by side */
-                           .y = pass->out + at,
-                           .residual = pass->residual != NULL ? pass->residual + at : NULL,
-                           .stride = n,
-                           .bias = e->bias != NULL ? e->bias + channel : NULL,
-                           .scale = e->scale != NULL ? e->scale + channel : NULL,
-                           .shift = e->scale != NULL ? e->shift + channel : NULL,
-                           .activation = e->activation,
-                           .activation2 = e->activation2};
-    pass->simd->finish(&f);
+    dcls_conv_finish_rows(pass, plane, 1, pixel, n, sums, DCLS_GEMM_PANEL);
 }
 
 /* Rows of a padded plane without a residual are finished whole, for runs may be short. */

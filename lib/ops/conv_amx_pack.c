@@ -3,6 +3,7 @@
 
 #include "base/threads.h"
 #include "ops/conv_amx.h"
+#include "ops/conv_panels.h"
 
 int64_t dcls_amx_lines(const conv_amx *c, int64_t images, int64_t rows)
 {
@@ -12,55 +13,15 @@ int64_t dcls_amx_lines(const conv_amx *c, int64_t images, int64_t rows)
 
 /* ---- inputs -------------------------------------------------------------------------------------------- */
 
-/* What lies under one cell of the window for pixels [x0, x1) of one output row. in: the input channel. */
-static void fill_row(const dcls_geometry *g, const int64_t shift[3], int64_t row, int64_t x0, int64_t x1,
-                     const float *in, float *to)
-{
-    const int64_t z = row / g->out[1] * g->stride[0] + shift[0];
-    const int64_t y = row % g->out[1] * g->stride[1] + shift[1], stride = g->stride[2];
-    if (z < 0 || z >= g->in[0] || y < 0 || y >= g->in[1]) {
-        memset(to, 0, (size_t)(x1 - x0) * sizeof *to);
-        return;
-    }
-    in += (z * g->in[1] + y) * g->in[2];
-    if (stride == 1 && x0 + shift[2] >= 0 && x1 + shift[2] <= g->in[2]) {
-        memcpy(to, in + x0 + shift[2], (size_t)(x1 - x0) * sizeof *to);
-        return;
-    }
-    for (int64_t x = x0; x < x1; x++) {
-        const int64_t at = x * stride + shift[2];
-        *to++ = at >= 0 && at < g->in[2] ? in[at] : 0.0f;
-    }
-}
-
-/* One column at the pixels of a piece, in one of its images: in the input, or made at `to`. */
-static const float *column_of(const dcls_conv_pass *pass, const amx_piece *piece, int64_t image,
-                              int64_t column, float *to)
-{
-    const conv_amx *c = (const conv_amx *)pass->conv;
-    const dcls_geometry *g = &c->base.g;
-    const int64_t cells = dcls_volume(g->kernel), width = g->out[2];
-    if (column >= c->columns) return memset(to, 0, (size_t)piece->pixels * sizeof *to);
-    const float *in = pass->in + (image * g->in_channels + column / cells) * c->base.in_volume;
-    if (dcls_conv_is_pointwise(g)) return in + piece->pixel;
-    int64_t shift[3], end = piece->pixel + piece->pixels;
-    (void)dcls_conv_shift(g, column % cells, shift);
-    for (int64_t at = piece->pixel; at < end;) {
-        int64_t x = at % width, stop = dcls_min_i64(end, at - x + width);
-        fill_row(g, shift, at / width, x, x + stop - at, in, to + (at - piece->pixel));
-        at = stop;
-    }
-    return to;
-}
-
 static void pack_columns(const dcls_conv_pass *pass, const amx_piece *piece, int64_t row, uint32_t *to,
                          float *line)
 {
     const conv_amx *c = (const conv_amx *)pass->conv;
+    const int64_t n = piece->pixels;
     for (int64_t i = 0; i < piece->images; i++, to += piece->apart) {
-        const float *even = column_of(pass, piece, piece->image + i, 2 * row, line);
-        const float *odd = column_of(pass, piece, piece->image + i, 2 * row + 1, line + piece->pixels);
-        c->amx->pack(c->parts, even, odd, to, c->input.rows * c->input.stride, piece->pixels);
+        const float *even = dcls_conv_column(pass, piece->image + i, 2 * row, piece->pixel, n, line);
+        const float *odd = dcls_conv_column(pass, piece->image + i, 2 * row + 1, piece->pixel, n, line + n);
+        c->amx->pack(c->parts, even, odd, to, c->input.rows * c->input.stride, n);
     }
 }
 

@@ -51,54 +51,14 @@ typedef struct operand {
 
 /* ---- columns ------------------------------------------------------------------------------------------- */
 
-/* What lies under one cell of the window for pixels [x0, x1) of one output row. in: the input channel. */
-static void fill_row(const dcls_geometry *g, const int64_t shift[3], int64_t row, int64_t x0, int64_t x1,
-                     const float *in, float *to)
-{
-    const int64_t z = row / g->out[1] * g->stride[0] + shift[0];
-    const int64_t y = row % g->out[1] * g->stride[1] + shift[1], stride = g->stride[2];
-    if (z < 0 || z >= g->in[0] || y < 0 || y >= g->in[1]) {
-        memset(to, 0, (size_t)(x1 - x0) * sizeof *to);
-        return;
-    }
-    in += (z * g->in[1] + y) * g->in[2];
-    for (int64_t x = x0; x < x1; x++) {
-        const int64_t at = x * stride + shift[2];
-        *to++ = at >= 0 && at < g->in[2] ? in[at] : 0.0f;
-    }
-}
-
-/* One column at pixels [pixel, pixel + n): in the input, or made at `to`. */
-static const float *column_of(const dcls_conv_pass *pass, int64_t image, int64_t column, int64_t pixel,
-                              int64_t n, float *to)
-{
-    const dcls_conv *conv = pass->conv;
-    const dcls_geometry *g = &conv->g;
-    const int64_t cells = dcls_volume(g->kernel), width = g->out[2];
-    const float *in = pass->in + (image * g->in_channels + column / cells) * conv->in_volume;
-    if (dcls_conv_is_pointwise(g)) return in + pixel;
-    int64_t shift[3], end = pixel + n;
-    (void)dcls_conv_shift(g, column % cells, shift);
-    for (int64_t at = pixel; at < end;) {
-        int64_t x = at % width, stop = dcls_min_i64(end, at - x + width);
-        fill_row(g, shift, at / width, x, x + stop - at, in, to + (at - pixel));
-        at = stop;
-    }
-    return to;
-}
-
 /* The columns of n pixels as pairs, [pairs, n]. rows: 2 n floats of scratch. */
 static void pack_columns(const dcls_conv_pass *pass, int64_t image, int64_t pixel, int64_t n, uint32_t *to,
                          float *rows)
 {
     const conv_bf16 *c = (const conv_bf16 *)pass->conv;
     for (int64_t k = 0; k < c->columns; k += 2, to += n) {
-        const float *even = column_of(pass, image, k, pixel, n, rows), *odd = rows + n;
-        if (k + 1 < c->columns)
-            odd = column_of(pass, image, k + 1, pixel, n, rows + n);
-        else
-            memset(rows + n, 0, (size_t)n * sizeof *rows);
-        c->bf16->pack(even, odd, to, n);
+        const float *even = dcls_conv_column(pass, image, k, pixel, n, rows);
+        c->bf16->pack(even, dcls_conv_column(pass, image, k + 1, pixel, n, rows + n), to, n);
     }
 }
 

@@ -94,6 +94,10 @@ float *dcls_conv_target(const dcls_conv_pass *pass, int64_t plane, int64_t pixel
 /* The epilogue for n contiguous pixels computed at y, and their way into the output if they are not there. */
 void dcls_conv_complete(const dcls_conv_pass *pass, int64_t plane, int64_t pixel, float *y, int64_t n);
 
+/* The same by simd->finish, from results x in panels (see dcls_finish): `rows` planes from `plane` on. */
+void dcls_conv_finish_rows(const dcls_conv_pass *pass, int64_t plane, int64_t rows, int64_t pixel,
+                           int64_t pixels, const float *x, int64_t x_stride);
+
 /* Where a cell of the window lies: output position y reads the input at y * stride + shift. False if it never
  * reads anything but padding. */
 bool dcls_conv_shift(const dcls_geometry *g, int64_t cell, int64_t shift[3]);

@@ -1,5 +1,7 @@
 #include "ops/conv_panels.h"
 
+#include <string.h>
+
 #define PANEL DCLS_GEMM_PANEL
 
 dcls_conv_tiles dcls_conv_cut(int64_t n, int64_t most)
@@ -38,4 +40,44 @@ dcls_status dcls_conv_check_pair(dcls_context *ctx, const dcls_geometry *g, cons
     if (!dcls_conv_is_pointwise(g) || g->groups != 1 || e->channels < 1 || e->channels > DCLS_PAIR_MOST)
         return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "these convolutions cannot run as a pair");
     return DCLS_OK;
+}
+
+/* What lies under one cell of the window for pixels [x0, x1) of one output row. in: the input channel. */
+static void fill_row(const dcls_geometry *g, const int64_t shift[3], int64_t row, int64_t x0, int64_t x1,
+                     const float *in, float *to)
+{
+    const int64_t z = row / g->out[1] * g->stride[0] + shift[0];
+    const int64_t y = row % g->out[1] * g->stride[1] + shift[1], stride = g->stride[2];
+    if (z < 0 || z >= g->in[0] || y < 0 || y >= g->in[1]) {
+        memset(to, 0, (size_t)(x1 - x0) * sizeof *to);
+        return;
+    }
+    in += (z * g->in[1] + y) * g->in[2];
+    if (stride == 1 && x0 + shift[2] >= 0 && x1 + shift[2] <= g->in[2]) {
+        memcpy(to, in + x0 + shift[2], (size_t)(x1 - x0) * sizeof *to);
+        return;
+    }
+    for (int64_t x = x0; x < x1; x++) {
+        const int64_t at = x * stride + shift[2];
+        *to++ = at >= 0 && at < g->in[2] ? in[at] : 0.0f;
+    }
+}
+
+const float *dcls_conv_column(const dcls_conv_pass *pass, int64_t image, int64_t column, int64_t pixel,
+                              int64_t n, float *to)
+{
+    const dcls_conv *conv = pass->conv;
+    const dcls_geometry *g = &conv->g;
+    const int64_t cells = dcls_volume(g->kernel), width = g->out[2], end = pixel + n;
+    if (column >= g->in_channels * cells) return memset(to, 0, (size_t)n * sizeof *to);
+    const float *in = pass->in + (image * g->in_channels + column / cells) * conv->in_volume;
+    if (dcls_conv_is_pointwise(g)) return in + pixel;
+    int64_t shift[3];
+    (void)dcls_conv_shift(g, column % cells, shift);
+    for (int64_t at = pixel; at < end;) {
+        int64_t x = at % width, stop = dcls_min_i64(end, at - x + width);
+        fill_row(g, shift, at / width, x, x + stop - at, in, to + (at - pixel));
+        at = stop;
+    }
+    return to;
 }

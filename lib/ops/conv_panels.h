@@ -1,5 +1,6 @@
 /* What convolutions whose vectors run over panels of DCLS_GEMM_PANEL output channels share, in float
- * (conv_pixels.c) and in bfloat16 (conv_bf16.c). */
+ * (conv_pixels.c) and in bfloat16 (conv_bf16.c), and columns for those that pack them (conv_bf16.c,
+ * conv_amx.c). */
 #ifndef DCLS_OPS_CONV_PANELS_H
 #define DCLS_OPS_CONV_PANELS_H
 
@@ -25,5 +26,10 @@ float *dcls_conv_pack_bias(dcls_context *ctx, dcls_conv *conv, int64_t channels,
 
 /* DCLS_ERR_ARGUMENT unless these two convolutions can run as a pair; the first step of its create. */
 dcls_status dcls_conv_check_pair(dcls_context *ctx, const dcls_geometry *g, const dcls_conv_expansion *e);
+
+/* One column of im2col (channels by cells of the window) at pixels [pixel, pixel + n): in the input, or made
+ * at `to`; zeros behind the last one. One group. */
+const float *dcls_conv_column(const dcls_conv_pass *pass, int64_t image, int64_t column, int64_t pixel,
+                              int64_t n, float *to);
 
 #endif

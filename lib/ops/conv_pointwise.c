@@ -96,34 +96,14 @@ static void multiply(const dcls_conv_pass *pass, const piece *p, int64_t column,
     }
 }
 
-static void finish(const dcls_conv_pass *pass, const piece *p)
-{
-    const conv_pointwise *x = (const conv_pointwise *)pass->conv;
-    const dcls_epilogue *e = &x->base.epilogue;
-    const int64_t at = (p->part * x->m + p->row) * x->n + p->pixel;
-    const int64_t channel = p->part % x->base.g.groups * x->m + p->row;
-    const dcls_finish f = {.rows = p->rows,
-                           .pixels = p->pixels,
-                           .x = p->results,
-                           .x_stride = panel_size(p->rows),
-                           .y = pass->out + at,
-                           .residual = pass->residual != NULL ? pass->residual + at : NULL,
-                           .stride = x->n,
-                           .bias = e->bias != NULL ? e->bias + channel : NULL,
-                           .scale = e->scale != NULL ? e->scale + channel : NULL,
-                           .shift = e->scale != NULL ? e->shift + channel : NULL,
-                           .activation = e->activation,
-                           .activation2 = e->activation2};
-    pass->simd->finish(&f);
-}
-
 static void run_unit(const dcls_conv_pass *pass, int64_t unit, float *scratch)
 {
     const conv_pointwise *x = (const conv_pointwise *)pass->conv;
     const piece p = piece_of(x, unit, scratch);
     for (int64_t column = 0; column < x->k; column += x->block_k)
         multiply(pass, &p, column, dcls_min_i64(x->block_k, x->k - column));
-    finish(pass, &p);
+    dcls_conv_finish_rows(pass, p.part * x->m + p.row, p.rows, p.pixel, p.pixels, p.results,
+                          panel_size(p.rows));
 }
 
 /* ---- create -------------------------------------------------------------------------------------------- */

@@ -40,6 +40,17 @@ static inline int64_t out_floats(const dcls_geometry *g)
     return g->batch * g->out_channels * dcls_volume(g->out);
 }
 
+/* Padding on both sides, as most layers have it; false if the window does not fit. */
+static inline bool set_out(dcls_geometry *g)
+{
+    for (int d = 0; d < 3; d++) {
+        int64_t room = g->in[d] + 2 * g->pad[d] - (g->kernel[d] - 1) * g->dilation[d] - 1;
+        if (room < 0) return false;
+        g->out[d] = room / g->stride[d] + 1;
+    }
+    return true;
+}
+
 /* One output before the epilogue; *magnitude: the sum of the absolute terms. */
 static inline double convolve(const problem *p, int64_t image, int64_t o, const int64_t at[3],
                               double *magnitude)

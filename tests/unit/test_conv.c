@@ -4,17 +4,6 @@
 
 /* ---- geometries ---- */
 
-/* Padding on both sides, as most layers have it; false if the window does not fit. */
-static bool set_out(dcls_geometry *g)
-{
-    for (int d = 0; d < 3; d++) {
-        int64_t room = g->in[d] + 2 * g->pad[d] - (g->kernel[d] - 1) * g->dilation[d] - 1;
-        if (room < 0) return false;
-        g->out[d] = room / g->stride[d] + 1;
-    }
-    return true;
-}
-
 static dcls_geometry plain(int64_t in_channels, int64_t out_channels, int64_t groups, int64_t height,
                            int64_t width, int64_t kernel)
 {

@@ -9,16 +9,6 @@ static const dcls_amx *table(int index)
     return index == 0 ? dcls_amx_emulated() : index == 1 ? dcls_amx_get() : NULL;
 }
 
-static bool set_out(dcls_geometry *g)
-{
-    for (int d = 0; d < 3; d++) {
-        int64_t room = g->in[d] + 2 * g->pad[d] - (g->kernel[d] - 1) * g->dilation[d] - 1;
-        if (room < 0) return false;
-        g->out[d] = room / g->stride[d] + 1;
-    }
-    return true;
-}
-
 static dcls_geometry plain(int64_t batch, int64_t in, int64_t out, int64_t side, int64_t kernel)
 {
     dcls_geometry g = {.batch = batch,
