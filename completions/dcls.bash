@@ -77,7 +77,7 @@ _dcls_value() {
       train:--save-every | train:--max-memory | train:--classes | train:--replace-depthwise | train:--replace-layers | train:--ignore | \
       train:--limit | train:--cache | train:--batch | train:--size | train:--average | train:--seed | \
       train:--validate-every | train:--record-positions | train:--scale | train:--area | train:--crop-padding | \
-      train:--cutout | train:--mixup | train:--momentum | train:--weight-decay | train:--clip-norm | \
+      train:--rand-ops | train:--rand-magnitude | train:--cutout | train:--mixup | train:--momentum | train:--weight-decay | train:--clip-norm | \
       train:--position-rate | train:--spread-rate | train:--freeze | train:--rate | train:--epochs | train:--warmup | \
       train:--label-smoothing | train:--repulsion | train:--repulsion-after | \
       plot:--layers | plot:--channels | plot:--width | plot:--scale | \
@@ -131,8 +131,8 @@ _dcls() {
         options='--output -o --resume --force --dry-run --print-recipe --save-every --max-memory --labels --recipe-set -s --model --arch
           --graph --set --classes --preprocess --whiten --replace-dilated --replace-depthwise --replace-layers
           --replace-version --train --val --data-kind --ignore --limit --cache --batch --size --share-positions
-          --average --algo --precision --seed --validate-every --record-positions --scale --area --crop-padding --no-flip --cutout
-          --mixup --optimizer --momentum --weight-decay --clip-norm --position-rate --spread-rate --freeze --schedule
+          --average --algo --precision --seed --validate-every --record-positions --scale --area --crop-padding --no-flip
+          --rand-ops --rand-magnitude --cutout --mixup --optimizer --momentum --weight-decay --clip-norm --position-rate --spread-rate --freeze --schedule
           --rate --epochs --warmup --label-smoothing --class-weights --repulsion --repulsion-after'
         ;;
       bench) options='--model -m --input --batch -b --algo --precision --tune --repeat -r --seconds -s --json' ;;

@@ -87,6 +87,8 @@ DCLS_API void dcls_sample_free(dcls_sample *sample);
 
 /* ---- batches ---- */
 
+#define DCLS_MAX_RAND_OPS 16
+
 /* Random changes of training pictures, applied in this order; a zero turns one off. Masks follow the geometry
  * by nearest pixels; what lies outside the picture is ignored there. */
 typedef struct dcls_augment {
@@ -97,6 +99,10 @@ typedef struct dcls_augment {
     double area_min, area_max;
     int64_t crop_padding; /* pixels of black around, then a random crop to the batch's size */
     bool flip;            /* left and right, every second time */
+    /* RandAugment (arXiv 1909.13719): so many of its operations, 0 to DCLS_MAX_RAND_OPS, each of this magnitude,
+     * 0 to 30; shears, moves and turns show what lies outside as scale and crop_padding do. */
+    int64_t rand_ops;
+    double rand_magnitude;
     /* Colour jitter as torchvision's in this order, factors 1 - x to 1 + x, hue +-x turns. */
     double brightness, contrast, saturation, hue;
     int64_t cutout; /* side of a square set to the mean, around a random centre; targets stay */

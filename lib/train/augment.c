@@ -22,6 +22,7 @@ struct frame {
     int64_t left, top, width, height; /* the box, inside the picture */
     dcls_geometry to;
     bool mirrored;
+    dcls_rand_op ops[DCLS_MAX_RAND_OPS];
 };
 
 /* ---- settings ---- */
@@ -64,6 +65,9 @@ static dcls_status check_augment(dcls_context *ctx, const dcls_augment *a)
         !in_range(a->saturation, 0, 100))
         return bad(ctx, "brightness, contrast and saturation must be 0 to 100");
     if (!in_range(a->hue, 0, 0.5)) return bad(ctx, "hue must be 0 to 0.5");
+    if (!in_range((double)a->rand_ops, 0, DCLS_MAX_RAND_OPS)) return bad(ctx, "rand_ops must be 0 to 16");
+    if (!in_range(a->rand_magnitude, 0, DCLS_RAND_MAGNITUDES))
+        return bad(ctx, "rand_magnitude must be 0 to 30");
     if (!in_range((double)a->cutout, 0, 1 << 20)) return bad(ctx, "the side of the cutout is out of range");
     if (a->mixup != 0 && !in_range(a->mixup, 0.001, 1000))
         return bad(ctx, "mixup must be 0 or 0.001 to 1000");
@@ -93,7 +97,7 @@ bool dcls_pipeline_is_random(const dcls_pipeline *pipeline)
 {
     const dcls_augment *a = &pipeline->augment;
     return crops(a) || cuts_area(a) || a->flip || a->brightness > 0 || a->contrast > 0 || a->saturation > 0 ||
-           a->hue > 0 || a->cutout > 0 || a->mixup > 0;
+           a->hue > 0 || a->rand_ops > 0 || a->cutout > 0 || a->mixup > 0;
 }
 
 void dcls_scratch_free(dcls_scratch *scratch)
@@ -101,6 +105,7 @@ void dcls_scratch_free(dcls_scratch *scratch)
     free(scratch->gray);
     free(scratch->box);
     free(scratch->window);
+    free(scratch->spare);
     *scratch = (dcls_scratch){0};
 }
 
@@ -201,6 +206,7 @@ static dcls_status make_frame(dcls_context *ctx, const dcls_pipeline *pipeline, 
         DCLS_TRY(dcls_preprocess_geometry(ctx, &pipeline->preprocess, view->width, view->height, &f->to));
     }
     f->mirrored = a->flip && dcls_rng_next(rng) >> 63;
+    dcls_rand_draw(a, rng, f->ops);
     return DCLS_OK;
 }
 
@@ -272,6 +278,33 @@ static dcls_status cut_window(dcls_context *ctx, const struct frame *f, const ui
                                 .window_height = to->y.kept,
                                 .filter = filter};
     return dcls_resize_run(ctx, &resize, scratch->window);
+}
+
+/* The byte that stands outside of pictures: around scaled ones the mean, elsewhere black as in preprocess. */
+static uint8_t byte_outside(const dcls_pipeline *pipeline, int channel)
+{
+    if (!scales(&pipeline->augment)) return 0;
+    const double mean = 255 * (double)pipeline->preprocess.mean[channel];
+    return (uint8_t)nearbyint(mean < 0 ? 0 : mean > 255 ? 255 : mean);
+}
+
+/* RandAugment's operations on the window of the picture, or of the mask. */
+static dcls_status rand_augment(dcls_context *ctx, const dcls_pipeline *pipeline, const struct frame *f,
+                                bool mask, dcls_scratch *scratch)
+{
+    if (pipeline->augment.rand_ops == 0) return DCLS_OK;
+    const dcls_geometry *to = &f->to;
+    dcls_pixels pixels = {.width = to->x.kept,
+                          .height = to->y.kept,
+                          .channels = mask ? 1 : pipeline->preprocess.channels,
+                          .nearest = mask,
+                          .outside = {DCLS_IGNORED_PIXEL},
+                          .values = scratch->window};
+    for (int c = 0; c < pixels.channels && !mask; c++)
+        pixels.outside[c] = byte_outside(pipeline, c);
+    DCLS_TRY(reserve(ctx, &scratch->spare, &scratch->spare_size, to->y.kept, to->x.kept * pixels.channels));
+    dcls_rand_run(f->ops, pipeline->augment.rand_ops, &pixels, scratch->spare);
+    return DCLS_OK;
 }
 
 /* First column of the tensor that holds a pixel of the picture. */
@@ -370,6 +403,7 @@ static dcls_status run_picture(dcls_context *ctx, const dcls_pipeline *pipeline,
         pixels = scratch->gray;
     }
     DCLS_TRY(cut_window(ctx, f, pixels, view->width, channels, pipeline->preprocess.filter, scratch));
+    DCLS_TRY(rand_augment(ctx, pipeline, f, false, scratch));
     if (a->brightness > 0 || a->contrast > 0 || a->saturation > 0 || a->hue > 0) {
         const dcls_jitter jitter = dcls_jitter_draw(a, rng);
         dcls_jitter_run(&jitter, channels, f->to.x.kept * f->to.y.kept, scratch->window);
@@ -388,6 +422,7 @@ dcls_status dcls_pipeline_run(dcls_context *ctx, const dcls_pipeline *pipeline, 
     DCLS_TRY(run_picture(ctx, pipeline, view, &frame, rng, scratch, tensor));
     if (!view->mask) return DCLS_OK;
     DCLS_TRY(cut_window(ctx, &frame, view->mask, view->width, 1, DCLS_FILTER_NEAREST, scratch));
+    DCLS_TRY(rand_augment(ctx, pipeline, &frame, true, scratch));
     write_target(&frame, scratch->window, target);
     return DCLS_OK;
 }

@@ -23,8 +23,8 @@ typedef struct dcls_pipeline {
 
 /* Buffers of one thread, kept from picture to picture. All zero: empty. */
 typedef struct dcls_scratch {
-    uint8_t *gray, *box, *window;
-    size_t gray_size, box_size, window_size;
+    uint8_t *gray, *box, *window, *spare;
+    size_t gray_size, box_size, window_size, spare_size;
 } dcls_scratch;
 
 /* Checks the settings. */
@@ -57,5 +57,32 @@ dcls_jitter dcls_jitter_draw(const dcls_augment *augment, dcls_rng *rng);
 /* pixels [count, channels]; brightness, then contrast, saturation, hue, each as torchvision computes it on
  * uint8 tensors. Gray pixels (channels 1) have neither saturation nor hue. */
 void dcls_jitter_run(const dcls_jitter *jitter, int channels, int64_t count, uint8_t *pixels);
+
+/* ---- RandAugment (augment_rand.c) ---- */
+
+enum { DCLS_RAND_MAGNITUDES = 30 /* torchvision's 31 bins, from 0 */ };
+
+typedef struct dcls_rand_op {
+    int kind;
+    double amount;
+} dcls_rand_op;
+
+typedef struct dcls_pixels {
+    int64_t width, height;
+    int channels;
+    bool nearest; /* of a mask: one channel, moved without interpolation, values kept */
+    uint8_t outside[3];
+    uint8_t *values; /* [height, width, channels] */
+} dcls_pixels;
+
+static inline size_t dcls_pixels_size(const dcls_pixels *p)
+{
+    return (size_t)(p->height * p->width * p->channels);
+}
+
+/* ops has room for augment->rand_ops. */
+void dcls_rand_draw(const dcls_augment *augment, dcls_rng *rng, dcls_rand_op *ops);
+/* Changes pixels in place; spare has room for as many bytes. */
+void dcls_rand_run(const dcls_rand_op *ops, int64_t count, const dcls_pixels *pixels, uint8_t *spare);
 
 #endif

@@ -121,6 +121,8 @@ static dcls_loader_options everything_on(void)
                                .scale_max = 2,
                                .crop_padding = 1,
                                .flip = true,
+                               .rand_ops = 3,
+                               .rand_magnitude = 12,
                                .brightness = 0.4,
                                .contrast = 0.4,
                                .saturation = 0.4,
@@ -399,6 +401,8 @@ static void bad_options(void **state)
         {"crop padding", {.crop_padding = -1}},
         {"hue", {.hue = 0.6}},
         {"brightness", {.contrast = -1}},
+        {"rand_ops", {.rand_ops = DCLS_MAX_RAND_OPS + 1}},
+        {"rand_magnitude", {.rand_ops = 1, .rand_magnitude = (double)NAN}},
         {"cutout", {.cutout = -1}},
         {"mixup", {.mixup = (double)NAN}},
     };
