@@ -302,8 +302,8 @@ static int convert_file(struct convert *convert)
 
 static int run_convert(cli *run, const void *values, cli_operands operands)
 {
-    struct convert convert = {
-        .run = run, .options = values, .in = operands.items[0], .out = operands.items[1]};
+    char *in = cli_model_path(operands.items[0]);
+    struct convert convert = {.run = run, .options = values, .in = in, .out = operands.items[1]};
     bool builtin = cli_builtin_name(convert.in) != NULL;
     /* Whether IN holds a network shows later; here the suffix alone counts. */
     int status = check_kernel_options(convert.options);
@@ -317,6 +317,7 @@ static int run_convert(cli *run, const void *values, cli_operands operands)
     convert_arch_free(&convert);
     dcls_changes_destroy(convert.elements);
     dcls_changes_destroy(convert.taps);
+    free(in);
     return status;
 }
 

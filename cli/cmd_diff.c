@@ -2,6 +2,7 @@
 #include "diff.h"
 
 #include <float.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "models.h"
@@ -82,8 +83,10 @@ static int load_side(const cli *run, diff_side *side)
     dcls_tensors *tensors;
     if (cli_builtin_name(side->name) != NULL && side->key == NULL)
         return cli_model_load(run, side->name, &side->model);
-    dcls_status status = side->key != NULL ? dcls_tensors_load_key(run->ctx, side->name, side->key, &tensors)
-                                           : dcls_tensors_load_file(run->ctx, side->name, &tensors);
+    char *path = cli_model_path(side->name);
+    dcls_status status = side->key != NULL ? dcls_tensors_load_key(run->ctx, path, side->key, &tensors)
+                                           : dcls_tensors_load_file(run->ctx, path, &tensors);
+    free(path);
     if (status == DCLS_OK) cli_note_choice(run, side->name, tensors, "--key-a and --key-b take others");
     if (status == DCLS_OK && !dcls_tensors_hold_model(tensors))
         side->loaded = tensors;

@@ -41,7 +41,7 @@ static int name_validation(train_run *t, dcls_dataset_options *options)
 static int open_validation(train_run *t)
 {
     dcls_dataset_options options = t->recipe->data;
-    options.limit = 0;
+    options.limit = t->recipe->val_limit;
     if (t->task == DCLS_TASK_CLASSIFICATION) {
         options.classes = NULL;
         options.class_count = 0;

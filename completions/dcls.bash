@@ -75,7 +75,7 @@ _dcls_value() {
       bench:--input | bench:-b | bench:--batch | bench:-r | bench:--repeat | bench:-s | bench:--seconds | \
       eval:--ignore | eval:-n | eval:--limit | eval:-b | eval:--batch | eval:--resize | eval:--scales | eval:--worst-count | \
       train:--save-every | train:--max-memory | train:--classes | train:--replace-depthwise | train:--replace-layers | train:--ignore | \
-      train:--limit | train:--cache | train:--batch | train:--size | train:--average | train:--seed | \
+      train:--limit | train:--val-limit | train:--cache | train:--batch | train:--size | train:--average | train:--seed | \
       train:--validate-every | train:--record-positions | train:--scale | train:--area | train:--crop-padding | \
       train:--rand-ops | train:--rand-magnitude | train:--cutout | train:--mixup | train:--momentum | train:--weight-decay | train:--clip-norm | \
       train:--position-rate | train:--spread-rate | train:--freeze | train:--rate | train:--epochs | train:--warmup | \
@@ -130,7 +130,7 @@ _dcls() {
       train)
         options='--output -o --resume --force --dry-run --print-recipe --save-every --max-memory --labels --recipe-set -s --model --arch
           --graph --set --classes --preprocess --whiten --replace-dilated --replace-depthwise --replace-layers
-          --replace-version --train --val --data-kind --ignore --limit --cache --batch --size --share-positions
+          --replace-version --train --val --data-kind --ignore --limit --val-limit --cache --batch --size --share-positions
           --average --algo --precision --seed --validate-every --record-positions --scale --area --crop-padding --no-flip
           --rand-ops --rand-magnitude --cutout --mixup --optimizer --momentum --weight-decay --clip-norm --position-rate --spread-rate --freeze --schedule
           --rate --epochs --warmup --label-smoothing --class-weights --repulsion --repulsion-after'

@@ -96,6 +96,7 @@ complete -c dcls -n $train -l val -x -a '(__fish_complete_directories)' -d 'Fold
 complete -c dcls -n $train -l data-kind -x -a 'auto folders pairs cifar10' -d 'Layout of the data'
 complete -c dcls -n $train -l ignore -x -d 'Value of masks that does not count'
 complete -c dcls -n $train -l limit -x -d 'At most so many training pictures'
+complete -c dcls -n $train -l val-limit -x -d 'At most so many validation pictures'
 complete -c dcls -n $train -l cache -x -d 'MiB of decoded pictures kept in memory'
 complete -c dcls -n $train -l batch -x -d 'Pictures of a step'
 complete -c dcls -n $train -l size -x -d 'Height and width of training pictures'

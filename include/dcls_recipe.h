@@ -26,6 +26,7 @@ typedef struct dcls_recipe {
     dcls_dataset_options data;
     size_t class_count;           /* of data.classes */
     int64_t mask_classes, ignore; /* of masks */
+    int64_t val_limit;            /* most validation pictures; 0: all */
     dcls_loader_options loader;   /* of training: preprocess is the model's and not set here */
     int64_t cache_mib;
     dcls_trainer_options trainer;

@@ -30,7 +30,7 @@ static dcls_status check_top(dcls_context *ctx, const dcls_folder *top, const dc
     size_t found = top->folders.count;
     if (found == 0) {
         return dcls_fail(ctx, DCLS_ERR_FORMAT, "holds %s",
-                         top->pictures.count ? "pictures but no folders of classes"
+                         top->pictures.count ? "pictures, but neither folders of classes nor images and masks"
                                              : "neither pictures nor folders");
     }
     if (top->pictures.count > 0) {

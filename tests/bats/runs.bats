@@ -119,6 +119,10 @@ END
   segmenter >run/best.bin
   try 0 inspect run --json
   has best "$output" segmentation
+  try 0 convert run out.bin
+  try 0 diff run out.bin
+  try 0 diff run run/best.bin
+  try 1 diff run run/model.bin
 }
 
 @test "curves: what belongs to models is refused" {

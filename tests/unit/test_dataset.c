@@ -107,7 +107,7 @@ static void bad_folders(void **state)
     refuse_set(*state, temp_file(&dir, "none"), NULL, DCLS_ERR_IO, "cannot open");
     refuse_set(*state, dir.path, NULL, DCLS_ERR_FORMAT, "neither pictures nor folders");
     write_picture(&dir, "x.ppm", 1, 1, 0, 0);
-    refuse_set(*state, dir.path, NULL, DCLS_ERR_FORMAT, "no folders of classes");
+    refuse_set(*state, dir.path, NULL, DCLS_ERR_FORMAT, "neither folders of classes nor images");
     write_picture(&dir, "a/x.ppm", 1, 1, 0, 0);
     write_picture(&dir, "b/x.ppm", 1, 1, 0, 0);
     refuse_set(*state, dir.path, NULL, DCLS_ERR_FORMAT, "x.ppm lies beside");
