@@ -7,6 +7,7 @@
 
 #include "analysis/costs.h"
 #include "plan/plan_internal.h"
+#include "simd/amx.h"
 
 #include "dcls_tools.h"
 
@@ -233,8 +234,9 @@ static void count_costs(explainer *e)
     f->macs_im2col = -1;
     if (dcls_can_interpolate(&e->node))
         f->macs_im2col = dcls_cost_taps(&e->output, plus(rounded((double)columns * f->support), f->weights));
-    f->algorithm = algorithm_name(dcls_choose_algorithm(
-        &e->node, &e->kernel, f->support, dcls_expected_taps(&e->node, &e->kernel, f->support)));
+    f->algorithm = algorithm_name(dcls_choose_algorithm(&e->node, &e->kernel, f->support,
+                                                        dcls_expected_taps(&e->node, &e->kernel, f->support),
+                                                        dcls_amx_get() != NULL));
     f->dense_bytes = times(f->dense_weights, 4);
     f->columns_bytes = times(dcls_cost_taps(&e->output, columns), 4);
     f->taps_bytes = times(f->taps, TAP_BYTES);

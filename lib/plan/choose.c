@@ -77,22 +77,25 @@ dcls_status dcls_sample_taps(dcls_context *ctx, const dcls_node *node, const dcl
 #define DEPTHWISE_SPEED 0.65
 #define ALL_CELLS_SPEED 0.95
 #define CONSTRUCT_SPEED 0.85
+#define AMX_SPEED       1.5 /* of float products in three parts */
 #define COPIED_COLUMN   12.0
 #define IM2COL_SPEED    0.8
 #define SUMMED_COLUMN   8.0
 #define SUMMED_CELL     0.7
 
-void dcls_algorithm_costs(const dcls_node *node, const dcls_kernel *k, double support, double taps,
+void dcls_algorithm_costs(const dcls_node *node, const dcls_kernel *k, double support, double taps, bool amx,
                           double cost[DCLS_ALGO_COUNT])
 {
     double windows = windows_of(node), channels = (double)node->in_channels, outputs = windows / channels;
     double cells = (double)k->rows * (double)dcls_kernel_cells(k) / windows;
     double elements = (double)k->rows * (double)k->count / windows;
+    const bool by_amx = amx && node->groups == 1; /* most of what dcls_conv_amx_suits asks for */
+    const double speed = by_amx ? AMX_SPEED : CONSTRUCT_SPEED;
     bool depthwise = node->in_channels == node->groups;
     cost[DCLS_ALGO_SPARSE] =
         depthwise ? windows * taps / DEPTHWISE_SPEED : windows * (taps + SPARSE_WINDOW) / SPARSE_SPEED;
-    cost[DCLS_ALGO_CONSTRUCT] = depthwise ? windows * cells / ALL_CELLS_SPEED
-                                          : channels * cells * (outputs / CONSTRUCT_SPEED + COPIED_COLUMN);
+    cost[DCLS_ALGO_CONSTRUCT] =
+        depthwise ? windows * cells / ALL_CELLS_SPEED : channels * cells * (outputs / speed + COPIED_COLUMN);
     cost[DCLS_ALGO_IM2COL] = INFINITY;
     if (dcls_can_interpolate(node))
         cost[DCLS_ALGO_IM2COL] =
@@ -102,10 +105,11 @@ void dcls_algorithm_costs(const dcls_node *node, const dcls_kernel *k, double su
         cost[DCLS_ALGO_AUTO] = fmin(cost[DCLS_ALGO_AUTO], cost[algo]);
 }
 
-dcls_algo dcls_choose_algorithm(const dcls_node *node, const dcls_kernel *k, double support, double taps)
+dcls_algo dcls_choose_algorithm(const dcls_node *node, const dcls_kernel *k, double support, double taps,
+                                bool amx)
 {
     double cost[DCLS_ALGO_COUNT];
-    dcls_algorithm_costs(node, k, support, taps, cost);
+    dcls_algorithm_costs(node, k, support, taps, amx, cost);
     if (node->in_channels == node->groups) return DCLS_ALGO_SPARSE;
     for (int algo = DCLS_ALGO_SPARSE; algo > DCLS_ALGO_AUTO; algo--)
         if (cost[algo] <= cost[DCLS_ALGO_AUTO]) return (dcls_algo)algo;

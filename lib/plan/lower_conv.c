@@ -153,17 +153,18 @@ static dcls_status create_interpolated(dcls_context *ctx, const dcls_kernel *k, 
 }
 
 /* Of one run. */
-static dcls_status predict(dcls_context *ctx, const dcls_node *node, const dcls_kernel *k,
-                           const dcls_geometry *g, double cutoff, dcls_algo *algo,
+static dcls_status predict(dcls_context *ctx, const dcls_plan *plan, const dcls_node *node,
+                           const dcls_kernel *k, const dcls_geometry *g, double cutoff, dcls_algo *algo,
                            double cost[DCLS_ALGO_COUNT])
 {
     double taps, pixels = (double)(g->batch * dcls_volume(g->out));
     const double support = dcls_element_support(k, dcls_mean_spread(k));
+    const bool amx = plan->amx != NULL && dcls_conv_amx_suits(g);
     DCLS_TRY(dcls_sample_taps(ctx, node, k, cutoff, &taps));
-    dcls_algorithm_costs(node, k, support, taps, cost);
+    dcls_algorithm_costs(node, k, support, taps, amx, cost);
     for (int a = 0; a < DCLS_ALGO_COUNT; a++)
         cost[a] *= pixels;
-    if (*algo == DCLS_ALGO_AUTO) *algo = dcls_choose_algorithm(node, k, support, taps);
+    if (*algo == DCLS_ALGO_AUTO) *algo = dcls_choose_algorithm(node, k, support, taps, amx);
     return DCLS_OK;
 }
 
@@ -182,7 +183,7 @@ static dcls_status create_dcls(dcls_context *ctx, const dcls_plan *plan, const d
     if (node->version != DCLS_GAUSS) cutoff = 0;
 
     dcls_algo algo = plan->options.algo;
-    DCLS_TRY(predict(ctx, node, &k, g, cutoff, &algo, step->cost));
+    DCLS_TRY(predict(ctx, plan, node, &k, g, cutoff, &algo, step->cost));
     if (algo == DCLS_ALGO_IM2COL && !dcls_can_interpolate(node)) algo = DCLS_ALGO_CONSTRUCT;
     step->algo = algo;
     dcls_conv **out = &step->conv;

@@ -126,11 +126,12 @@ double dcls_expected_taps(const dcls_node *node, const dcls_kernel *k, double su
 dcls_status dcls_sample_taps(dcls_context *ctx, const dcls_node *node, const dcls_kernel *k, double cutoff,
                              double *taps);
 /* choose.c: what an output pixel costs, in multiply-adds at full speed; infinite where an algorithm cannot
- * run. Of k only sizes count. */
-void dcls_algorithm_costs(const dcls_node *node, const dcls_kernel *k, double support, double taps,
+ * run. Of k only sizes count; amx: dense convolutions may use it. */
+void dcls_algorithm_costs(const dcls_node *node, const dcls_kernel *k, double support, double taps, bool amx,
                           double cost[DCLS_ALGO_COUNT]);
 /* choose.c: what DCLS_ALGO_AUTO stands for. */
-dcls_algo dcls_choose_algorithm(const dcls_node *node, const dcls_kernel *k, double support, double taps);
+dcls_algo dcls_choose_algorithm(const dcls_node *node, const dcls_kernel *k, double support, double taps,
+                                bool amx);
 /* memory.c: fills slots and sizes. */
 dcls_status dcls_plan_place(dcls_context *ctx, dcls_plan *plan);
 

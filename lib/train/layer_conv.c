@@ -41,7 +41,8 @@ static dcls_conv_way choose(const dcls_program *p, const dcls_layer *layer, cons
     dcls_algo algo = p->options.algo;
     if (algo == DCLS_ALGO_AUTO) {
         const double support = dcls_element_support(&c->k, dcls_mean_spread(&c->k));
-        algo = dcls_choose_algorithm(node, &c->k, support, dcls_expected_taps(node, &c->k, support));
+        algo = dcls_choose_algorithm(node, &c->k, support, dcls_expected_taps(node, &c->k, support),
+                                     p->amx.amx != NULL);
     }
     if (algo == DCLS_ALGO_IM2COL && dcls_can_interpolate(node) &&
         (node->groups == 1 || !node->shared_positions || node->in_channels == node->groups))
