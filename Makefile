@@ -141,7 +141,7 @@ $(B)/lib/simd/vec_avx2.o $(B)/lib/simd/bf16_avx2.o: ISA = -mavx2 -mfma -mf16c
 AVX512 := -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl
 $(B)/lib/simd/vec_avx512.o $(B)/lib/simd/bf16_avx512.o: ISA = $(AVX512)
 $(B)/lib/simd/bf16_native.o: ISA = $(AVX512) -mavx512bf16
-$(B)/lib/simd/amx_native.o: ISA = $(AVX512) -mamx-tile -mamx-bf16
+$(B)/lib/simd/amx_native.o: ISA = $(AVX512) -mavx512bf16 -mamx-tile -mamx-bf16
 
 # Models that are part of the program, the default classifier first; part of libdcls_tools.a. WEIGHTS=none builds without.
 CLASSIFIER := weights/resnet-dcls-cifar10.bin

@@ -59,7 +59,8 @@ static dcls_cpu_level hardware_level(dcls_cpu_level most)
     if (!__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx)) return DCLS_CPU_SCALAR;
     if (!has_all(ebx, bit_AVX2) || !has_all(xcr0, XCR0_AVX)) return DCLS_CPU_SCALAR;
     if (!has_all(ebx, LEAF7_EBX_AVX512) || !has_all(xcr0, XCR0_AVX512)) return DCLS_CPU_AVX2;
-    return most == DCLS_CPU_AMX && has_all(edx, LEAF7_EDX_AMX) && has_all(xcr0, XCR0_AMX) && may_use_tiles()
+    return most == DCLS_CPU_AMX && has_all(edx, LEAF7_EDX_AMX) && has_all(xcr0, XCR0_AMX) &&
+                   dcls_cpu_has_bf16(DCLS_CPU_AVX512) && may_use_tiles()
                ? DCLS_CPU_AMX
                : DCLS_CPU_AVX512;
 }

@@ -9,7 +9,7 @@ typedef enum dcls_cpu_level { DCLS_CPU_SCALAR, DCLS_CPU_AVX2, DCLS_CPU_AVX512, D
 
 /* The highest level both the processor and the operating system support, cut down to the environment variable
  * DCLS_CPU (scalar, avx2, avx512, amx) if it is set to one of these. avx2 includes FMA and F16C; avx512
- * includes F, BW, DQ, VL; amx is avx512 with AMX-TILE and AMX-BF16, which on Linux the
+ * includes F, BW, DQ, VL; amx is avx512 with AVX512_BF16, AMX-TILE and AMX-BF16, which on Linux the
  * process asks for here: alternate signal stacks must be larger from then on (MINSIGSTKSZ no longer does). */
 dcls_cpu_level dcls_cpu_detect(void);
 /* Whether VDPBF16PS can be used at that level. */

@@ -190,15 +190,18 @@ ALWAYS __m512i round_off(__m512 x)
     return _mm512_and_si512(rounded, _mm512_set1_epi32((int)0xffff0000));
 }
 
-ALWAYS __m512i round_even(__m512 x)
+/* The nearest bfloat16 numbers, even ones in a tie, of low and then high. */
+ALWAYS __m512i round_even(__m512 low, __m512 high)
 {
-    const __m512i bits = _mm512_castps_si512(x), one = _mm512_set1_epi32(1);
-    const __mmask16 nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
-    const __m512i half =
-        _mm512_add_epi32(_mm512_and_si512(_mm512_srli_epi32(bits, 16), one), _mm512_set1_epi32(0x7fff));
-    const __m512i rounded =
-        _mm512_mask_or_epi32(_mm512_add_epi32(bits, half), nan, bits, _mm512_set1_epi32(0x400000));
-    return _mm512_and_si512(rounded, _mm512_set1_epi32((int)0xffff0000));
+    return (__m512i)_mm512_cvtne2ps_pbh(high, low);
+}
+
+/* (low[i], high[i]) side by side, for low and high one after the other. */
+ALWAYS __m512i interleave(__m512i numbers)
+{
+    const __m512i upper = _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 4, 1, 5, 2, 6, 3, 7), numbers);
+    const __m512i high = _mm512_shuffle_epi32(upper, (_MM_PERM_ENUM)0x4e);
+    return _mm512_unpacklo_epi16(upper, high);
 }
 
 /* The upper halves of two. */
@@ -210,7 +213,7 @@ ALWAYS __m512i pair(__m512i term0, __m512i term1)
 ALWAYS void pack_vector(const int parts, __m512 x, __m512 y, uint32_t *out, int64_t part, __mmask16 lanes)
 {
     if (parts == 1) {
-        _mm512_mask_storeu_epi32(out, lanes, pair(round_even(x), round_even(y)));
+        _mm512_mask_storeu_epi32(out, lanes, interleave(round_even(x, y)));
         return;
     }
     const __m512i x0 = round_off(x), y0 = round_off(y);
@@ -253,7 +256,11 @@ ALWAYS __m512i halves(__m512i low, __m512i high)
 
 ALWAYS void pack_numbers(const int parts, __m512 x, __m512 y, uint16_t *out, int64_t part, __mmask32 lanes)
 {
-    __m512i low = parts == 1 ? round_even(x) : round_off(x), high = parts == 1 ? round_even(y) : round_off(y);
+    if (parts == 1) {
+        _mm512_mask_storeu_epi16(out, lanes, round_even(x, y));
+        return;
+    }
+    __m512i low = round_off(x), high = round_off(y);
     _mm512_mask_storeu_epi16(out, lanes, halves(low, high));
     for (int p = 1; p < parts; p++) {
         x = _mm512_sub_ps(x, _mm512_castsi512_ps(low));
