@@ -338,6 +338,8 @@ typedef struct dcls_trainer_options {
     bool share_positions;      /* layers of one stage learn one P */
     const char *const *freeze; /* globs of tensor names that keep their values */
     size_t freeze_count;
+    const char *const *rates; /* "GLOB=FACTOR": of the learning rate of tensors; the last that matches counts */
+    size_t rate_count;
 } dcls_trainer_options;
 
 /* AdamW as in PyTorch with a decay of 0.05 and no clipping; positions learn 5 times as fast, nudged by 0.004;
@@ -352,7 +354,7 @@ typedef struct dcls_step_result {
     int64_t correct, targets; /* answers that equal `target`, and how many count */
 } dcls_step_result;
 
-/* Copies the model; class_weights and freeze must outlive the trainer. Threads are those of ctx now; results
+/* Copies the model; class_weights, freeze and rates must outlive the trainer. Threads are those of ctx now; results
  * are the same bits for any number. DCLS_ERR_LIMIT when a batch would take more memory than the limit, the
  * network with gradients, moments and averages included; a step can be too where kernels have grown.
  * DCLS_ERR_ARGUMENT when freeze leaves nothing to learn. */

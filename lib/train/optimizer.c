@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/tensor.h"
+#include "base/text.h"
 #include "base/threads.h"
 #include "train/positions.h"
 
@@ -21,10 +22,11 @@ typedef struct piece {
 struct dcls_optimizer_state {
     const dcls_parameters *parameters;
     dcls_optimizer method;
-    double momentum, beta1, beta2, eps, weight_decay, clip_norm, position_rate, spread_rate, average, nudge;
+    double momentum, beta1, beta2, eps, weight_decay, clip_norm, average, nudge;
     bool nesterov;
     int64_t steps;
 
+    double *rates;  /* [parameters->count]: factor of the learning rate of each parameter */
     size_t *offset; /* [parameters->count]: of each parameter in the arrays below */
     piece *pieces;
     size_t piece_count;
@@ -64,6 +66,43 @@ static dcls_status check_options(dcls_context *ctx, const dcls_trainer_options *
     DCLS_TRY(check_share(ctx, "the momentum", o->momentum));
     if (o->nesterov && o->momentum == 0)
         return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "Nesterov's step needs a momentum above 0");
+    return DCLS_OK;
+}
+
+/* entry: "GLOB=FACTOR". A glob may hold a '=' itself. */
+static dcls_status apply_rate(dcls_context *ctx, const char *entry, dcls_optimizer_state *state)
+{
+    const char *sign = strrchr(entry, '=');
+    double factor = 0;
+    if (sign == NULL || sign == entry || !dcls_parse_double(sign + 1, &factor) || !(factor > 0))
+        return dcls_fail(ctx, DCLS_ERR_ARGUMENT,
+                         "'%s' is not GLOB=FACTOR, with a factor of the learning rate above 0", entry);
+    char *glob = dcls_alloc(ctx, (size_t)(sign - entry) + 1, 1);
+    if (glob == NULL) return DCLS_ERR_MEMORY;
+    memcpy(glob, entry, (size_t)(sign - entry));
+    glob[sign - entry] = '\0';
+    bool found = false;
+    for (size_t i = 0; i < state->parameters->count; i++) {
+        if (!dcls_any_matches((const char *const *)&glob, 1, state->parameters->items[i].name)) continue;
+        state->rates[i] = factor;
+        found = true;
+    }
+    free(glob);
+    return found ? DCLS_OK
+                 : dcls_fail(ctx, DCLS_ERR_ARGUMENT, "the learning rate of '%s': no tensor's name matches",
+                             entry);
+}
+
+static dcls_status set_rates(dcls_context *ctx, const dcls_trainer_options *o, dcls_optimizer_state *state)
+{
+    state->rates = dcls_alloc(ctx, state->parameters->count, sizeof *state->rates);
+    if (state->rates == NULL) return DCLS_ERR_MEMORY;
+    for (size_t i = 0; i < state->parameters->count; i++)
+        state->rates[i] = state->parameters->items[i].role == DCLS_ROLE_POSITION ? o->position_rate
+                          : state->parameters->items[i].role == DCLS_ROLE_SPREAD ? o->spread_rate
+                                                                                 : 1;
+    for (size_t i = 0; i < o->rate_count; i++)
+        DCLS_TRY(apply_rate(ctx, o->rates[i], state));
     return DCLS_OK;
 }
 
@@ -155,12 +194,11 @@ dcls_status dcls_optimizer_create(dcls_context *ctx, const dcls_trainer_options 
                                     .eps = options->eps,
                                     .weight_decay = options->weight_decay,
                                     .clip_norm = options->clip_norm,
-                                    .position_rate = options->position_rate,
-                                    .spread_rate = options->spread_rate,
                                     .average = options->average,
                                     .nudge = options->nudge,
                                     .nesterov = options->nesterov};
-    const dcls_status status = make_arrays(ctx, state, has_moment(options), options->average > 0);
+    dcls_status status = set_rates(ctx, options, state);
+    if (!status) status = make_arrays(ctx, state, has_moment(options), options->average > 0);
     if (status == DCLS_OK)
         *out = state;
     else
@@ -171,6 +209,7 @@ dcls_status dcls_optimizer_create(dcls_context *ctx, const dcls_trainer_options 
 void dcls_optimizer_destroy(dcls_optimizer_state *state)
 {
     if (state == NULL) return;
+    free(state->rates);
     free(state->offset);
     free(state->pieces);
     free(state->squares);
@@ -237,25 +276,23 @@ typedef struct step {
     double rate, scale;
 } step;
 
-/* The parameter's own rate and decay. */
+/* The parameter's own rate and decay. A factor of the rate leaves what decays in a step as it is. */
 static factors factors_of(const step *s, const dcls_parameter *p)
 {
     const dcls_optimizer_state *o = s->state;
     const double before = (double)o->steps, t = before + 1;
-    const double rate = s->rate * (p->role == DCLS_ROLE_POSITION ? o->position_rate
-                                   : p->role == DCLS_ROLE_SPREAD ? o->spread_rate
-                                                                 : 1);
+    const double factor = o->rates[p - o->parameters->items], rate = s->rate * factor;
     const double decay = p->role == DCLS_ROLE_WEIGHT ? o->weight_decay : 0;
     const double keep = fmin(o->average, (1 + before) / (10 + before));
     factors f = {.scale = (float)s->scale, .keep = (float)keep, .take = (float)(1 - keep)};
     if (o->method == DCLS_SGD) {
         f.rate = (float)rate;
-        f.decay = (float)decay;
+        f.decay = decay > 0 ? (float)(decay / factor) : 0;
         f.momentum = (float)o->momentum;
         return f;
     }
     f.rate = (float)(rate / (1 - pow(o->beta1, t)));
-    f.decay = (float)(1 - rate * decay);
+    f.decay = (float)(1 - s->rate * decay);
     f.beta1 = (float)o->beta1;
     f.beta2 = (float)o->beta2;
     f.rest1 = (float)(1 - o->beta1);

@@ -120,6 +120,8 @@ static const dcls_recipe_row ROWS[] = {
      "cells that v1 positions on whole numbers are moved; 0: none"},
     {"optimizer.freeze", STRINGS, LIST(trainer.freeze, trainer.freeze_count), 0, 0, NULL, NULL, "freeze",
      "tensors whose name matches this glob keep their values"},
+    {"optimizer.rates", STRINGS, LIST(trainer.rates, trainer.rate_count), 0, 0, NULL, NULL, "rate-of",
+     "factor of the learning rate of tensors whose name matches, GLOB=FACTOR"},
 
     {"schedule.kind", CHOICE, AT(schedule.kind), 0, 0, "constant|cosine|onecycle|poly", "cosine", "schedule",
      "course of the rate"},
