@@ -66,7 +66,7 @@ static dcls_status create_turned(dcls_context *ctx, const dcls_gradient *g, cons
     dcls_status status = dense_weight(ctx, g->plan, node, &weight, &owned);
     if (status == DCLS_OK)
         status =
-            dcls_conv_create_turned_dense(ctx, &out->forward, weight, NULL, (dcls_conv_amx){0}, &out->conv);
+            dcls_conv_create_turned_dense(ctx, &out->forward, weight, NULL, (dcls_conv_how){0}, &out->conv);
     free(owned);
     return status;
 }

@@ -262,6 +262,10 @@ void dcls_conv_run_images(const dcls_conv *conv, const dcls_simd *simd, int64_t 
                            .images = images,
                            .in_place = residual == out};
     pass.scratch = pass.shared + conv->shared_floats;
+    if (conv->method.run != NULL) {
+        conv->method.run(&pass, 1);
+        return;
+    }
     const int64_t units = conv->units * dcls_ceil_div(images, conv->group); /* a batch of 1 is one group */
     for (int64_t unit = 0; unit < units; unit++)
         conv->method.run_unit(&pass, unit, pass.scratch);

@@ -35,19 +35,22 @@
 
 typedef struct dcls_conv dcls_conv;
 
-/* Products on AMX, in float with parts = DCLS_AMX_PARTS or in bfloat16 with 1. threads: how many are likely
- * to run them; results do not depend on it. */
-typedef struct dcls_conv_amx {
+/* What a dense convolution may make use of: AMX, in float with parts = DCLS_AMX_PARTS or in bfloat16 with 1,
+ * and several images at once. threads: how many are likely to run it; results do not depend on it. */
+typedef struct dcls_conv_how {
     const dcls_amx *amx; /* NULL: none */
     int parts, threads;
     int64_t images; /* that dcls_conv_run_images may get at once, where that is more than the batch */
-} dcls_conv_amx;
+} dcls_conv_how;
+
+/* Images that such a convolution would best get at once; 1 where it does not matter. */
+int64_t dcls_conv_images_wanted(const dcls_geometry *g);
 
 /* weight [out_channels, in_channels / groups, kernel..]. With few outputs per group, as in depthwise
  * convolution, the result is a sparse one of all non-zero cells, which is faster. how: what may be used where
  * it is likely to be the fastest. */
 dcls_status dcls_conv_create_dense(dcls_context *ctx, const dcls_geometry *g, const float *weight,
-                                   const dcls_epilogue *epilogue, dcls_conv_amx how, dcls_conv **out);
+                                   const dcls_epilogue *epilogue, dcls_conv_how how, dcls_conv **out);
 
 /* taps: rows = out_channels * in_channels / groups windows of kernel[0] * kernel[1] * kernel[2] cells. */
 dcls_status dcls_conv_create_sparse(dcls_context *ctx, const dcls_geometry *g, const dcls_taps *taps,
@@ -90,9 +93,9 @@ dcls_status dcls_conv_create_bf16_pair(dcls_context *ctx, const dcls_bf16 *bf16,
 /* The same on AMX. suits: whether it is likely to be the fastest. */
 bool dcls_conv_amx_fits(const dcls_geometry *g); /* else create fails: sizes of 2^30 and more */
 bool dcls_conv_amx_suits(const dcls_geometry *g);
-dcls_status dcls_conv_create_amx(dcls_context *ctx, dcls_conv_amx how, const dcls_geometry *g,
+dcls_status dcls_conv_create_amx(dcls_context *ctx, dcls_conv_how how, const dcls_geometry *g,
                                  const float *weight, const dcls_epilogue *epilogue, dcls_conv **out);
-dcls_status dcls_conv_create_amx_pair(dcls_context *ctx, dcls_conv_amx how, const dcls_geometry *g,
+dcls_status dcls_conv_create_amx_pair(dcls_context *ctx, dcls_conv_how how, const dcls_geometry *g,
                                       const dcls_conv_expansion *expansion, const float *weight,
                                       const dcls_epilogue *epilogue, dcls_conv **out);
 

@@ -322,7 +322,7 @@ static dcls_status fill(dcls_context *ctx, conv_amx *c, int64_t images, const dc
     return set_work(ctx, c);
 }
 
-static dcls_status create(dcls_context *ctx, dcls_conv_amx how, const dcls_geometry *g,
+static dcls_status create(dcls_context *ctx, dcls_conv_how how, const dcls_geometry *g,
                           const dcls_conv_expansion *e, const float *weight, const dcls_epilogue *epilogue,
                           dcls_conv **out)
 {
@@ -359,7 +359,7 @@ bool dcls_conv_amx_suits(const dcls_geometry *g)
            g->in_channels * dcls_volume(g->kernel) >= AMX_SIDE && dcls_volume(g->out) >= AMX_SIDE / 2;
 }
 
-dcls_status dcls_conv_create_amx(dcls_context *ctx, dcls_conv_amx how, const dcls_geometry *g,
+dcls_status dcls_conv_create_amx(dcls_context *ctx, dcls_conv_how how, const dcls_geometry *g,
                                  const float *weight, const dcls_epilogue *epilogue, dcls_conv **out)
 {
     DCLS_TRY(dcls_conv_check(ctx, g));
@@ -369,7 +369,7 @@ dcls_status dcls_conv_create_amx(dcls_context *ctx, dcls_conv_amx how, const dcl
     return create(ctx, how, g, NULL, weight, epilogue, out);
 }
 
-dcls_status dcls_conv_create_amx_pair(dcls_context *ctx, dcls_conv_amx how, const dcls_geometry *g,
+dcls_status dcls_conv_create_amx_pair(dcls_context *ctx, dcls_conv_how how, const dcls_geometry *g,
                                       const dcls_conv_expansion *e, const float *weight,
                                       const dcls_epilogue *epilogue, dcls_conv **out)
 {

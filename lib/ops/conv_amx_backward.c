@@ -16,7 +16,7 @@
 
 typedef struct layout {
     const dcls_geometry *g;
-    dcls_conv_amx how;
+    dcls_conv_how how;
     int64_t images;
     int64_t in, out;       /* channels, whole tiles */
     int64_t width, height; /* of a padded plane, the padding below being the next one's above */
@@ -30,7 +30,7 @@ static int64_t whole(int64_t n, int64_t unit)
     return dcls_ceil_div(n, unit) * unit;
 }
 
-static layout layout_of(const dcls_geometry *g, dcls_conv_amx how, int64_t images)
+static layout layout_of(const dcls_geometry *g, dcls_conv_how how, int64_t images)
 {
     layout l = {.g = g, .how = how, .images = images};
     l.in = whole(g->in_channels, SIDE);
@@ -63,7 +63,7 @@ size_t dcls_conv_amx_backward_sums(const dcls_geometry *g)
 }
 
 /* Floats: packed inputs and gradients, rows of SIDE channels of the latter on their way. */
-size_t dcls_conv_amx_backward_scratch(const dcls_geometry *g, dcls_conv_amx how, int64_t images)
+size_t dcls_conv_amx_backward_scratch(const dcls_geometry *g, dcls_conv_how how, int64_t images)
 {
     const layout l = layout_of(g, how, images);
     const int64_t numbers = how.parts * (l.x_part + SIDE * l.terms);
@@ -110,7 +110,7 @@ static void pack_gradients(const layout *l, const float *dy, uint32_t *to, uint1
     }
 }
 
-void dcls_conv_amx_backward(const dcls_geometry *g, dcls_conv_amx how, int64_t images, const float *x,
+void dcls_conv_amx_backward(const dcls_geometry *g, dcls_conv_how how, int64_t images, const float *x,
                             const float *dy, float *sums, float *scratch)
 {
     const layout l = layout_of(g, how, images);

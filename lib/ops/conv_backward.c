@@ -32,7 +32,7 @@ static int64_t turned_row(const dcls_geometry *g, int64_t o, int64_t i)
 }
 
 dcls_status dcls_conv_create_turned_dense(dcls_context *ctx, const dcls_geometry *g, const float *weight,
-                                          const dcls_epilogue *epilogue, dcls_conv_amx how, dcls_conv **out)
+                                          const dcls_epilogue *epilogue, dcls_conv_how how, dcls_conv **out)
 {
     *out = NULL;
     DCLS_TRY(dcls_conv_check(ctx, g));

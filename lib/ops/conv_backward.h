@@ -19,7 +19,7 @@ dcls_geometry dcls_conv_turned_geometry(const dcls_geometry *g);
 /* weight [out, in/groups, kernel..] as in the forward convolution. A residual of the epilogue is what the
  * gradient is added to. */
 dcls_status dcls_conv_create_turned_dense(dcls_context *ctx, const dcls_geometry *g, const float *weight,
-                                          const dcls_epilogue *epilogue, dcls_conv_amx how, dcls_conv **out);
+                                          const dcls_epilogue *epilogue, dcls_conv_how how, dcls_conv **out);
 dcls_status dcls_conv_create_turned_sparse(dcls_context *ctx, const dcls_geometry *g, const dcls_taps *taps,
                                            const dcls_epilogue *epilogue, dcls_conv **out);
 /* Whether there is anything to spread. */
@@ -39,9 +39,9 @@ void dcls_conv_dense_backward(const dcls_geometry *g, const dcls_simd *simd, con
 
 bool dcls_conv_amx_backward_suits(const dcls_geometry *g);
 size_t dcls_conv_amx_backward_sums(const dcls_geometry *g); /* floats */
-size_t dcls_conv_amx_backward_scratch(const dcls_geometry *g, dcls_conv_amx how, int64_t images);
+size_t dcls_conv_amx_backward_scratch(const dcls_geometry *g, dcls_conv_how how, int64_t images);
 /* sums [kernel.., in, out], channels filled up to whole tiles, += the products of all images. */
-void dcls_conv_amx_backward(const dcls_geometry *g, dcls_conv_amx how, int64_t images, const float *x,
+void dcls_conv_amx_backward(const dcls_geometry *g, dcls_conv_how how, int64_t images, const float *x,
                             const float *dy, float *sums, float *scratch);
 /* gradient [out, in, kernel..] = the sums. */
 void dcls_conv_amx_backward_collect(const dcls_geometry *g, const float *sums, float *gradient);

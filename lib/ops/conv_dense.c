@@ -81,11 +81,18 @@ static dcls_status create_as_sparse(dcls_context *ctx, const dcls_geometry *g, c
 /* Rows far apart leave shifted planes too large for a cache, where Winograd's method does not mind. */
 static bool reaches_far(const dcls_geometry *g)
 {
-    return g->dilation[1] > 4 && dcls_winograd_pays(g);
+    return g->dilation[1] > 4 && dcls_winograd_pays(g, g->batch);
+}
+
+#define IMAGES_MOST ((int64_t)64)
+
+int64_t dcls_conv_images_wanted(const dcls_geometry *g)
+{
+    return dcls_winograd_pays(g, IMAGES_MOST) ? dcls_winograd_joined(g, IMAGES_MOST) : 1;
 }
 
 dcls_status dcls_conv_create_dense(dcls_context *ctx, const dcls_geometry *g, const float *weight,
-                                   const dcls_epilogue *epilogue, dcls_conv_amx how, dcls_conv **out)
+                                   const dcls_epilogue *epilogue, dcls_conv_how how, dcls_conv **out)
 {
     DCLS_TRY(dcls_conv_check(ctx, g));
     if (is_better_sparse(g)) return create_as_sparse(ctx, g, weight, epilogue, out);
@@ -93,7 +100,9 @@ dcls_status dcls_conv_create_dense(dcls_context *ctx, const dcls_geometry *g, co
         return dcls_conv_create_amx(ctx, how, g, weight, epilogue, out);
     if (dcls_conv_prefers_pixels(g)) return dcls_conv_create_pixels(ctx, g, weight, epilogue, out);
     if (dcls_conv_is_pointwise(g)) return dcls_conv_create_pointwise(ctx, g, weight, epilogue, out);
-    if (dcls_winograd_pays(g)) return dcls_conv_create_winograd(ctx, g, weight, epilogue, out);
+    const int64_t images = dcls_max_i64(g->batch, how.images);
+    if (dcls_winograd_pays(g, images))
+        return dcls_conv_create_winograd(ctx, g, images, weight, epilogue, out);
     dcls_conv_matrix *x = dcls_conv_matrix_allocate(ctx, "dense", g, epilogue);
     if (x == NULL) return DCLS_ERR_MEMORY;
     return dcls_conv_finish(&x->base, pack(ctx, x, weight), out);

@@ -60,9 +60,9 @@ dcls_status dcls_conv_create_plane(dcls_context *ctx, const dcls_geometry *g, co
 dcls_status dcls_conv_create_pointwise(dcls_context *ctx, const dcls_geometry *g, const float *weight,
                                        const dcls_epilogue *epilogue, dcls_conv **out);
 
-/* A convolution of 3x3 taps for which dcls_winograd_pays. */
-dcls_status dcls_conv_create_winograd(dcls_context *ctx, const dcls_geometry *g, const float *weight,
-                                      const dcls_epilogue *epilogue, dcls_conv **out);
+/* A convolution of 3x3 taps for which dcls_winograd_pays, with so many images at once. */
+dcls_status dcls_conv_create_winograd(dcls_context *ctx, const dcls_geometry *g, int64_t images,
+                                      const float *weight, const dcls_epilogue *epilogue, dcls_conv **out);
 
 /* DCLS_ERR_ARGUMENT unless sizes are positive and channels divide by groups; DCLS_ERR_LIMIT unless every
  * offset and coordinate computed from g fits. The first step of create. */

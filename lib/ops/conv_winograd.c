@@ -36,6 +36,7 @@ typedef struct conv_winograd {
     dcls_conv base;
     dcls_winograd_axis rows, columns;
     int64_t m, k, block_k, points; /* points: of rows times columns */
+    int64_t joined; /* images side by side, as one of so many columns */
     int64_t parts_m;
     int64_t bands, band_panels; /* of PANEL tiles, at most, in a band */
     int64_t band_rows;          /* input rows a band reads, at most */
@@ -43,10 +44,11 @@ typedef struct conv_winograd {
     float *weight;              /* [points][blocks of k] packed [m, block] */
 } conv_winograd;
 
-/* One band of one image, and a block of channels. */
+/* One band of images side by side, and a block of channels. */
 typedef struct band {
     const dcls_conv_pass *pass;
-    int64_t image, from, to;            /* rows of tiles */
+    int64_t image, images;              /* the first, and how many there are */
+    int64_t from, to;                   /* rows of tiles */
     int64_t lowest, highest;            /* input rows that they read, counted from 1 */
     int64_t first_k, k;                 /* channels */
     int64_t tiles[POINTS * POINTS];     /* at each point */
@@ -114,16 +116,28 @@ static inline void copy_beyond(const float *x, int64_t n, float *y)
         memcpy(y + i, x + i, COPY * sizeof *y);
 }
 
-/* One input row to the points of its tiles: line, point by point. scratch: the row behind a zero, then what
- * the tiles read, [POINTS][tiles]. */
-static void row_to_points(const dcls_conv_pass *pass, const float *row, float *line, float *scratch)
+/* One input row of all images, those that lack as zeros. */
+static void gather_row(const band *b, int64_t channel, int64_t row, float *to)
 {
+    const conv_winograd *x = winograd_of(b->pass);
+    const dcls_geometry *g = &x->base.g;
+    const int64_t width = g->in[2], plane = b->image * g->in_channels + channel;
+    const float *from = b->pass->in + plane * x->base.in_volume + row * width;
+    for (int64_t i = 0; i < b->images; i++, from += g->in_channels * x->base.in_volume)
+        memcpy(to + i * width, from, (size_t)width * sizeof *to);
+    memset(to + b->images * width, 0, (size_t)((x->joined - b->images) * width) * sizeof *to);
+}
+
+/* Input row `row` to the points of its tiles: line, point by point. scratch: the row behind a zero, then what
+ * the tiles read, [POINTS][tiles]. */
+static void row_to_points(const band *b, int64_t channel, int64_t row, float *line, float *scratch)
+{
+    const dcls_conv_pass *pass = b->pass;
     const conv_winograd *x = winograd_of(pass);
     const dcls_winograd_axis *c = &x->columns;
-    const int64_t width = x->base.g.in[2];
-    float *read = scratch + width + 1;
+    float *read = scratch + x->joined * x->base.g.in[2] + 1;
     scratch[0] = 0;
-    memcpy(scratch + 1, row, (size_t)width * sizeof *row);
+    gather_row(b, channel, row, scratch + 1);
     for (const dcls_winograd_kind *kind = c->kind; kind < c->kind + c->kinds; kind++) {
         const int64_t first = kind->first;
         const float *in[POINTS];
@@ -172,13 +186,11 @@ static void channel_to_points(void *arg, int64_t channel, int worker)
 {
     const band *b = arg;
     const conv_winograd *x = winograd_of(b->pass);
-    const dcls_geometry *g = &x->base.g;
-    const float *plane = b->pass->in + (b->image * g->in_channels + b->first_k + channel) * x->base.in_volume;
     float *tiles = b->pass->scratch + (size_t)worker * x->base.scratch_floats;
     float *lines = tiles + x->band_place, *rest = lines + (x->band_rows + 1) * x->columns.line;
     memset(lines, 0, (size_t)x->columns.line * sizeof *lines); /* for rows of padding */
     for (int64_t row = b->lowest; row <= b->highest; row++)
-        row_to_points(b->pass, plane + (row - 1) * g->in[2], lines + (row - b->lowest + 1) * x->columns.line,
+        row_to_points(b, b->first_k + channel, row - 1, lines + (row - b->lowest + 1) * x->columns.line,
                       rest);
     for (int64_t t = b->from; t < b->to; t++)
         tiles_to_points(b, t, lines, tiles, rest);
@@ -258,11 +270,26 @@ static void tiles_to_rows(const band *b, int64_t t, const float *tiles, float *c
     b->pass->simd->winograd_inverse(kind->form, in, rows, x->columns.line);
 }
 
+/* Row `row` of a channel's outputs, from what points_to_row takes. scratch: what that needs, then the row. */
+static void finish_row(const band *b, int64_t channel, int64_t row, const float *line, float *scratch)
+{
+    const conv_winograd *x = winograd_of(b->pass);
+    const int64_t width = x->base.g.out[2], plane = b->image * x->m + channel, pixel = row * width;
+    float *results = scratch + OUTPUTS * x->columns.tiles;
+    if (x->joined == 1) results = dcls_conv_target(b->pass, plane, pixel, results);
+    points_to_row(b->pass, line, results, scratch);
+    for (int64_t i = 0; i < b->images; i++, results += width) {
+        float *y = dcls_conv_target(b->pass, plane + i * x->m, pixel, results);
+        if (y != results) memcpy(y, results, (size_t)width * sizeof *y);
+        dcls_conv_complete(b->pass, plane + i * x->m, pixel, y, width);
+    }
+}
+
 static void points_to_channel(void *arg, int64_t channel, int worker)
 {
     const band *b = arg;
     const conv_winograd *x = winograd_of(b->pass);
-    const int64_t line = x->columns.line, width = x->base.g.out[2], plane = b->image * x->m + channel;
+    const int64_t line = x->columns.line;
     float *tiles = b->pass->scratch + (size_t)worker * x->base.scratch_floats;
     float *results = tiles + x->band_place, *rest = results + OUTPUTS * line;
     float *rows[OUTPUTS] = {results, results + line, results + 2 * line, results + 3 * line};
@@ -271,12 +298,8 @@ static void points_to_channel(void *arg, int64_t channel, int worker)
                                    panel_size(x->m), tiles + b->place[at], b->tiles[at]);
     for (int64_t t = b->from; t < b->to; t++) {
         tiles_to_rows(b, t, tiles, rows, rest);
-        for (int e = 0; e < dcls_winograd_kind_of(&x->rows, t)->outputs; e++) {
-            int64_t pixel = x->rows.out[e * x->rows.tiles + t] * width;
-            float *y = dcls_conv_target(b->pass, plane, pixel, rest + OUTPUTS * x->columns.tiles);
-            points_to_row(b->pass, rows[e], y, rest);
-            dcls_conv_complete(b->pass, plane, pixel, y, width);
-        }
+        for (int e = 0; e < dcls_winograd_kind_of(&x->rows, t)->outputs; e++)
+            finish_row(b, channel, x->rows.out[e * x->rows.tiles + t], rows[e], rest);
     }
 }
 
@@ -298,9 +321,10 @@ static void run_band(band *b, int threads)
 static void run(const dcls_conv_pass *pass, int threads)
 {
     const conv_winograd *x = winograd_of(pass);
-    for (int64_t image = 0; image < x->base.g.batch; image++)
+    for (int64_t image = 0; image < pass->images; image += x->joined)
         for (int64_t i = 0; i < x->bands; i++) {
             band b = {.pass = pass, .image = image};
+            b.images = dcls_min_i64(x->joined, pass->images - image);
             place_band(x, i, &b);
             run_band(&b, threads);
         }
@@ -364,12 +388,13 @@ static dcls_status set_work(dcls_context *ctx, conv_winograd *x)
         for (int64_t q = 0; q < x->columns.points; q++)
             tiles += (double)(x->rows.uses[p] * x->columns.uses[q]);
     dcls_conv_work work = {.units = x->m, /* never more workers than these */
-                           .total_macs = tiles * (double)x->m * (double)x->k * (double)x->base.g.batch};
+                           .total_macs = tiles * (double)x->m * (double)x->k *
+                                         (double)dcls_ceil_div(x->base.g.batch, x->joined)};
     work.macs = work.total_macs / (double)work.units;
-    int64_t read = x->base.g.in[2] + 1 + POINTS * x->columns.tiles;
+    int64_t read = x->joined * x->base.g.in[2] + 1 + POINTS * x->columns.tiles;
     int64_t forward = (x->band_rows + 1) * line + dcls_max_i64(POINTS * line + COPY, read);
     int64_t inverse =
-        OUTPUTS * (line + x->columns.tiles) + dcls_max_i64(POINTS * (line + COPY), x->base.g.out[2]);
+        OUTPUTS * (line + x->columns.tiles) + dcls_max_i64(POINTS * (line + COPY), x->joined * x->base.g.out[2]);
     work.scratch_floats = (size_t)(x->band_place + dcls_max_i64(forward, inverse));
     int64_t shared;
     if (!dcls_mul_i64(x->band_panels, panel_size(x->m) + panel_size(x->block_k), &shared))
@@ -380,8 +405,8 @@ static dcls_status set_work(dcls_context *ctx, conv_winograd *x)
 
 static dcls_status fill(dcls_context *ctx, conv_winograd *x, const float *weight)
 {
-    DCLS_TRY(dcls_winograd_axis_create(ctx, &x->base.g, 1, &x->rows));
-    DCLS_TRY(dcls_winograd_axis_create(ctx, &x->base.g, 2, &x->columns));
+    DCLS_TRY(dcls_winograd_axis_create(ctx, &x->base.g, 1, 1, &x->rows));
+    DCLS_TRY(dcls_winograd_axis_create(ctx, &x->base.g, 2, x->joined, &x->columns));
     x->points = x->rows.points * x->columns.points;
     x->block_k = x->k <= BLOCK_K * 3 / 2 ? x->k : dcls_ceil_div(x->k, dcls_ceil_div(x->k, BLOCK_K));
     x->parts_m = dcls_ceil_div(x->m, BLOCK_M);
@@ -390,13 +415,14 @@ static dcls_status fill(dcls_context *ctx, conv_winograd *x, const float *weight
     return set_work(ctx, x);
 }
 
-dcls_status dcls_conv_create_winograd(dcls_context *ctx, const dcls_geometry *g, const float *weight,
-                                      const dcls_epilogue *epilogue, dcls_conv **out)
+dcls_status dcls_conv_create_winograd(dcls_context *ctx, const dcls_geometry *g, int64_t images,
+                                      const float *weight, const dcls_epilogue *epilogue, dcls_conv **out)
 {
     const dcls_conv_method method = {.name = "winograd", .run = run, .release = release};
     conv_winograd *x = dcls_conv_allocate(ctx, sizeof *x, &method, g, epilogue);
     if (x == NULL) return DCLS_ERR_MEMORY;
     x->m = g->out_channels;
     x->k = g->in_channels;
+    x->joined = x->base.group = dcls_winograd_joined(g, images);
     return dcls_conv_finish(&x->base, fill(ctx, x, weight), out);
 }

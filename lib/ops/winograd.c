@@ -44,7 +44,7 @@ static dcls_winograd_kind kind_with(const dcls_winograd_axis *x, int outputs)
 }
 
 /* Counts tiles, longest first. */
-static void count_tiles(const dcls_geometry *g, int axis, dcls_winograd_axis *x)
+static void count_tiles(const dcls_geometry *g, int axis, int64_t copies, dcls_winograd_axis *x)
 {
     *x = (dcls_winograd_axis){.alone = g->pad[axis] == g->dilation[axis] && g->in[axis] == g->out[axis] &&
                                        phase_length(g, axis, 0) <= 2};
@@ -52,7 +52,7 @@ static void count_tiles(const dcls_geometry *g, int axis, dcls_winograd_axis *x)
         dcls_winograd_kind kind = kind_with(x, outputs);
         kind.first = x->tiles;
         for (int64_t phase = 0; phase < phases(g, axis); phase++)
-            kind.count += tiles_of(phase_length(g, axis, phase), outputs, most_outputs(x));
+            kind.count += copies * tiles_of(phase_length(g, axis, phase), outputs, most_outputs(x));
         if (kind.count == 0) continue;
         x->kind[x->kinds++] = kind;
         x->tiles += kind.count;
@@ -64,34 +64,44 @@ static void count_tiles(const dcls_geometry *g, int axis, dcls_winograd_axis *x)
         x->line += x->uses[p];
 }
 
-/* The tile whose first output is `output`. */
-static void place_tile(const dcls_geometry *g, int axis, int64_t output, const dcls_winograd_kind *kind,
-                       dcls_winograd_axis *x, int64_t t)
+/* The tile of a copy whose first output is `output`. */
+static void place_tile(const dcls_geometry *g, int axis, int64_t copy, int64_t output,
+                       const dcls_winograd_kind *kind, dcls_winograd_axis *x, int64_t t)
 {
     int64_t first = x->alone ? output : output - g->pad[axis];
     for (int e = 0; e < kind->inputs; e++) {
         int64_t in = first + e * g->dilation[axis];
-        x->in[e * x->tiles + t] = in >= 0 && in < g->in[axis] ? (int32_t)in + 1 : 0;
+        x->in[e * x->tiles + t] = in >= 0 && in < g->in[axis] ? (int32_t)(copy * g->in[axis] + in) + 1 : 0;
     }
     for (int e = 0; e < kind->outputs; e++)
-        x->out[e * x->tiles + t] = (int32_t)(output + e * g->dilation[axis]);
+        x->out[e * x->tiles + t] = (int32_t)(copy * g->out[axis] + output + e * g->dilation[axis]);
 }
 
-dcls_status dcls_winograd_axis_create(dcls_context *ctx, const dcls_geometry *g, int axis,
+/* Tiles of one kind in all phases of a copy; returns the next tile. */
+static int64_t place_copy(const dcls_geometry *g, int axis, int64_t copy, const dcls_winograd_kind *kind,
+                          dcls_winograd_axis *x, int64_t t)
+{
+    const int64_t step = g->dilation[axis], most = most_outputs(x);
+    for (int64_t phase = 0; phase < phases(g, axis); phase++) {
+        int64_t length = phase_length(g, axis, phase), n = tiles_of(length, kind->outputs, (int)most);
+        int64_t start = kind->outputs == most ? 0 : length / most * most;
+        for (int64_t i = 0; i < n; i++)
+            place_tile(g, axis, copy, phase + (start + i * most) * step, kind, x, t++);
+    }
+    return t;
+}
+
+dcls_status dcls_winograd_axis_create(dcls_context *ctx, const dcls_geometry *g, int axis, int64_t copies,
                                       dcls_winograd_axis *out)
 {
-    count_tiles(g, axis, out);
+    count_tiles(g, axis, copies, out);
     out->in = dcls_alloc_zero(ctx, (size_t)(POINTS * out->tiles), sizeof *out->in);
     out->out = dcls_alloc_zero(ctx, (size_t)(OUTPUTS * out->tiles), sizeof *out->out);
     if (out->in == NULL || out->out == NULL) return DCLS_ERR_MEMORY;
-    int64_t t = 0, step = g->dilation[axis], most = most_outputs(out);
+    int64_t t = 0;
     for (const dcls_winograd_kind *kind = out->kind; kind < out->kind + out->kinds; kind++)
-        for (int64_t phase = 0; phase < phases(g, axis); phase++) {
-            int64_t length = phase_length(g, axis, phase), n = tiles_of(length, kind->outputs, (int)most);
-            int64_t start = kind->outputs == most ? 0 : length / most * most;
-            for (int64_t i = 0; i < n; i++)
-                place_tile(g, axis, phase + (start + i * most) * step, kind, out, t++);
-        }
+        for (int64_t copy = 0; copy < copies; copy++)
+            t = place_copy(g, axis, copy, kind, out, t);
     return DCLS_OK;
 }
 
@@ -113,6 +123,9 @@ const dcls_winograd_kind *dcls_winograd_kind_of(const dcls_winograd_axis *axis, 
 
 /* Multiply-accumulates that the ways to the points and back cost for each pixel of a channel, about. */
 #define TRANSFORM_COST 70
+/* Tiles that several small images have together: enough to fill vectors, and for weights to be worth reading.
+ */
+#define JOINED_TILES ((int64_t)128)
 /* Columns that fill a vector of the widest instruction set. */
 #define LANES ((int64_t)16)
 
@@ -130,18 +143,27 @@ static bool possible(const dcls_geometry *g)
     return yes;
 }
 
-bool dcls_winograd_pays(const dcls_geometry *g)
+int64_t dcls_winograd_joined(const dcls_geometry *g, int64_t images)
+{
+    dcls_winograd_axis rows, columns;
+    count_tiles(g, 1, 1, &rows);
+    count_tiles(g, 2, 1, &columns);
+    return dcls_max_i64(1, dcls_min_i64(images, JOINED_TILES / (rows.tiles * columns.tiles)));
+}
+
+bool dcls_winograd_pays(const dcls_geometry *g, int64_t images)
 {
     if (!possible(g)) return false;
+    const double joined = (double)dcls_winograd_joined(g, images);
     dcls_winograd_axis rows, columns;
-    count_tiles(g, 1, &rows);
-    count_tiles(g, 2, &columns);
+    count_tiles(g, 1, 1, &rows);
+    count_tiles(g, 2, (int64_t)joined, &columns);
     double products = 0, channels = (double)g->in_channels * (double)g->out_channels;
     for (int p = 0; p < rows.points; p++)
         for (int q = 0; q < columns.points; q++)
             products += (double)whole_lanes(rows.uses[p] * columns.uses[q]);
-    double pixels = (double)dcls_volume(g->out);
-    double direct = 9 * (double)whole_lanes(dcls_volume(g->out)) * channels;
+    double pixels = joined * (double)dcls_volume(g->out);
+    double direct = 9 * joined * (double)whole_lanes(dcls_volume(g->out)) * channels;
     double transforms = TRANSFORM_COST * pixels * (double)(g->in_channels + g->out_channels);
     return 1.1 * (products * channels + transforms) < direct;
 }

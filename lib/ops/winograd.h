@@ -24,16 +24,18 @@ typedef struct dcls_winograd_axis {
     int32_t *in, *out; /* [POINTS][tiles] inputs, counted from 1, 0: padding; [OUTPUTS][tiles] outputs */
 } dcls_winograd_axis;
 
-/* axis 1 or 2 of g. */
-dcls_status dcls_winograd_axis_create(dcls_context *ctx, const dcls_geometry *g, int axis,
+/* axis 1 or 2 of g, of `copies` planes side by side. */
+dcls_status dcls_winograd_axis_create(dcls_context *ctx, const dcls_geometry *g, int axis, int64_t copies,
                                       dcls_winograd_axis *out);
 void dcls_winograd_axis_free(dcls_winograd_axis *axis);
 
 /* What tile t is. */
 const dcls_winograd_kind *dcls_winograd_kind_of(const dcls_winograd_axis *axis, int64_t t);
 
-/* Whether g is a convolution that can be done so and is faster for it. */
-bool dcls_winograd_pays(const dcls_geometry *g);
+/* Of so many images those that are best taken side by side. */
+int64_t dcls_winograd_joined(const dcls_geometry *g, int64_t images);
+/* Whether g is a convolution that can be done so and is faster for it, with so many images at once. */
+bool dcls_winograd_pays(const dcls_geometry *g, int64_t images);
 
 /* u[(p * columns->points + q) * stride + i] for i < n windows of 3x3 taps: point p along the rows, q along
  * the columns. */

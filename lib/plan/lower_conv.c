@@ -76,9 +76,9 @@ static dcls_status make_epilogue(dcls_context *ctx, const dcls_plan *plan, dcls_
     return DCLS_OK;
 }
 
-static dcls_conv_amx amx_of(const dcls_plan *plan)
+static dcls_conv_how amx_of(const dcls_plan *plan)
 {
-    return (dcls_conv_amx){plan->amx, plan->bf16 ? 1 : DCLS_AMX_PARTS, plan->threads, 1};
+    return (dcls_conv_how){plan->amx, plan->bf16 ? 1 : DCLS_AMX_PARTS, plan->threads, 1};
 }
 
 static dcls_status create_dense(dcls_context *ctx, const dcls_plan *plan, const dcls_geometry *g,

@@ -26,7 +26,7 @@ typedef struct dcls_conv_layer {
 
     size_t dense_sums; /* floats of sums of dense weights */
     bool by_amx;       /* those are added up by AMX, for the images of a visit at once */
-    dcls_conv_amx amx;
+    dcls_conv_how amx;
 
     /* other padding: every cell of the padded plane shows this cell of the plane */
     int32_t *shown;

@@ -1,4 +1,5 @@
 /* Nodes become layers: which run in one phase, and who writes or adds to which gradient. */
+#include "ops/tiles.h"
 #include "train/program.h"
 
 #include <stdlib.h>
@@ -339,7 +340,7 @@ static int64_t largest_of(const dcls_program *p, const dcls_layer *layer)
     return largest;
 }
 
-/* Phases of small values take more images at once. */
+/* Phases of small values take more images at once, and so do those of convolutions that gain from it. */
 static dcls_status choose_chunks(dcls_context *ctx, dcls_program *p)
 {
     const int64_t images = (p->batch + p->lanes - 1) / p->lanes;
@@ -351,6 +352,13 @@ static dcls_status choose_chunks(dcls_context *ctx, dcls_program *p)
         int64_t *chunk = &p->chunks[p->layers[l].phase], most = CHUNK_FLOATS / largest_of(p, &p->layers[l]);
         if (most < 1) most = 1;
         if (*chunk > most) *chunk = most;
+    }
+    for (int l = 0; l < p->layer_count; l++) {
+        const dcls_layer *layer = &p->layers[l];
+        if (layer->node == NULL || layer->node->op != DCLS_OP_CONV) continue;
+        const dcls_geometry g = dcls_program_geometry(p, layer);
+        int64_t *chunk = &p->chunks[layer->phase], wanted = dcls_min_i64(images, dcls_conv_images_wanted(&g));
+        if (*chunk < wanted) *chunk = wanted;
     }
     return DCLS_OK;
 }
@@ -400,7 +408,7 @@ dcls_status dcls_program_create(dcls_context *ctx, const dcls_model *model, dcls
     p->threads = dcls_context_threads(ctx);
     p->simd = dcls_simd_get(dcls_cpu_detect());
     if (options->precision == DCLS_PRECISION_BF16) /* floats of few images go faster by vectors */
-        p->amx = (dcls_conv_amx){.amx = dcls_amx_get(), .parts = 1, .threads = 1};
+        p->amx = (dcls_conv_how){.amx = dcls_amx_get(), .parts = 1, .threads = 1};
     dcls_status status = dcls_program_claim(ctx, p, p->use.taken);
     if (status == DCLS_OK) status = build(ctx, p);
     if (status == DCLS_OK)

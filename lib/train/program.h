@@ -127,7 +127,7 @@ struct dcls_program {
     dcls_trainer_options options;
     dcls_program_use use;
     const dcls_simd *simd;
-    dcls_conv_amx amx; /* for products */
+    dcls_conv_how amx; /* for products */
     int threads;
     int64_t batch;
     int lanes;

@@ -26,7 +26,7 @@ typedef struct problem {
     algorithm algorithm;
     int64_t count; /* interpolated: elements per input channel */
     bool shared;   /* interpolated: the same positions in every group */
-    dcls_conv_amx amx;
+    dcls_conv_how amx;
     dcls_epilogue epilogue;
     float *in, *residual;
     float *dense;  /* [out_channels, in_channels / groups, cells]: the kernel, however it is given */
@@ -193,10 +193,12 @@ static inline dcls_conv *create(dcls_context *ctx, const problem *p)
     dcls_status status = DCLS_OK;
     switch (p->algorithm) {
     case DENSE:
-        status = dcls_conv_create_dense(ctx, &p->g, p->dense, &p->epilogue, (dcls_conv_amx){0}, &conv);
+        status = dcls_conv_create_dense(ctx, &p->g, p->dense, &p->epilogue, (dcls_conv_how){0}, &conv);
         break;
     case SPARSE: status = dcls_conv_create_sparse(ctx, &p->g, &p->taps, &p->epilogue, &conv); break;
-    case WINOGRAD: status = dcls_conv_create_winograd(ctx, &p->g, p->dense, &p->epilogue, &conv); break;
+    case WINOGRAD:
+        status = dcls_conv_create_winograd(ctx, &p->g, p->g.batch, p->dense, &p->epilogue, &conv);
+        break;
     case AMX: status = dcls_conv_create_amx(ctx, p->amx, &p->g, p->dense, &p->epilogue, &conv); break;
     default:
         status =

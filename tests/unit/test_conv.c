@@ -88,7 +88,7 @@ static void test_random(void **state)
 static void test_winograd(void **state)
 {
     for (int i = 0; i < 150; i++) {
-        dcls_geometry g = {.batch = random_int(1, 2), .groups = 1, .in = {1, 1, 1}};
+        dcls_geometry g = {.batch = i % 3 ? random_int(1, 7) : 1, .groups = 1, .in = {1, 1, 1}};
         g.in_channels = random_int(1, 5);
         g.out_channels = i % 10 ? random_int(1, 30) : random_int(190, 200);
         for (int d = 0; d < 3; d++)
@@ -111,6 +111,33 @@ static void test_winograd(void **state)
     }
     problem large = {.g = plain(2, 230, 1, 130, 126, 3), .algorithm = WINOGRAD};
     check_problem(*state, &large);
+}
+
+/* Images given at once, more or fewer than stand side by side, are what a batch of them is. */
+static void test_winograd_images(void **state)
+{
+    for (int i = 0; i < 40; i++) {
+        dcls_geometry g = plain(random_int(1, 5), random_int(1, 9), 1, random_int(1, 22), random_int(1, 22), 3);
+        g.batch = random_int(1, 12);
+        problem p = {.g = g, .algorithm = WINOGRAD};
+        make_epilogue(&p);
+        make_problem(*state, &p);
+        dcls_conv *batch = create(*state, &p), *single;
+        g.batch = 1;
+        assert_int_equal(dcls_conv_create_winograd(*state, &g, random_int(1, 12), p.dense, &p.epilogue, &single),
+                         DCLS_OK);
+        const dcls_simd *simd = dcls_simd_get(dcls_cpu_detect());
+        float *expected = run(&p, batch, simd, 1, p.epilogue.residual), *out = new_floats(out_floats(&p.g));
+        memcpy(out, p.residual, (size_t)out_floats(&p.g) * sizeof *out);
+        void *workspace = aligned_alloc(64, dcls_conv_workspace(single, 1));
+        memset(workspace, 0xff, dcls_conv_workspace(single, 1));
+        dcls_conv_run_images(single, simd, p.g.batch, p.in, p.epilogue.residual ? out : NULL, out, workspace);
+        check_same_bits(&p, expected, out, simd->name, 1);
+        free(workspace), free(expected), free(out);
+        dcls_conv_destroy(batch);
+        dcls_conv_destroy(single);
+        free_problem(&p);
+    }
 }
 
 /* A negative padding crops the input. */
@@ -174,7 +201,7 @@ static void test_choice(void **state)
     for (size_t i = 0; i < sizeof choices / sizeof *choices; i++) {
         dcls_conv *conv = NULL;
         assert_int_equal(
-            dcls_conv_create_dense(*state, &choices[i].g, weight, NULL, (dcls_conv_amx){0}, &conv), DCLS_OK);
+            dcls_conv_create_dense(*state, &choices[i].g, weight, NULL, (dcls_conv_how){0}, &conv), DCLS_OK);
         assert_string_equal(dcls_conv_algorithm(conv), choices[i].algorithm);
         dcls_conv_destroy(conv);
     }
@@ -186,7 +213,7 @@ static dcls_status try_dense(dcls_context *ctx, const dcls_geometry *g)
 {
     static const float weight[64];
     dcls_conv *conv = NULL;
-    dcls_status status = dcls_conv_create_dense(ctx, g, weight, NULL, (dcls_conv_amx){0}, &conv);
+    dcls_status status = dcls_conv_create_dense(ctx, g, weight, NULL, (dcls_conv_how){0}, &conv);
     dcls_conv_destroy(conv);
     return status;
 }
@@ -261,7 +288,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_widths),       cmocka_unit_test(test_random),
         cmocka_unit_test(test_negative_pad), cmocka_unit_test(test_padding_only),
-        cmocka_unit_test(test_winograd),     cmocka_unit_test(test_tiles),
+        cmocka_unit_test(test_winograd),     cmocka_unit_test(test_winograd_images), cmocka_unit_test(test_tiles),
         cmocka_unit_test(test_choice),       cmocka_unit_test(test_wrong_arguments),
         cmocka_unit_test(test_too_large),
     };

@@ -127,7 +127,7 @@ static void check_pair(dcls_context *ctx, const dcls_geometry *g, int64_t hidden
     dcls_conv_destroy(conv);
     for (int t = 0; table(t) != NULL; t++)
         for (int threads = 1; threads <= 3; threads += 2) {
-            const dcls_conv_amx how = {table(t), parts, threads, 1};
+            const dcls_conv_how how = {table(t), parts, threads, 1};
             assert_int_equal(dcls_conv_create_amx_pair(ctx, how, g, &e, second, NULL, &conv), DCLS_OK);
             float *y = run(&p, conv, simd, threads, false);
             const double tolerance =
@@ -176,7 +176,7 @@ static void images_joined_or_not(void **state)
         const dcls_epilogue sum = {.residual = random_int(0, 1) == 1};
         const dcls_simd *simd = dcls_simd_get(dcls_cpu_detect());
         for (int way = 0; way < 2; way++) {
-            const dcls_conv_amx how = {table(0), i % 2 ? 3 : 1, 1, way == 0 ? 1 : images};
+            const dcls_conv_how how = {table(0), i % 2 ? 3 : 1, 1, way == 0 ? 1 : images};
             dcls_conv *conv;
             assert_int_equal(dcls_conv_create_amx(ctx, how, &g, weight, &sum, &conv), DCLS_OK);
             void *workspace = aligned_alloc(64, dcls_conv_workspace(conv, 1) + 64);
@@ -236,7 +236,7 @@ static void weights_gradient(void **state)
                *magnitude = calloc((size_t)weights, sizeof *magnitude);
         expected_gradient(&g, images, x, dy, expected, magnitude);
         for (int t = 0; table(t) != NULL; t++) {
-            const dcls_conv_amx how = {table(t), parts, 1, images};
+            const dcls_conv_how how = {table(t), parts, 1, images};
             const size_t floats = dcls_conv_amx_backward_scratch(&g, how, images);
             float *sums = calloc(dcls_conv_amx_backward_sums(&g), sizeof *sums),
                   *scratch = aligned_alloc(64, (floats * sizeof *scratch + 63) / 64 * 64);

@@ -91,7 +91,7 @@ static void check_input(const dcls_geometry *g, const dcls_simd *simd, dcls_conv
 static void check_dense(const dcls_geometry *g, const dcls_simd *simd, const sums *s, int64_t weights)
 {
     dcls_conv *turned;
-    assert_int_equal(dcls_conv_create_turned_dense(ctx, g, s->weight, NULL, (dcls_conv_amx){0}, &turned),
+    assert_int_equal(dcls_conv_create_turned_dense(ctx, g, s->weight, NULL, (dcls_conv_how){0}, &turned),
                      DCLS_OK);
     check_input(g, simd, turned, s, "dense, input");
     float *dweight = calloc((size_t)weights, sizeof *dweight);
