@@ -35,6 +35,25 @@ size_t dcls_conv_dense_backward_scratch(const dcls_geometry *g);
 void dcls_conv_dense_backward(const dcls_geometry *g, const dcls_simd *simd, const float *x, const float *dy,
                               float *sums, float *scratch);
 
+/* ---- the same by Winograd's method, for several images at once, x [images, in, ..], dy [images, out, ..] ----
+ */
+
+typedef struct dcls_winograd_backward dcls_winograd_backward;
+
+/* Whether it is likely to be faster, for so many images. */
+bool dcls_winograd_backward_suits(const dcls_geometry *g, int64_t images);
+dcls_status dcls_winograd_backward_create(dcls_context *ctx, const dcls_geometry *g, int64_t images,
+                                          dcls_winograd_backward **out);
+void dcls_winograd_backward_destroy(dcls_winograd_backward *backward);
+size_t dcls_winograd_backward_sums(const dcls_winograd_backward *backward);    /* floats */
+size_t dcls_winograd_backward_scratch(const dcls_winograd_backward *backward); /* floats */
+/* sums [points, out, in] += the products of all images. */
+void dcls_winograd_backward_run(const dcls_winograd_backward *backward, const dcls_simd *simd, int64_t images,
+                                const float *x, const float *dy, float *sums, float *scratch);
+/* gradient [out, in, 3, 3] = the sums. */
+void dcls_winograd_backward_collect(const dcls_winograd_backward *backward, const float *sums,
+                                    float *gradient);
+
 /* ---- the same on AMX, for several images at once, x [images, in, ..] and dy [images, out, ..] ---- */
 
 bool dcls_conv_amx_backward_suits(const dcls_geometry *g);

@@ -13,14 +13,13 @@
 
 #include "ops/conv_internal.h"
 #include "ops/gemm.h"
-#include "ops/winograd.h"
+#include "ops/winograd_planes.h"
 
 #define POINTS  DCLS_WINOGRAD_POINTS
 #define OUTPUTS DCLS_WINOGRAD_OUTPUTS
 #define PANEL   DCLS_GEMM_PANEL
+#define COPY    DCLS_WINOGRAD_COPY
 
-/* Floats copied at a time. */
-#define COPY 16
 /* Panels lie this much further apart than they are long: powers of two would make them share the sets of the
  * caches. */
 #define PANEL_GAP ((int64_t)48)
@@ -34,9 +33,8 @@
 
 typedef struct conv_winograd {
     dcls_conv base;
-    dcls_winograd_axis rows, columns;
-    int64_t m, k, block_k, points; /* points: of rows times columns */
-    int64_t joined; /* images side by side, as one of so many columns */
+    dcls_winograd_tiling tiling;
+    int64_t m, k, block_k;
     int64_t parts_m;
     int64_t bands, band_panels; /* of PANEL tiles, at most, in a band */
     int64_t band_rows;          /* input rows a band reads, at most */
@@ -47,14 +45,11 @@ typedef struct conv_winograd {
 /* One band of images side by side, and a block of channels. */
 typedef struct band {
     const dcls_conv_pass *pass;
-    int64_t image, images;              /* the first, and how many there are */
-    int64_t from, to;                   /* rows of tiles */
-    int64_t lowest, highest;            /* input rows that they read, counted from 1 */
-    int64_t first_k, k;                 /* channels */
-    int64_t tiles[POINTS * POINTS];     /* at each point */
-    int64_t panel[POINTS * POINTS + 1]; /* first panel of each point */
-    int64_t place[POINTS * POINTS + 1]; /* where each point's tiles of one channel are, with room behind */
-    float *in, *out;                    /* panels [k][PANEL] and [m][PANEL], panel_size apart */
+    int64_t image, images; /* the first, and how many there are */
+    dcls_winograd_band rows;
+    int64_t first_k, k;                            /* channels */
+    int64_t panel[DCLS_WINOGRAD_ALL_POINTS + 1]; /* first panel of each point */
+    float *in, *out;                               /* panels [k][PANEL] and [m][PANEL], panel_size apart */
 } band;
 
 static const conv_winograd *winograd_of(const dcls_conv_pass *pass)
@@ -69,26 +64,13 @@ static int64_t panel_size(int64_t rows)
 
 /* ---- bands --------------------------------------------------------------------------------------------- */
 
-/* from and to of band i of the plan, and what follows from them. */
+/* Band i of the plan. */
 static void place_band(const conv_winograd *x, int64_t i, band *b)
 {
-    b->from = x->rows.tiles * i / x->bands;
-    b->to = x->rows.tiles * (i + 1) / x->bands;
-    b->lowest = x->base.g.in[1], b->highest = 0;
-    for (int64_t t = b->from; t < b->to; t++)
-        for (int e = 0; e < dcls_winograd_kind_of(&x->rows, t)->inputs; e++) {
-            int64_t row = x->rows.in[e * x->rows.tiles + t];
-            if (row > 0) b->lowest = dcls_min_i64(b->lowest, row);
-            b->highest = dcls_max_i64(b->highest, row);
-        }
-    b->panel[0] = b->place[0] = 0;
-    for (int64_t p = 0; p < x->rows.points; p++)
-        for (int64_t q = 0; q < x->columns.points; q++) {
-            int64_t rows = dcls_min_i64(b->to, x->rows.uses[p]) - b->from, at = p * x->columns.points + q;
-            b->tiles[at] = dcls_max_i64(rows, 0) * x->columns.uses[q];
-            b->panel[at + 1] = b->panel[at] + dcls_ceil_div(b->tiles[at], PANEL);
-            b->place[at + 1] = b->place[at] + dcls_ceil_div(b->tiles[at] + COPY, COPY) * COPY;
-        }
+    b->rows = dcls_winograd_band_at(&x->tiling, i, x->bands, x->base.g.in[1]);
+    b->panel[0] = 0;
+    for (int64_t at = 0; at < x->tiling.points; at++)
+        b->panel[at + 1] = b->panel[at] + dcls_ceil_div(b->rows.tiles[at], PANEL);
 }
 
 /* Enough bands, and what the largest needs. */
@@ -97,105 +79,31 @@ static void choose_bands(conv_winograd *x)
     band b;
     x->bands = 1;
     place_band(x, 0, &b);
-    double floats = (double)b.place[x->points] * (double)(x->m + x->block_k);
-    x->bands = (int64_t)fmin((double)x->rows.tiles, floats / BAND_FLOATS + 1);
+    double floats = (double)b.rows.place[x->tiling.points] * (double)(x->m + x->block_k);
+    x->bands = (int64_t)fmin((double)x->tiling.rows.tiles, floats / BAND_FLOATS + 1);
     for (int64_t i = 0; i < x->bands; i++) {
         place_band(x, i, &b);
-        x->band_panels = dcls_max_i64(x->band_panels, b.panel[x->points]);
-        x->band_rows = dcls_max_i64(x->band_rows, b.highest - b.lowest + 1);
-        x->band_place = dcls_max_i64(x->band_place, b.place[x->points]);
+        x->band_panels = dcls_max_i64(x->band_panels, b.panel[x->tiling.points]);
+        x->band_rows = dcls_max_i64(x->band_rows, b.rows.highest - b.rows.lowest + 1);
+        x->band_place = dcls_max_i64(x->band_place, b.rows.place[x->tiling.points]);
     }
 }
 
 /* ---- inputs to points ---------------------------------------------------------------------------------- */
 
-/* Copies n floats, and up to COPY - 1 behind them that whoever comes next overwrites. */
-static inline void copy_beyond(const float *x, int64_t n, float *y)
-{
-    for (int64_t i = 0; i < n; i += COPY)
-        memcpy(y + i, x + i, COPY * sizeof *y);
-}
-
-/* One input row of all images, those that lack as zeros. */
-static void gather_row(const band *b, int64_t channel, int64_t row, float *to)
-{
-    const conv_winograd *x = winograd_of(b->pass);
-    const dcls_geometry *g = &x->base.g;
-    const int64_t width = g->in[2], plane = b->image * g->in_channels + channel;
-    const float *from = b->pass->in + plane * x->base.in_volume + row * width;
-    for (int64_t i = 0; i < b->images; i++, from += g->in_channels * x->base.in_volume)
-        memcpy(to + i * width, from, (size_t)width * sizeof *to);
-    memset(to + b->images * width, 0, (size_t)((x->joined - b->images) * width) * sizeof *to);
-}
-
-/* Input row `row` to the points of its tiles: line, point by point. scratch: the row behind a zero, then what
- * the tiles read, [POINTS][tiles]. */
-static void row_to_points(const band *b, int64_t channel, int64_t row, float *line, float *scratch)
-{
-    const dcls_conv_pass *pass = b->pass;
-    const conv_winograd *x = winograd_of(pass);
-    const dcls_winograd_axis *c = &x->columns;
-    float *read = scratch + x->joined * x->base.g.in[2] + 1;
-    scratch[0] = 0;
-    gather_row(b, channel, row, scratch + 1);
-    for (const dcls_winograd_kind *kind = c->kind; kind < c->kind + c->kinds; kind++) {
-        const int64_t first = kind->first;
-        const float *in[POINTS];
-        float *out[POINTS], *to = line + first;
-        for (int e = 0; e < kind->inputs; e++) {
-            const int32_t *from = c->in + e * c->tiles + first;
-            float *gathered = read + e * c->tiles + first;
-            in[e] = gathered;
-            for (int64_t t = 0; t < kind->count; t++)
-                gathered[t] = scratch[from[t]];
-        }
-        for (int p = 0; p < kind->points; p++) {
-            out[p] = to;
-            to += c->uses[p];
-        }
-        pass->simd->winograd_forward(kind->form, in, out, kind->count);
-    }
-}
-
-/* A row of tiles whose input rows are at their points along the columns, into all tiles at each point. */
-static void tiles_to_points(const band *b, int64_t t, const float *lines, float *tiles, float *scratch)
-{
-    const conv_winograd *x = winograd_of(b->pass);
-    const int64_t line = x->columns.line;
-    const dcls_winograd_kind *kind = dcls_winograd_kind_of(&x->rows, t);
-    const float *in[POINTS];
-    float *out[POINTS];
-    for (int e = 0; e < kind->inputs; e++) {
-        int64_t row = x->rows.in[e * x->rows.tiles + t];
-        in[e] = row > 0 ? lines + (row - b->lowest + 1) * line : lines;
-    }
-    for (int p = 0; p < kind->points; p++)
-        out[p] = scratch + p * line;
-    b->pass->simd->winograd_forward(kind->form, in, out, line);
-    for (int64_t p = 0; p < kind->points; p++) {
-        const float *from = scratch + p * line;
-        for (int64_t q = 0; q < x->columns.points; q++) {
-            int64_t at = p * x->columns.points + q, n = x->columns.uses[q];
-            copy_beyond(from, n, tiles + b->place[at] + (t - b->from) * n);
-            from += n;
-        }
-    }
-}
-
 static void channel_to_points(void *arg, int64_t channel, int worker)
 {
     const band *b = arg;
     const conv_winograd *x = winograd_of(b->pass);
+    const dcls_geometry *g = &x->base.g;
+    const int64_t plane = b->image * g->in_channels + b->first_k + channel, volume = x->base.in_volume;
+    const dcls_winograd_planes planes = {b->pass->in + plane * volume, g->in_channels * volume, b->images,
+                                         g->in[1], g->in[2]};
     float *tiles = b->pass->scratch + (size_t)worker * x->base.scratch_floats;
-    float *lines = tiles + x->band_place, *rest = lines + (x->band_rows + 1) * x->columns.line;
-    memset(lines, 0, (size_t)x->columns.line * sizeof *lines); /* for rows of padding */
-    for (int64_t row = b->lowest; row <= b->highest; row++)
-        row_to_points(b, b->first_k + channel, row - 1, lines + (row - b->lowest + 1) * x->columns.line,
-                      rest);
-    for (int64_t t = b->from; t < b->to; t++)
-        tiles_to_points(b, t, lines, tiles, rest);
-    for (int64_t at = 0; at < x->points; at++)
-        b->pass->simd->to_panels(tiles + b->place[at], b->tiles[at],
+    dcls_winograd_inputs_to_points(b->pass->simd, &x->tiling, &b->rows, &planes, tiles,
+                                   tiles + x->band_place);
+    for (int64_t at = 0; at < x->tiling.points; at++)
+        b->pass->simd->to_panels(tiles + b->rows.place[at], b->rows.tiles[at],
                                  b->in + b->panel[at] * panel_size(b->k) + channel * PANEL, panel_size(b->k));
 }
 
@@ -216,9 +124,9 @@ static void multiply(void *arg, int64_t item, int worker)
                       .ldb = PANEL,
                       .ldc = PANEL,
                       .accumulate = b->first_k > 0};
-    for (int64_t tile = 0; tile < b->tiles[point]; tile += PANEL) {
+    for (int64_t tile = 0; tile < b->rows.tiles[point]; tile += PANEL) {
         int64_t panel = b->panel[point] + tile / PANEL;
-        gemm.n = dcls_min_i64(PANEL, b->tiles[point] - tile);
+        gemm.n = dcls_min_i64(PANEL, b->rows.tiles[point] - tile);
         gemm.b = b->in + panel * panel_size(b->k);
         gemm.c = b->out + panel * panel_size(x->m) + row * PANEL;
         dcls_gemm_run(b->pass->simd, &gemm);
@@ -230,7 +138,7 @@ static void multiply(void *arg, int64_t item, int worker)
 /* One row of outputs from the points of its tiles. scratch: [OUTPUTS][tiles]. */
 static void points_to_row(const dcls_conv_pass *pass, const float *line, float *row, float *scratch)
 {
-    const dcls_winograd_axis *c = &winograd_of(pass)->columns;
+    const dcls_winograd_axis *c = &winograd_of(pass)->tiling.columns;
     for (const dcls_winograd_kind *kind = c->kind; kind < c->kind + c->kinds; kind++) {
         const int64_t first = kind->first;
         const float *in[POINTS], *from = line + first;
@@ -256,18 +164,18 @@ static void tiles_to_rows(const band *b, int64_t t, const float *tiles, float *c
                           float *scratch)
 {
     const conv_winograd *x = winograd_of(b->pass);
-    const dcls_winograd_kind *kind = dcls_winograd_kind_of(&x->rows, t);
+    const dcls_winograd_kind *kind = dcls_winograd_kind_of(&x->tiling.rows, t);
     const float *in[POINTS];
     for (int64_t p = 0; p < kind->points; p++) {
-        float *to = scratch + p * (x->columns.line + COPY);
+        float *to = scratch + p * (x->tiling.columns.line + COPY);
         in[p] = to;
-        for (int64_t q = 0; q < x->columns.points; q++) {
-            int64_t at = p * x->columns.points + q, n = x->columns.uses[q];
-            copy_beyond(tiles + b->place[at] + (t - b->from) * n, n, to);
+        for (int64_t q = 0; q < x->tiling.columns.points; q++) {
+            int64_t at = p * x->tiling.columns.points + q, n = x->tiling.columns.uses[q];
+            dcls_winograd_copy_beyond(tiles + b->rows.place[at] + (t - b->rows.from) * n, n, to);
             to += n;
         }
     }
-    b->pass->simd->winograd_inverse(kind->form, in, rows, x->columns.line);
+    b->pass->simd->winograd_inverse(kind->form, in, rows, x->tiling.columns.line);
 }
 
 /* Row `row` of a channel's outputs, from what points_to_row takes. scratch: what that needs, then the row. */
@@ -275,8 +183,8 @@ static void finish_row(const band *b, int64_t channel, int64_t row, const float 
 {
     const conv_winograd *x = winograd_of(b->pass);
     const int64_t width = x->base.g.out[2], plane = b->image * x->m + channel, pixel = row * width;
-    float *results = scratch + OUTPUTS * x->columns.tiles;
-    if (x->joined == 1) results = dcls_conv_target(b->pass, plane, pixel, results);
+    float *results = scratch + OUTPUTS * x->tiling.columns.tiles;
+    if (x->tiling.joined == 1) results = dcls_conv_target(b->pass, plane, pixel, results);
     points_to_row(b->pass, line, results, scratch);
     for (int64_t i = 0; i < b->images; i++, results += width) {
         float *y = dcls_conv_target(b->pass, plane + i * x->m, pixel, results);
@@ -289,17 +197,17 @@ static void points_to_channel(void *arg, int64_t channel, int worker)
 {
     const band *b = arg;
     const conv_winograd *x = winograd_of(b->pass);
-    const int64_t line = x->columns.line;
+    const int64_t line = x->tiling.columns.line;
     float *tiles = b->pass->scratch + (size_t)worker * x->base.scratch_floats;
     float *results = tiles + x->band_place, *rest = results + OUTPUTS * line;
     float *rows[OUTPUTS] = {results, results + line, results + 2 * line, results + 3 * line};
-    for (int64_t at = 0; at < x->points; at++)
+    for (int64_t at = 0; at < x->tiling.points; at++)
         b->pass->simd->from_panels(b->out + b->panel[at] * panel_size(x->m) + channel * PANEL,
-                                   panel_size(x->m), tiles + b->place[at], b->tiles[at]);
-    for (int64_t t = b->from; t < b->to; t++) {
+                                   panel_size(x->m), tiles + b->rows.place[at], b->rows.tiles[at]);
+    for (int64_t t = b->rows.from; t < b->rows.to; t++) {
         tiles_to_rows(b, t, tiles, rows, rest);
-        for (int e = 0; e < dcls_winograd_kind_of(&x->rows, t)->outputs; e++)
-            finish_row(b, channel, x->rows.out[e * x->rows.tiles + t], rows[e], rest);
+        for (int e = 0; e < dcls_winograd_kind_of(&x->tiling.rows, t)->outputs; e++)
+            finish_row(b, channel, x->tiling.rows.out[e * x->tiling.rows.tiles + t], rows[e], rest);
     }
 }
 
@@ -313,7 +221,7 @@ static void run_band(band *b, int threads)
     for (b->first_k = 0; b->first_k < x->k; b->first_k += x->block_k) {
         b->k = dcls_min_i64(x->block_k, x->k - b->first_k);
         dcls_parallel_for(threads, b->k, channel_to_points, b);
-        dcls_parallel_for(threads, x->points * x->parts_m, multiply, b);
+        dcls_parallel_for(threads, x->tiling.points * x->parts_m, multiply, b);
     }
     dcls_parallel_for(threads, x->m, points_to_channel, b);
 }
@@ -321,10 +229,10 @@ static void run_band(band *b, int threads)
 static void run(const dcls_conv_pass *pass, int threads)
 {
     const conv_winograd *x = winograd_of(pass);
-    for (int64_t image = 0; image < pass->images; image += x->joined)
+    for (int64_t image = 0; image < pass->images; image += x->tiling.joined)
         for (int64_t i = 0; i < x->bands; i++) {
             band b = {.pass = pass, .image = image};
-            b.images = dcls_min_i64(x->joined, pass->images - image);
+            b.images = dcls_min_i64(x->tiling.joined, pass->images - image);
             place_band(x, i, &b);
             run_band(&b, threads);
         }
@@ -335,8 +243,7 @@ static void run(const dcls_conv_pass *pass, int threads)
 static void release(dcls_conv *conv)
 {
     conv_winograd *x = (conv_winograd *)conv;
-    dcls_winograd_axis_free(&x->rows);
-    dcls_winograd_axis_free(&x->columns);
+    dcls_winograd_tiling_free(&x->tiling);
     free(x->weight);
 }
 
@@ -354,18 +261,18 @@ static void pack_part(void *arg, int64_t item, int worker)
     const int64_t blocks = dcls_ceil_div(x->k, x->block_k), size = DCLS_GEMM_ROWS * x->block_k;
     const int64_t column = item % blocks * x->block_k, k = dcls_min_i64(x->block_k, x->k - column);
     const int64_t row = item / blocks * DCLS_GEMM_ROWS, rows = dcls_min_i64(DCLS_GEMM_ROWS, x->m - row);
-    float *u = p->scratch + worker * x->points * size;
+    float *u = p->scratch + worker * x->tiling.points * size;
     for (int64_t r = 0; r < rows; r++)
-        dcls_winograd_weights(p->weight + ((row + r) * x->k + column) * 9, k, &x->rows, &x->columns,
+        dcls_winograd_weights(p->weight + ((row + r) * x->k + column) * 9, k, &x->tiling.rows, &x->tiling.columns,
                               u + r * k, size);
-    for (int64_t point = 0; point < x->points; point++)
+    for (int64_t point = 0; point < x->tiling.points; point++)
         dcls_gemm_pack(rows, k, u + point * size, k, x->weight + (point * x->k + column) * x->m + row * k);
 }
 
 static dcls_status pack(dcls_context *ctx, conv_winograd *x, const float *weight)
 {
     int64_t floats;
-    if (!dcls_mul_i64(x->points * x->m, x->k, &floats))
+    if (!dcls_mul_i64(x->tiling.points * x->m, x->k, &floats))
         return dcls_fail(ctx, DCLS_ERR_LIMIT, "the sizes of this convolution are too large");
     x->weight = dcls_conv_pack(ctx, &x->base, floats, sizeof *x->weight);
     int threads = dcls_context_threads(ctx);
@@ -373,7 +280,7 @@ static dcls_status pack(dcls_context *ctx, conv_winograd *x, const float *weight
     threads = (int)dcls_min_i64(threads, items);
     packing p = {.x = x, .weight = weight};
     p.scratch =
-        dcls_alloc(ctx, (size_t)(threads * x->points), (size_t)(DCLS_GEMM_ROWS * x->block_k) * sizeof(float));
+        dcls_alloc(ctx, (size_t)(threads * x->tiling.points), (size_t)(DCLS_GEMM_ROWS * x->block_k) * sizeof(float));
     bool ready = x->weight != NULL && p.scratch != NULL;
     if (ready) dcls_parallel_for(threads, items, pack_part, &p);
     free(p.scratch);
@@ -382,19 +289,18 @@ static dcls_status pack(dcls_context *ctx, conv_winograd *x, const float *weight
 
 static dcls_status set_work(dcls_context *ctx, conv_winograd *x)
 {
-    const int64_t line = x->columns.line;
+    const int64_t line = x->tiling.columns.line;
     double tiles = 0;
-    for (int64_t p = 0; p < x->rows.points; p++)
-        for (int64_t q = 0; q < x->columns.points; q++)
-            tiles += (double)(x->rows.uses[p] * x->columns.uses[q]);
+    for (int64_t p = 0; p < x->tiling.rows.points; p++)
+        for (int64_t q = 0; q < x->tiling.columns.points; q++)
+            tiles += (double)(x->tiling.rows.uses[p] * x->tiling.columns.uses[q]);
     dcls_conv_work work = {.units = x->m, /* never more workers than these */
                            .total_macs = tiles * (double)x->m * (double)x->k *
-                                         (double)dcls_ceil_div(x->base.g.batch, x->joined)};
+                                         (double)dcls_ceil_div(x->base.g.batch, x->tiling.joined)};
     work.macs = work.total_macs / (double)work.units;
-    int64_t read = x->joined * x->base.g.in[2] + 1 + POINTS * x->columns.tiles;
-    int64_t forward = (x->band_rows + 1) * line + dcls_max_i64(POINTS * line + COPY, read);
+    int64_t forward = dcls_winograd_to_points_scratch(&x->tiling, x->band_rows, x->base.g.in[2]);
     int64_t inverse =
-        OUTPUTS * (line + x->columns.tiles) + dcls_max_i64(POINTS * (line + COPY), x->joined * x->base.g.out[2]);
+        OUTPUTS * (line + x->tiling.columns.tiles) + dcls_max_i64(POINTS * (line + COPY), x->tiling.joined * x->base.g.out[2]);
     work.scratch_floats = (size_t)(x->band_place + dcls_max_i64(forward, inverse));
     int64_t shared;
     if (!dcls_mul_i64(x->band_panels, panel_size(x->m) + panel_size(x->block_k), &shared))
@@ -403,11 +309,10 @@ static dcls_status set_work(dcls_context *ctx, conv_winograd *x)
     return dcls_conv_set_work(ctx, &x->base, work);
 }
 
-static dcls_status fill(dcls_context *ctx, conv_winograd *x, const float *weight)
+static dcls_status fill(dcls_context *ctx, conv_winograd *x, int64_t images, const float *weight)
 {
-    DCLS_TRY(dcls_winograd_axis_create(ctx, &x->base.g, 1, 1, &x->rows));
-    DCLS_TRY(dcls_winograd_axis_create(ctx, &x->base.g, 2, x->joined, &x->columns));
-    x->points = x->rows.points * x->columns.points;
+    DCLS_TRY(dcls_winograd_tiling_create(ctx, &x->base.g, images, &x->tiling));
+    x->base.group = x->tiling.joined;
     x->block_k = x->k <= BLOCK_K * 3 / 2 ? x->k : dcls_ceil_div(x->k, dcls_ceil_div(x->k, BLOCK_K));
     x->parts_m = dcls_ceil_div(x->m, BLOCK_M);
     choose_bands(x);
@@ -423,6 +328,5 @@ dcls_status dcls_conv_create_winograd(dcls_context *ctx, const dcls_geometry *g,
     if (x == NULL) return DCLS_ERR_MEMORY;
     x->m = g->out_channels;
     x->k = g->in_channels;
-    x->joined = x->base.group = dcls_winograd_joined(g, images);
-    return dcls_conv_finish(&x->base, fill(ctx, x, weight), out);
+    return dcls_conv_finish(&x->base, fill(ctx, x, images, weight), out);
 }

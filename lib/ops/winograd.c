@@ -44,7 +44,7 @@ static dcls_winograd_kind kind_with(const dcls_winograd_axis *x, int outputs)
 }
 
 /* Counts tiles, longest first. */
-static void count_tiles(const dcls_geometry *g, int axis, int64_t copies, dcls_winograd_axis *x)
+void dcls_winograd_count_tiles(const dcls_geometry *g, int axis, int64_t copies, dcls_winograd_axis *x)
 {
     *x = (dcls_winograd_axis){.alone = g->pad[axis] == g->dilation[axis] && g->in[axis] == g->out[axis] &&
                                        phase_length(g, axis, 0) <= 2};
@@ -94,7 +94,7 @@ static int64_t place_copy(const dcls_geometry *g, int axis, int64_t copy, const 
 dcls_status dcls_winograd_axis_create(dcls_context *ctx, const dcls_geometry *g, int axis, int64_t copies,
                                       dcls_winograd_axis *out)
 {
-    count_tiles(g, axis, copies, out);
+    dcls_winograd_count_tiles(g, axis, copies, out);
     out->in = dcls_alloc_zero(ctx, (size_t)(POINTS * out->tiles), sizeof *out->in);
     out->out = dcls_alloc_zero(ctx, (size_t)(OUTPUTS * out->tiles), sizeof *out->out);
     if (out->in == NULL || out->out == NULL) return DCLS_ERR_MEMORY;
@@ -146,8 +146,8 @@ static bool possible(const dcls_geometry *g)
 int64_t dcls_winograd_joined(const dcls_geometry *g, int64_t images)
 {
     dcls_winograd_axis rows, columns;
-    count_tiles(g, 1, 1, &rows);
-    count_tiles(g, 2, 1, &columns);
+    dcls_winograd_count_tiles(g, 1, 1, &rows);
+    dcls_winograd_count_tiles(g, 2, 1, &columns);
     return dcls_max_i64(1, dcls_min_i64(images, JOINED_TILES / (rows.tiles * columns.tiles)));
 }
 
@@ -156,8 +156,8 @@ bool dcls_winograd_pays(const dcls_geometry *g, int64_t images)
     if (!possible(g)) return false;
     const double joined = (double)dcls_winograd_joined(g, images);
     dcls_winograd_axis rows, columns;
-    count_tiles(g, 1, 1, &rows);
-    count_tiles(g, 2, (int64_t)joined, &columns);
+    dcls_winograd_count_tiles(g, 1, 1, &rows);
+    dcls_winograd_count_tiles(g, 2, (int64_t)joined, &columns);
     double products = 0, channels = (double)g->in_channels * (double)g->out_channels;
     for (int p = 0; p < rows.points; p++)
         for (int q = 0; q < columns.points; q++)
@@ -170,11 +170,14 @@ bool dcls_winograd_pays(const dcls_geometry *g, int64_t images)
 
 /* ---- weights ------------------------------------------------------------------------------------------- */
 
+#define AT_INFINITY 1
+
+static const double place[POINTS] = {0, 0, 0.75, -0.75, 1.5, -1.5};
+
 /* Three taps at the points; step: between taps, and between points. */
 static void at_points(const double *w, int64_t step, const dcls_winograd_axis *axis, double *to,
                       int64_t to_step)
 {
-    static const double place[POINTS] = {0, 0, 0.75, -0.75, 1.5, -1.5};
     if (axis->alone) {
         const double at[3] = {w[step], w[2 * step] - w[step], w[0] - w[step]};
         for (int64_t p = 0; p < 3; p++) /* all its points */
@@ -183,7 +186,7 @@ static void at_points(const double *w, int64_t step, const dcls_winograd_axis *a
     }
     for (int64_t p = 0; p < axis->points; p++) {
         double value = w[0] + place[p] * (w[step] + place[p] * w[2 * step]);
-        to[p * to_step] = p == 1 ? w[2 * step] : value;
+        to[p * to_step] = p == AT_INFINITY ? w[2 * step] : value;
     }
 }
 
@@ -200,5 +203,36 @@ void dcls_winograd_weights(const float *taps, int64_t n, const dcls_winograd_axi
             at_points(by_row + q, POINTS, rows, all + q, columns->points);
         for (int64_t pq = 0; pq < rows->points * columns->points; pq++)
             u[pq * stride + i] = (float)all[pq];
+    }
+}
+
+/* Gradients at the points to those of three taps: at_points turned round. */
+static void from_points(const double *u, int64_t step, int64_t points, double *w, int64_t to_step)
+{
+    double sum[3] = {0};
+    for (int64_t p = 0; p < points; p++) {
+        const double value = u[p * step];
+        sum[2] += p == AT_INFINITY ? value : place[p] * place[p] * value;
+        if (p == AT_INFINITY) continue;
+        sum[0] += value;
+        sum[1] += place[p] * value;
+    }
+    for (int t = 0; t < 3; t++)
+        w[t * to_step] = sum[t];
+}
+
+void dcls_winograd_weights_gradient(const float *u, int64_t stride, int64_t n, const dcls_winograd_axis *rows,
+                                    const dcls_winograd_axis *columns, float *taps)
+{
+    for (int64_t i = 0; i < n; i++, taps += 9) {
+        double all[POINTS * POINTS] = {0}, by_row[3 * POINTS] = {0}, w[9];
+        for (int64_t pq = 0; pq < rows->points * columns->points; pq++)
+            all[pq] = (double)u[pq * stride + i];
+        for (int64_t q = 0; q < columns->points; q++)
+            from_points(all + q, columns->points, rows->points, by_row + q, POINTS);
+        for (int r = 0; r < 3; r++)
+            from_points(by_row + r * POINTS, 1, columns->points, w + r * 3, 1);
+        for (int t = 0; t < 9; t++)
+            taps[t] = (float)w[t];
     }
 }

@@ -24,6 +24,8 @@ typedef struct dcls_winograd_axis {
     int32_t *in, *out; /* [POINTS][tiles] inputs, counted from 1, 0: padding; [OUTPUTS][tiles] outputs */
 } dcls_winograd_axis;
 
+/* Tiles, kinds and points of an axis, without its tables. */
+void dcls_winograd_count_tiles(const dcls_geometry *g, int axis, int64_t copies, dcls_winograd_axis *out);
 /* axis 1 or 2 of g, of `copies` planes side by side. */
 dcls_status dcls_winograd_axis_create(dcls_context *ctx, const dcls_geometry *g, int axis, int64_t copies,
                                       dcls_winograd_axis *out);
@@ -41,5 +43,8 @@ bool dcls_winograd_pays(const dcls_geometry *g, int64_t images);
  * the columns. */
 void dcls_winograd_weights(const float *taps, int64_t n, const dcls_winograd_axis *rows,
                            const dcls_winograd_axis *columns, float *u, int64_t stride);
+/* taps of n windows: their gradients, of those at the points, laid out as above. Neither axis is alone. */
+void dcls_winograd_weights_gradient(const float *u, int64_t stride, int64_t n, const dcls_winograd_axis *rows,
+                                    const dcls_winograd_axis *columns, float *taps);
 
 #endif

@@ -132,6 +132,10 @@ typedef struct dcls_simd {
                              float *const out[DCLS_WINOGRAD_POINTS], int64_t n);
     void (*winograd_inverse)(int form, const float *const in[DCLS_WINOGRAD_POINTS],
                              float *const out[DCLS_WINOGRAD_POINTS], int64_t n);
+    /* Gradients of outputs to those at the points: the inverse, turned round. Forms 1 to
+     * DCLS_WINOGRAD_OUTPUTS. */
+    void (*winograd_gradient)(int form, const float *const in[DCLS_WINOGRAD_POINTS],
+                              float *const out[DCLS_WINOGRAD_POINTS], int64_t n);
     /* n floats into rows of DCLS_GEMM_PANEL, the last one filled up with zeros, `stride` floats apart, and
      * back. By vectors: where rows lie far apart, a store of each float would wait for a line of memory. */
     void (*to_panels)(const float *x, int64_t n, float *rows, int64_t stride);

@@ -110,14 +110,17 @@ static dcls_status create(dcls_context *ctx, dcls_program *p, dcls_layer *layer)
     if (c == NULL) return DCLS_ERR_MEMORY;
     c->g = dcls_program_geometry(p, layer);
     if (layer->node->window.pad_mode != DCLS_PAD_ZEROS) DCLS_TRY(create_padding(ctx, layer, c));
-    c->amx = p->amx;
-    c->amx.images = p->chunks[layer->phase];
+    c->how = p->amx;
+    c->how.images = p->chunks[layer->phase];
     c->weights = c->g.out_channels * (c->g.in_channels / c->g.groups) * dcls_volume(c->g.kernel);
     if (layer->node->op == DCLS_OP_DCLS) DCLS_TRY(create_kernel(ctx, layer, c));
     c->way = choose(p, layer, c);
     if (c->way == DCLS_WAY_INTERPOLATED) set_interpolated(c);
     c->by_amx = p->amx.amx != NULL && c->way == DCLS_WAY_DENSE && c->shown == NULL &&
                 dcls_conv_amx_backward_suits(&c->g);
+    if (c->way == DCLS_WAY_DENSE && !c->by_amx && c->shown == NULL && layer->trains &&
+        dcls_winograd_backward_suits(&c->g, c->how.images))
+        return dcls_winograd_backward_create(ctx, &c->g, c->how.images, &c->winograd);
     return DCLS_OK;
 }
 
@@ -127,6 +130,7 @@ static void destroy(dcls_layer *layer)
     if (c == NULL) return;
     dcls_conv_layer_forget(c);
     dcls_taps_backward_destroy(c->taps);
+    dcls_winograd_backward_destroy(c->winograd);
     free(c->dense);
     free(c->ones);
     free(c->shown);
@@ -176,7 +180,8 @@ static void add_sums(const dcls_layer *layer, const dcls_visit *visit, const dcl
     const dcls_simd *simd = visit->program->simd;
     float *sums = dcls_visit_sums(layer, visit);
     float *bias = dcls_conv_bias_sums(layer, visit);
-    if (c->way == DCLS_WAY_DENSE && !c->by_amx) dcls_conv_dense_backward(&c->g, simd, x, dy, sums, s->work);
+    if (c->way == DCLS_WAY_DENSE && !c->by_amx && c->winograd == NULL)
+        dcls_conv_dense_backward(&c->g, simd, x, dy, sums, s->work);
     if (c->way == DCLS_WAY_SPARSE) dcls_taps_backward_run(c->taps, simd, x, dy, sums, s->work);
     if (c->way == DCLS_WAY_INTERPOLATED) {
         dcls_conv_run(c->make_planes, simd, x, NULL, s->planes, s->work, 1);
@@ -229,7 +234,10 @@ static void backward(const dcls_layer *layer, const dcls_visit *visit)
     float *work = dcls_conv_layer_scratch(c, visit->scratch).work;
     const int64_t in = p->values[layer->inputs[0]].floats, out = p->values[layer->output].floats;
     if (c->by_amx && layer->trains)
-        dcls_conv_amx_backward(&c->g, c->amx, visit->count, x, dy, dcls_visit_sums(layer, visit), work);
+        dcls_conv_amx_backward(&c->g, c->how, visit->count, x, dy, dcls_visit_sums(layer, visit), work);
+    if (c->winograd != NULL && layer->trains)
+        dcls_winograd_backward_run(c->winograd, p->simd, visit->count, x, dy, dcls_visit_sums(layer, visit),
+                                   work);
     for (int64_t n = 0; n < visit->count; n++)
         backward_image(layer, visit, x + n * in, dy + n * out, dx ? dx + n * in : NULL);
     if (dx != NULL && goes_together(c))
@@ -261,10 +269,13 @@ static dcls_status finish_dense(dcls_context *ctx, const dcls_layer *layer, cons
 {
     const dcls_conv_layer *c = layer->state;
     float *cells = NULL;
-    if (c->by_amx) {
+    if (c->by_amx || c->winograd != NULL) {
         cells = dcls_alloc(ctx, (size_t)c->weights, sizeof *cells);
         if (cells == NULL) return DCLS_ERR_MEMORY;
-        dcls_conv_amx_backward_collect(&c->g, sums, cells);
+        if (c->by_amx)
+            dcls_conv_amx_backward_collect(&c->g, sums, cells);
+        else
+            dcls_winograd_backward_collect(c->winograd, sums, cells);
         sums = cells;
     }
     dcls_status status = DCLS_OK;

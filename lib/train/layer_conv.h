@@ -25,8 +25,9 @@ typedef struct dcls_conv_layer {
     float *ones;
 
     size_t dense_sums; /* floats of sums of dense weights */
-    bool by_amx;       /* those are added up by AMX, for the images of a visit at once */
-    dcls_conv_how amx;
+    bool by_amx;       /* those are added up by AMX, for the images of a visit at once .. */
+    dcls_winograd_backward *winograd; /* .. or so, or NULL: image by image */
+    dcls_conv_how how;
 
     /* other padding: every cell of the padded plane shows this cell of the plane */
     int32_t *shown;

@@ -88,8 +88,8 @@ void dcls_conv_layer_forget(dcls_conv_layer *c)
 static dcls_status prepare_dense(dcls_context *ctx, const dcls_layer *layer, dcls_conv_layer *c,
                                  const float *weight, const dcls_epilogue *bias, const dcls_epilogue *sum)
 {
-    DCLS_TRY(dcls_conv_create_dense(ctx, &c->g, weight, bias, c->amx, &c->forward));
-    return layer->wanted[0] ? dcls_conv_create_turned_dense(ctx, &c->g, weight, sum, c->amx, &c->turned)
+    DCLS_TRY(dcls_conv_create_dense(ctx, &c->g, weight, bias, c->how, &c->forward));
+    return layer->wanted[0] ? dcls_conv_create_turned_dense(ctx, &c->g, weight, sum, c->how, &c->turned)
                             : DCLS_OK;
 }
 
@@ -225,7 +225,9 @@ dcls_conv_scratch dcls_conv_layer_scratch(const dcls_conv_layer *c, float *base)
     work = larger(work, larger(floats_of(c->make_planes), floats_of(c->turned_mixing)));
     if (c->taps != NULL) work = larger(work, dcls_taps_backward_scratch(c->taps));
     if (c->by_amx)
-        work = larger(work, dcls_conv_amx_backward_scratch(&c->g, c->amx, c->amx.images));
+        work = larger(work, dcls_conv_amx_backward_scratch(&c->g, c->how, c->how.images));
+    else if (c->winograd != NULL)
+        work = larger(work, dcls_winograd_backward_scratch(c->winograd));
     else if (c->way == DCLS_WAY_DENSE)
         work = larger(work, dcls_conv_dense_backward_scratch(&c->g));
     if (c->way == DCLS_WAY_INTERPOLATED) work = larger(work, dcls_conv_dense_backward_scratch(&c->mixing));
@@ -251,7 +253,8 @@ dcls_status dcls_conv_layer_prepare(dcls_context *ctx, const dcls_program *p, dc
     else
         DCLS_TRY(prepare_interpolated(ctx, p, layer, c, &bias, &sum));
     layer->scratch_floats = dcls_conv_layer_scratch(c, NULL).floats;
-    c->dense_sums = c->by_amx                         ? dcls_conv_amx_backward_sums(&c->g)
+    c->dense_sums = c->winograd != NULL               ? dcls_winograd_backward_sums(c->winograd)
+                    : c->by_amx                       ? dcls_conv_amx_backward_sums(&c->g)
                     : c->way == DCLS_WAY_DENSE        ? (size_t)c->weights
                     : c->way == DCLS_WAY_INTERPOLATED ? layer->weight->count
                                                       : 0;

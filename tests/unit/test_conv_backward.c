@@ -152,9 +152,53 @@ static void test_random(void **state)
     }
 }
 
+/* Weights' gradients by Winograd's method, of one image and of more than stand side by side. */
+static void test_winograd(void **state)
+{
+    const dcls_simd *simd = simd_of(state);
+    for (int round = 0; round < 60; round++) {
+        dcls_geometry g = {.batch = 1, .groups = 1, .in = {1, 1, 1}, .out = {1, 1, 1}};
+        g.in_channels = random_int(1, 30);
+        g.out_channels = random_int(1, 30);
+        for (int d = 0; d < 3; d++)
+            g.kernel[d] = g.stride[d] = g.dilation[d] = 1;
+        for (int d = 1; d < 3; d++) {
+            g.kernel[d] = 3;
+            g.dilation[d] = random_int(0, 3) ? 1 : 2;
+            g.pad[d] = random_int(0, 2);
+            g.in[d] = 7 + random_int(0, 20);
+            g.out[d] = g.in[d] + 2 * g.pad[d] - 2 * g.dilation[d];
+        }
+        const int64_t images = random_int(1, 9), weights = g.out_channels * g.in_channels * 9;
+        const int64_t in = g.in_channels * dcls_volume(g.in), out = g.out_channels * dcls_volume(g.out);
+        float *x = new_floats(images * in), *dy = new_floats(images * out), *got = new_floats(weights);
+        float *zeros = calloc((size_t)weights, sizeof *zeros);
+        double *ignored = calloc((size_t)in, sizeof *ignored);
+        sums s = {zeros, NULL, NULL, calloc((size_t)weights, sizeof(double)), ignored};
+        for (int64_t n = 0; n < images; n++)
+            for (int64_t row = 0; row < g.out_channels * g.in_channels; row++)
+                for (int64_t cell = 0; cell < 9; cell++) {
+                    s.x = x + n * in;
+                    s.dy = dy + n * out;
+                    add_products(&g, row, cell, &s);
+                }
+        dcls_winograd_backward *backward;
+        assert_int_equal(dcls_winograd_backward_create(ctx, &g, random_int(1, 9), &backward), DCLS_OK);
+        float *at_points = calloc(dcls_winograd_backward_sums(backward), sizeof *at_points),
+              *scratch = new_floats((int64_t)dcls_winograd_backward_scratch(backward));
+        memset(scratch, 0xff, dcls_winograd_backward_scratch(backward) * sizeof *scratch);
+        dcls_winograd_backward_run(backward, simd, images, x, dy, at_points, scratch);
+        dcls_winograd_backward_collect(backward, at_points, got);
+        check(got, s.dweight, weights, (double)(images * dcls_volume(g.out)), "winograd, weight");
+        free(x), free(dy), free(got), free(zeros), free(ignored), free(s.dweight), free(at_points),
+            free(scratch);
+        dcls_winograd_backward_destroy(backward);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_random)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_random), cmocka_unit_test(test_winograd)};
     if (dcls_context_create(&ctx) != DCLS_OK) return 1;
     const int failed = run_at_every_level("conv_backward", tests, sizeof tests / sizeof *tests);
     dcls_context_destroy(ctx);
