@@ -78,7 +78,7 @@ _dcls_value() {
       train:--limit | train:--val-limit | train:--cache | train:--batch | train:--size | train:--average | train:--seed | \
       train:--validate-every | train:--record-positions | train:--scale | train:--area | train:--crop-padding | \
       train:--rand-ops | train:--rand-magnitude | train:--cutout | train:--mixup | train:--momentum | train:--weight-decay | train:--clip-norm | \
-      train:--position-rate | train:--spread-rate | train:--freeze | train:--rate | train:--epochs | train:--warmup | \
+      train:--position-rate | train:--spread-rate | train:--freeze | train:--rate-of | train:--rate | train:--epochs | train:--warmup | \
       train:--label-smoothing | train:--repulsion | train:--repulsion-after | \
       plot:--layers | plot:--channels | plot:--width | plot:--scale | \
       plot:--input | plot:--seed) ;;
@@ -132,7 +132,7 @@ _dcls() {
           --graph --set --classes --preprocess --whiten --replace-dilated --replace-depthwise --replace-layers
           --replace-version --train --val --data-kind --ignore --limit --val-limit --cache --batch --size --share-positions
           --average --algo --precision --seed --validate-every --record-positions --scale --area --crop-padding --no-flip
-          --rand-ops --rand-magnitude --cutout --mixup --optimizer --momentum --weight-decay --clip-norm --position-rate --spread-rate --freeze --schedule
+          --rand-ops --rand-magnitude --cutout --mixup --optimizer --momentum --weight-decay --clip-norm --position-rate --spread-rate --freeze --rate-of --schedule
           --rate --epochs --warmup --label-smoothing --class-weights --repulsion --repulsion-after'
         ;;
       bench) options='--model -m --input --batch -b --algo --precision --tune --repeat -r --seconds -s --json' ;;

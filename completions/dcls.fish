@@ -122,6 +122,7 @@ complete -c dcls -n $train -l clip-norm -x -d 'Gradients longer than this are sh
 complete -c dcls -n $train -l position-rate -x -d 'Factor of the learning rate for positions'
 complete -c dcls -n $train -l spread-rate -x -d 'Factor of the learning rate for spreads'
 complete -c dcls -n $train -l freeze -x -d 'Tensors whose name matches this glob keep their values'
+complete -c dcls -n $train -l rate-of -x -d 'Factor of the learning rate of tensors whose name matches, GLOB=X'
 complete -c dcls -n $train -l schedule -x -a 'constant cosine onecycle poly' -d 'Course of the rate'
 complete -c dcls -n $train -l rate -x -d 'Highest learning rate'
 complete -c dcls -n $train -l epochs -x -d 'Times the training data is seen'

@@ -99,8 +99,8 @@ typedef struct dcls_augment {
     double area_min, area_max;
     int64_t crop_padding; /* pixels of black around, then a random crop to the batch's size */
     bool flip;            /* left and right, every second time */
-    /* RandAugment (arXiv 1909.13719): so many of its operations, 0 to DCLS_MAX_RAND_OPS, each of this magnitude,
-     * 0 to 30; shears, moves and turns show what lies outside as scale and crop_padding do. */
+    /* RandAugment (arXiv 1909.13719): so many of its operations, 0 to DCLS_MAX_RAND_OPS, each of this
+     * magnitude, 0 to 30; shears, moves and turns show what lies outside as scale and crop_padding do. */
     int64_t rand_ops;
     double rand_magnitude;
     /* Colour jitter as torchvision's in this order, factors 1 - x to 1 + x, hue +-x turns. */
@@ -338,7 +338,8 @@ typedef struct dcls_trainer_options {
     bool share_positions;      /* layers of one stage learn one P */
     const char *const *freeze; /* globs of tensor names that keep their values */
     size_t freeze_count;
-    const char *const *rates; /* "GLOB=FACTOR": of the learning rate of tensors; the last that matches counts */
+    const char *const
+        *rates; /* "GLOB=FACTOR": of the learning rate of tensors; the last that matches counts */
     size_t rate_count;
 } dcls_trainer_options;
 
@@ -354,10 +355,10 @@ typedef struct dcls_step_result {
     int64_t correct, targets; /* answers that equal `target`, and how many count */
 } dcls_step_result;
 
-/* Copies the model; class_weights, freeze and rates must outlive the trainer. Threads are those of ctx now; results
- * are the same bits for any number. DCLS_ERR_LIMIT when a batch would take more memory than the limit, the
- * network with gradients, moments and averages included; a step can be too where kernels have grown.
- * DCLS_ERR_ARGUMENT when freeze leaves nothing to learn. */
+/* Copies the model; class_weights, freeze and rates must outlive the trainer. Threads are those of ctx now;
+ * results are the same bits for any number. DCLS_ERR_LIMIT when a batch would take more memory than the
+ * limit, the network with gradients, moments and averages included; a step can be too where kernels have
+ * grown. DCLS_ERR_ARGUMENT when freeze leaves nothing to learn. */
 DCLS_API dcls_status dcls_trainer_create(dcls_context *ctx, const dcls_model *model,
                                          const dcls_trainer_options *options, dcls_trainer **out);
 DCLS_API void dcls_trainer_destroy(dcls_trainer *trainer);

@@ -35,7 +35,8 @@ size_t dcls_conv_dense_backward_scratch(const dcls_geometry *g);
 void dcls_conv_dense_backward(const dcls_geometry *g, const dcls_simd *simd, const float *x, const float *dy,
                               float *sums, float *scratch);
 
-/* ---- the same by Winograd's method, for several images at once, x [images, in, ..], dy [images, out, ..] ----
+/* ---- the same by Winograd's method, for several images at once, x [images, in, ..], dy [images, out, ..]
+ * ----
  */
 
 typedef struct dcls_winograd_backward dcls_winograd_backward;

@@ -47,9 +47,9 @@ typedef struct band {
     const dcls_conv_pass *pass;
     int64_t image, images; /* the first, and how many there are */
     dcls_winograd_band rows;
-    int64_t first_k, k;                            /* channels */
+    int64_t first_k, k;                          /* channels */
     int64_t panel[DCLS_WINOGRAD_ALL_POINTS + 1]; /* first panel of each point */
-    float *in, *out;                               /* panels [k][PANEL] and [m][PANEL], panel_size apart */
+    float *in, *out;                             /* panels [k][PANEL] and [m][PANEL], panel_size apart */
 } band;
 
 static const conv_winograd *winograd_of(const dcls_conv_pass *pass)
@@ -263,8 +263,8 @@ static void pack_part(void *arg, int64_t item, int worker)
     const int64_t row = item / blocks * DCLS_GEMM_ROWS, rows = dcls_min_i64(DCLS_GEMM_ROWS, x->m - row);
     float *u = p->scratch + worker * x->tiling.points * size;
     for (int64_t r = 0; r < rows; r++)
-        dcls_winograd_weights(p->weight + ((row + r) * x->k + column) * 9, k, &x->tiling.rows, &x->tiling.columns,
-                              u + r * k, size);
+        dcls_winograd_weights(p->weight + ((row + r) * x->k + column) * 9, k, &x->tiling.rows,
+                              &x->tiling.columns, u + r * k, size);
     for (int64_t point = 0; point < x->tiling.points; point++)
         dcls_gemm_pack(rows, k, u + point * size, k, x->weight + (point * x->k + column) * x->m + row * k);
 }
@@ -279,8 +279,8 @@ static dcls_status pack(dcls_context *ctx, conv_winograd *x, const float *weight
     int64_t items = dcls_ceil_div(x->m, DCLS_GEMM_ROWS) * dcls_ceil_div(x->k, x->block_k);
     threads = (int)dcls_min_i64(threads, items);
     packing p = {.x = x, .weight = weight};
-    p.scratch =
-        dcls_alloc(ctx, (size_t)(threads * x->tiling.points), (size_t)(DCLS_GEMM_ROWS * x->block_k) * sizeof(float));
+    p.scratch = dcls_alloc(ctx, (size_t)(threads * x->tiling.points),
+                           (size_t)(DCLS_GEMM_ROWS * x->block_k) * sizeof(float));
     bool ready = x->weight != NULL && p.scratch != NULL;
     if (ready) dcls_parallel_for(threads, items, pack_part, &p);
     free(p.scratch);
@@ -299,8 +299,8 @@ static dcls_status set_work(dcls_context *ctx, conv_winograd *x)
                                          (double)dcls_ceil_div(x->base.g.batch, x->tiling.joined)};
     work.macs = work.total_macs / (double)work.units;
     int64_t forward = dcls_winograd_to_points_scratch(&x->tiling, x->band_rows, x->base.g.in[2]);
-    int64_t inverse =
-        OUTPUTS * (line + x->tiling.columns.tiles) + dcls_max_i64(POINTS * (line + COPY), x->tiling.joined * x->base.g.out[2]);
+    int64_t inverse = OUTPUTS * (line + x->tiling.columns.tiles) +
+                      dcls_max_i64(POINTS * (line + COPY), x->tiling.joined * x->base.g.out[2]);
     work.scratch_floats = (size_t)(x->band_place + dcls_max_i64(forward, inverse));
     int64_t shared;
     if (!dcls_mul_i64(x->band_panels, panel_size(x->m) + panel_size(x->block_k), &shared))

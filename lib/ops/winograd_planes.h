@@ -18,10 +18,11 @@ typedef struct dcls_winograd_tiling {
 
 /* Some rows of tiles. */
 typedef struct dcls_winograd_band {
-    int64_t from, to;                            /* rows of tiles */
-    int64_t lowest, highest;                     /* input rows that they read, counted from 1 */
-    int64_t tiles[DCLS_WINOGRAD_ALL_POINTS];     /* at each point */
-    int64_t place[DCLS_WINOGRAD_ALL_POINTS + 1]; /* where each point's tiles of one channel are, room behind */
+    int64_t from, to;                        /* rows of tiles */
+    int64_t lowest, highest;                 /* input rows that they read, counted from 1 */
+    int64_t tiles[DCLS_WINOGRAD_ALL_POINTS]; /* at each point */
+    int64_t
+        place[DCLS_WINOGRAD_ALL_POINTS + 1]; /* where each point's tiles of one channel are, room behind */
 } dcls_winograd_band;
 
 /* One channel of `count` images, at most as many as stand side by side. */

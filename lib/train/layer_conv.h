@@ -24,8 +24,8 @@ typedef struct dcls_conv_layer {
     dcls_conv *make_planes, *turned_mixing;
     float *ones;
 
-    size_t dense_sums; /* floats of sums of dense weights */
-    bool by_amx;       /* those are added up by AMX, for the images of a visit at once .. */
+    size_t dense_sums;                /* floats of sums of dense weights */
+    bool by_amx;                      /* those are added up by AMX, for the images of a visit at once .. */
     dcls_winograd_backward *winograd; /* .. or so, or NULL: image by image */
     dcls_conv_how how;
 

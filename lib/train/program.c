@@ -1,6 +1,6 @@
 /* Nodes become layers: which run in one phase, and who writes or adds to which gradient. */
-#include "ops/tiles.h"
 #include "train/program.h"
+#include "ops/tiles.h"
 
 #include <stdlib.h>
 #include <string.h>

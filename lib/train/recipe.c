@@ -121,6 +121,7 @@ static const char *value_of(const dcls_recipe_row *row)
     case DCLS_RECIPE_FLAG: return NULL;
     case DCLS_RECIPE_LIST:
         if (strcmp(row->key, "model.labels") == 0) return "A,B,..|FILE";
+        if (strcmp(row->key, "optimizer.rates") == 0) return "GLOB=X";
         return strcmp(row->key, "model.settings") == 0 ? "KEY=VALUE" : "NAME";
     case DCLS_RECIPE_WEIGHTS: return "LIST";
     default: return "NAME";

@@ -80,6 +80,10 @@ load train_util
   has stderr "$stderr" "--freeze: no tensor's name matches 'nothing*'"
   try 2 train -q --model run/model.bin --train set --batch 6 --size 8 --freeze '*' -o no
   has stderr "$stderr" "there is nothing to learn: all tensors are frozen"
+  try 2 train -q --model run/model.bin --train set --batch 6 --size 8 --rate-of 'nothing*=2' -o no
+  has stderr "$stderr" "the learning rate of 'nothing*=2': no tensor's name matches"
+  try 2 train -q --model run/model.bin --train set --batch 6 --size 8 --rate-of '*.weight=0' -o no
+  has stderr "$stderr" "'*.weight=0' is not GLOB=FACTOR"
   try 2 train -q --model run/model.bin --train set --preprocess cifar10 -o no
   has stderr "$stderr" "--preprocess is for new networks"
 }

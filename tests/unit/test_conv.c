@@ -117,15 +117,16 @@ static void test_winograd(void **state)
 static void test_winograd_images(void **state)
 {
     for (int i = 0; i < 40; i++) {
-        dcls_geometry g = plain(random_int(1, 5), random_int(1, 9), 1, random_int(1, 22), random_int(1, 22), 3);
+        dcls_geometry g =
+            plain(random_int(1, 5), random_int(1, 9), 1, random_int(1, 22), random_int(1, 22), 3);
         g.batch = random_int(1, 12);
         problem p = {.g = g, .algorithm = WINOGRAD};
         make_epilogue(&p);
         make_problem(*state, &p);
         dcls_conv *batch = create(*state, &p), *single;
         g.batch = 1;
-        assert_int_equal(dcls_conv_create_winograd(*state, &g, random_int(1, 12), p.dense, &p.epilogue, &single),
-                         DCLS_OK);
+        assert_int_equal(
+            dcls_conv_create_winograd(*state, &g, random_int(1, 12), p.dense, &p.epilogue, &single), DCLS_OK);
         const dcls_simd *simd = dcls_simd_get(dcls_cpu_detect());
         float *expected = run(&p, batch, simd, 1, p.epilogue.residual), *out = new_floats(out_floats(&p.g));
         memcpy(out, p.residual, (size_t)out_floats(&p.g) * sizeof *out);
@@ -286,11 +287,11 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_widths),       cmocka_unit_test(test_random),
-        cmocka_unit_test(test_negative_pad), cmocka_unit_test(test_padding_only),
-        cmocka_unit_test(test_winograd),     cmocka_unit_test(test_winograd_images), cmocka_unit_test(test_tiles),
-        cmocka_unit_test(test_choice),       cmocka_unit_test(test_wrong_arguments),
-        cmocka_unit_test(test_too_large),
+        cmocka_unit_test(test_widths),          cmocka_unit_test(test_random),
+        cmocka_unit_test(test_negative_pad),    cmocka_unit_test(test_padding_only),
+        cmocka_unit_test(test_winograd),        cmocka_unit_test(test_winograd_images),
+        cmocka_unit_test(test_tiles),           cmocka_unit_test(test_choice),
+        cmocka_unit_test(test_wrong_arguments), cmocka_unit_test(test_too_large),
     };
     return cmocka_run_group_tests_name("conv", tests, set_up, tear_down);
 }

@@ -360,6 +360,57 @@ static void refuse(void (*spoil)(dcls_trainer_options *options))
     discard(f);
 }
 
+/* Values after one step with a gradient of `gradient` everywhere. */
+static fixture *after_step(dcls_trainer_options options, const char *const *rates, size_t count,
+                           float gradient)
+{
+    fixture *f = small_fixture();
+    dcls_optimizer_state *state;
+    options.rates = rates;
+    options.rate_count = count;
+    options.clip_norm = 0;
+    for (size_t i = 0; i < f->most; i++)
+        f->gradient[i] = gradient;
+    assert_ok(ctx, dcls_optimizer_create(ctx, &options, &f->set, &state));
+    assert_ok(ctx, dcls_optimizer_step(ctx, state, 0.01, 1, NULL));
+    dcls_optimizer_destroy(state);
+    return f;
+}
+
+/* A factor moves a tensor so many times as far, takes the place of that of positions, and leaves the decay.
+ */
+static void test_rates(void **unused)
+{
+    (void)unused;
+    static const char *const rates[] = {"*=7", "w*t=4", "P=5", "SIG=2", "bias=1"};
+    for (int which = 0; which < METHODS; which++) {
+        const dcls_trainer_options o = options_of(which);
+        fixture *decayed = after_step(o, NULL, 0, 0), *both = after_step(o, rates, 5, 0);
+        for (size_t i = 0; i < decayed->most; i++)
+            assert_near((double)both->value[i], (double)decayed->value[i], 1, "decay", (int64_t)i);
+        fixture *plain = after_step(o, NULL, 0, 0.3f), *moved = after_step(o, rates, 5, 0.3f);
+        const size_t weights = decayed->items[0].count;
+        for (size_t i = 0; i < weights; i++)
+            assert_near((double)moved->value[i] - (double)decayed->value[i],
+                        4 * ((double)plain->value[i] - (double)decayed->value[i]), 1, "weight", (int64_t)i);
+        for (size_t i = weights; i < plain->most; i++)
+            assert_near((double)moved->value[i], (double)plain->value[i], 1, "others", (int64_t)i);
+        discard(decayed), discard(both), discard(plain), discard(moved);
+    }
+}
+
+static void spoil_rates(dcls_trainer_options *o)
+{
+    static const char *const none[] = {"nothing=2"};
+    o->rates = none;
+    o->rate_count = 1;
+}
+static void spoil_factor(dcls_trainer_options *o)
+{
+    static const char *const zero[] = {"*=0"};
+    o->rates = zero;
+    o->rate_count = 1;
+}
 static void spoil_decay(dcls_trainer_options *o)
 {
     o->weight_decay = -1;
@@ -403,6 +454,8 @@ static void test_bad_options(void **unused)
     refuse(spoil_beta);
     refuse(spoil_clip);
     refuse(spoil_eps);
+    refuse(spoil_rates);
+    refuse(spoil_factor);
 }
 
 int main(void)
@@ -411,7 +464,7 @@ int main(void)
         cmocka_unit_test(test_torch),       cmocka_unit_test(test_untouched),
         cmocka_unit_test(test_threads),     cmocka_unit_test(test_not_finite),
         cmocka_unit_test(test_checkpoint),  cmocka_unit_test(test_bad_checkpoint),
-        cmocka_unit_test(test_bad_options),
+        cmocka_unit_test(test_bad_options), cmocka_unit_test(test_rates),
     };
     assert_int_equal(dcls_context_create(&ctx), DCLS_OK);
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);

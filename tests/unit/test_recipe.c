@@ -68,7 +68,7 @@ static const char WHOLE[] =
     " \"batch\": 128, \"size\": [360, 480],"
     " \"augment\": {\"scale\": [0.5, 2], \"flip\": false, \"hue\": 0.1, \"mixup\": 0.2},"
     " \"optimizer\": {\"kind\": \"sgd\", \"momentum\": 0.95, \"nesterov\": true, \"freeze\": [\"stem.*\", "
-    "\"*.P\"]},"
+    "\"*.P\"], \"rates\": [\"head.*=0.5\"]},"
     " \"schedule\": {\"kind\": \"onecycle\", \"rate\": 0.05, \"epochs\": 12, \"warmup\": 1.5},"
     " \"loss\": {\"label_smoothing\": 0.1, \"class_weights\": [1, 0.1], \"repulsion\": 3, "
     "\"repulsion_after\": 2.5},"
@@ -102,6 +102,8 @@ static void expect_whole(dcls_context *ctx, dcls_recipe *recipe)
     assert_true(recipe->trainer.momentum == 0.95 && recipe->trainer.nesterov);
     assert_int_equal(recipe->trainer.freeze_count, 2);
     assert_string_equal(recipe->trainer.freeze[1], "*.P");
+    assert_int_equal(recipe->trainer.rate_count, 1);
+    assert_string_equal(recipe->trainer.rates[0], "head.*=0.5");
     assert_int_equal(recipe->schedule.kind, DCLS_SCHEDULE_ONE_CYCLE);
     assert_true(recipe->trainer.class_weights[1] == 0.1f && recipe->class_weight_count == 2);
     assert_true(recipe->trainer.average == 0.999);
