@@ -43,7 +43,8 @@ def convolution(node, t, published):
         return lambda x: F.conv2d(x, weight, bias, groups=groups, **options)
     version, size, positions, spreads = node["version"], pair(node["dilated_kernel_size"]), t[node["P"]], t.get(node.get("SIG"))
     if published:
-        kernel = PublishedKernel(version, size, weight, positions, spreads)
+        learned = [p if p is None else p.requires_grad_() for p in (weight, positions, spreads)]
+        kernel = PublishedKernel(version, size, *learned)
         return lambda x: F.conv2d(x, kernel(), bias, groups=groups, **options)
     parts = [slice(i, i + 16) for i in range(0, len(weight), 16)]  # all at once would take more memory than the network
     dense = torch.cat([PublishedKernel(version, size, weight[p], positions[:, p], spreads if spreads is None else spreads[:, p])()
@@ -163,9 +164,9 @@ def main():
     a = parser.parse_args()
     torch.set_num_threads(a.threads)
     network = Network(a.model, a.published is not None).eval()
-    with torch.inference_mode():
+    with torch.inference_mode(a.published is None):  # a call of the package records gradients
         if a.input:
-            np.save(a.output, network(torch.from_numpy(np.load(a.input))).numpy())
+            np.save(a.output, network(torch.from_numpy(np.load(a.input))).detach().numpy())
             return
         x = torch.rand(1, network.channels, a.side, a.side) * 2 - 1
         run = fastest(network, x, a.published is not None, a.seconds / 8)

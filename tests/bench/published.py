@@ -1,6 +1,7 @@
-"""The published formulas of DCLS kernels in PyTorch, in the shape the published package computes them: one tensor with a cell of the
-window for every element, normalised, weighted and summed over elements, anew on every call. Written from the papers (arXiv 2112.03740,
-2306.00817) and from what this project's golden data says about axis order; two dimensions, v1, max and gauss."""
+"""The published formulas of DCLS kernels in PyTorch, evaluated as the published package evaluates them: whole-number cells of the window, the
+window's dimensions first and elements last in one tensor of all of them, normalised, weighted and summed, anew on every call. Written from
+the papers (arXiv 2112.03740, 2306.00817), the package's layout of tensors, and what this project's golden data says about axis order; two
+dimensions, v1, max and gauss."""
 import torch
 
 
@@ -10,18 +11,22 @@ class PublishedKernel:
     def __init__(self, version, size, weight, positions, spreads=None):
         self.version, self.weight, self.P, self.SIG = version, weight, positions, spreads
         rows, columns = size
-        grid = torch.meshgrid(torch.arange(rows, dtype=torch.float32), torch.arange(columns, dtype=torch.float32), indexing="ij")
+        elements = positions.shape[1:]
+        row, column = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
         # index 0 of P addresses columns, index 1 rows; the window's sides keep their own order
-        self.cells = torch.stack((grid[1], grid[0])).reshape([2] + [1] * (positions.dim() - 1) + [rows, columns])
-        self.centre = torch.tensor([rows // 2, columns // 2], dtype=torch.float32).reshape([2] + [1] * (positions.dim() - 1))
+        cells = torch.stack((column, row)).permute(1, 2, 0)
+        self.cells = cells.reshape([rows, columns, 2] + [1] * len(elements)).expand(-1, -1, -1, *elements)
+        self.centre = torch.tensor([rows // 2, columns // 2]).reshape([2] + [1] * len(elements))
 
     def __call__(self):
-        distance = self.cells - (self.P + self.centre)[..., None, None]
+        distance = self.cells - (self.P + self.centre)
         if self.version == "v1":
-            x = torch.relu(1 - distance.abs()).prod(0)
+            x = (1 - distance.abs()).relu().prod(2)
         elif self.version == "max":
-            x = torch.relu(self.SIG.abs()[..., None, None] + 1 - distance.abs()).prod(0)
+            x = (self.SIG.abs() + 1 - distance.abs()).relu().prod(2)
         else:
-            x = torch.exp(-0.5 * (distance / (self.SIG.abs()[..., None, None] + 0.27)).square().sum(0))
-        x = x / (x.sum((-2, -1), keepdim=True) + 1e-7)
-        return (x * self.weight[..., None, None]).sum(-3)
+            x = (-0.5 * (distance / (self.SIG.abs() + 0.27)).norm(2, dim=2) ** 2).exp()
+        x = x / (x.sum((0, 1)) + 1e-7)
+        if self.P.dim() == 3:  # shared by all outputs
+            x = x.unsqueeze(2)
+        return (x * self.weight).sum(-1).permute(2, 3, 0, 1)
