@@ -3,6 +3,8 @@
 #ifndef DCLS_OPS_WINOGRAD_PLANES_H
 #define DCLS_OPS_WINOGRAD_PLANES_H
 
+#include <string.h>
+
 #include "ops/winograd.h"
 
 /* Floats copied at a time, and so the room behind what is copied. */
@@ -55,8 +57,7 @@ int64_t dcls_winograd_to_points_scratch(const dcls_winograd_tiling *tiling, int6
 static inline void dcls_winograd_copy_beyond(const float *x, int64_t n, float *y)
 {
     for (int64_t i = 0; i < n; i += DCLS_WINOGRAD_COPY)
-        for (int64_t j = i; j < i + DCLS_WINOGRAD_COPY; j++)
-            y[j] = x[j];
+        memcpy(y + i, x + i, DCLS_WINOGRAD_COPY * sizeof *y);
 }
 
 #endif
