@@ -22,7 +22,8 @@ dcls_status dcls_positions_share(dcls_context *ctx, const dcls_model *model, dcl
 
 /* Floats [first, first + count) of a parameter of positions come back into the window, [-limit, limit] along
  * each index. With a nudge, of `nudge` cells, those of v1 leave whole numbers: the published v1 has no slope
- * there, so an element put on a cell, by a dilated kernel or at the edge of the window, would stay for ever. */
+ * there, so an element put on a cell, by a dilated kernel or at the edge of the window, would stay for ever.
+ */
 void dcls_positions_clamp(const dcls_parameter *p, size_t first, size_t count, double nudge);
 
 #endif
