@@ -82,13 +82,13 @@ static void multiply(const conv_bf16 *c, const product *p, int64_t panel, const 
     c->bf16->multiply(&g);
 }
 
-/* One panel of output channels, written channel by channel. scratch: 2 * PANEL * x->count floats. */
+/* One panel of output channels, written channel by channel. scratch: DCLS_CONV_PANEL_SCRATCH floats. */
 static void write_panel(const dcls_conv_pass *pass, int64_t image, int64_t panel, const operand *x,
                         int64_t pixel, float *scratch)
 {
     const conv_bf16 *c = (const conv_bf16 *)pass->conv;
     multiply(c, &c->second, panel, x, DCLS_ACT_NONE, scratch, NULL);
-    dcls_conv_write_panel(pass, image, panel, pixel, x->count, scratch, scratch + PANEL * x->count);
+    dcls_conv_write_panel(pass, image, panel, pixel, x->count, scratch);
 }
 
 static int64_t input_pairs(const conv_bf16 *c)
@@ -216,10 +216,10 @@ static dcls_status set_work(dcls_context *ctx, conv_bf16 *c)
     work.units = g->batch * (c->whole ? c->second.panels : c->tiles.count);
     work.macs = work.total_macs / (double)work.units;
     int64_t row = input_pairs(c) + c->hidden_stride;
-    bool fits = dcls_mul_i64(2 * PANEL + (c->whole ? 0 : row), c->tiles.most, &scratch);
+    bool fits = dcls_mul_i64(c->whole ? 0 : row, c->tiles.most, &scratch);
     if (c->whole) fits = fits && dcls_mul_i64(g->batch * n, row, &shared);
     if (!fits) return dcls_fail(ctx, DCLS_ERR_LIMIT, "the sizes of this convolution are too large");
-    work.scratch_floats = (size_t)scratch;
+    work.scratch_floats = (size_t)scratch + (size_t)DCLS_CONV_PANEL_SCRATCH(c->tiles.most);
     work.shared_floats = (size_t)shared;
     return dcls_conv_set_work(ctx, &c->base, work);
 }

@@ -12,17 +12,15 @@ dcls_conv_tiles dcls_conv_cut(int64_t n, int64_t most)
 }
 
 void dcls_conv_write_panel(const dcls_conv_pass *pass, int64_t image, int64_t panel, int64_t pixel,
-                           int64_t count, const float *results, float *row)
+                           int64_t count, float *scratch)
 {
-    const int64_t outputs = pass->conv->g.out_channels;
+    const int64_t outputs = pass->conv->g.out_channels, plane = image * outputs + panel * PANEL;
     const int64_t channels = dcls_min_i64(PANEL, outputs - panel * PANEL);
-    for (int64_t o = 0; o < channels; o++) {
-        int64_t plane = image * outputs + panel * PANEL + o;
-        float *y = dcls_conv_target(pass, plane, pixel, row);
-        for (int64_t p = 0; p < count; p++)
-            y[p] = results[p * PANEL + o];
-        dcls_conv_complete(pass, plane, pixel, y, count);
-    }
+    float *rows = scratch + count * PANEL;
+    for (int64_t p = 0; p < count; p += PANEL)
+        pass->simd->transpose(scratch + p * PANEL, PANEL, dcls_min_i64(PANEL, count - p), channels,
+                              rows + p * channels, PANEL);
+    dcls_conv_finish_rows(pass, plane, channels, pixel, count, rows, channels * PANEL);
 }
 
 float *dcls_conv_pack_bias(dcls_context *ctx, dcls_conv *conv, int64_t channels, const float *bias)

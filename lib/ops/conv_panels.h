@@ -15,10 +15,11 @@ typedef struct dcls_conv_tiles {
  * a few threads. */
 dcls_conv_tiles dcls_conv_cut(int64_t n, int64_t most);
 
-/* Writes a panel's results [count, DCLS_GEMM_PANEL] for the pixels from `pixel` on, channel by channel. row:
- * count floats of scratch. */
+/* Writes a panel's results for `count` pixels from `pixel` on, channel by channel. scratch begins with the
+ * results [count, DCLS_GEMM_PANEL] and has room for DCLS_CONV_PANEL_SCRATCH(count) floats. */
+#define DCLS_CONV_PANEL_SCRATCH(count) ((2 * (count) + DCLS_GEMM_PANEL) * DCLS_GEMM_PANEL)
 void dcls_conv_write_panel(const dcls_conv_pass *pass, int64_t image, int64_t panel, int64_t pixel,
-                           int64_t count, const float *results, float *row);
+                           int64_t count, float *scratch);
 
 /* A bias [channels] (NULL: zeros) as panels, the last filled up with zeros; owned by conv. NULL when memory
  * is short. */

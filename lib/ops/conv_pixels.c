@@ -15,19 +15,20 @@
 #include "ops/conv_panels.h"
 
 #define PANEL DCLS_GEMM_PANEL
+#define STRIP DCLS_GEMM_STRIP
 
 /* Floats of the intermediate of a tile: with what passes beside it, half of a second-level cache of 1 MiB. */
 #define HIDDEN_FLOATS ((int64_t)80 << 10)
 /* Pixels of a tile; planes of up to TILE_WHOLE are not cut. */
-#define TILE_MOST  ((int64_t)48)
+#define TILE_MOST  ((int64_t)52)
 #define TILE_WHOLE ((int64_t)64)
-/* Rows of the intermediate lie this much further apart than they are long: powers of two would make them
- * share the sets of the first-level cache. */
-#define HIDDEN_GAP ((int64_t)16)
+/* Pixels lie this much further apart than they are long: powers of two would make them share the sets of the
+ * first-level cache. */
+#define PIXEL_GAP ((int64_t)16)
 
 typedef struct product {
     int64_t outputs, k, panels;
-    float *weight; /* [panels, k, PANEL] */
+    float *weight; /* [panels, PANEL / STRIP, k, STRIP] */
     float *bias;   /* [panels, PANEL] or NULL */
 } product;
 
@@ -37,15 +38,15 @@ typedef struct conv_pixels {
     dcls_activation activation;
     bool pair, whole; /* whole: planes are not cut */
     dcls_conv_tiles tiles;
-    int64_t hidden_stride; /* of pixels in the intermediate */
+    int64_t in_stride, hidden_stride; /* of pixels as they are read, and in the intermediate */
 } conv_pixels;
 
 /* ---- run ---------------------------------------------------------------------------------------------- */
 
-/* Pixels of an operand: [k, pixels] with in_stride 1, or [pixels, k] with in_step 1. */
+/* Pixels of an operand [count, stride]. */
 typedef struct pixels {
     const float *in;
-    int64_t in_step, in_stride, count;
+    int64_t stride, count;
 } pixels;
 
 static void multiply(const dcls_conv_pass *pass, const product *p, int64_t panel, const pixels *x,
@@ -54,8 +55,7 @@ static void multiply(const dcls_conv_pass *pass, const product *p, int64_t panel
     dcls_gemm_pixels g = {.pixels = x->count,
                           .k = p->k,
                           .in = x->in,
-                          .in_step = x->in_step,
-                          .in_stride = x->in_stride,
+                          .in_stride = x->stride,
                           .weight = p->weight + panel * p->k * PANEL,
                           .bias = p->bias != NULL ? p->bias + panel * PANEL : NULL,
                           .activation = activation,
@@ -64,18 +64,21 @@ static void multiply(const dcls_conv_pass *pass, const product *p, int64_t panel
     pass->simd->gemm_pixels(&g);
 }
 
-/* One panel of output channels, written channel by channel. scratch: 2 * PANEL * x->count floats. */
+/* One panel of output channels, written channel by channel. scratch: DCLS_CONV_PANEL_SCRATCH floats. */
 static void write_panel(const dcls_conv_pass *pass, int64_t image, int64_t panel, const pixels *x,
                         int64_t pixel, float *scratch)
 {
     const conv_pixels *c = (const conv_pixels *)pass->conv;
     multiply(pass, &c->second, panel, x, DCLS_ACT_NONE, scratch, PANEL);
-    dcls_conv_write_panel(pass, image, panel, pixel, x->count, scratch, scratch + PANEL * x->count);
+    dcls_conv_write_panel(pass, image, panel, pixel, x->count, scratch);
 }
 
-static const float *plane_of(const dcls_conv_pass *pass, int64_t image)
+/* Turns `count` pixels from `from` on: channels of one behind each other. */
+static void turn(const dcls_conv_pass *pass, int64_t image, int64_t from, int64_t count, float *to)
 {
-    return pass->in + image * pass->conv->g.in_channels * pass->conv->in_volume;
+    const conv_pixels *c = (const conv_pixels *)pass->conv;
+    const int64_t channels = c->base.g.in_channels, n = c->base.in_volume;
+    pass->simd->transpose(pass->in + image * channels * n + from, n, channels, count, to, c->in_stride);
 }
 
 /* A tile of pixels through both products. Scratch: the tile's input, its intermediate, a panel of results. */
@@ -84,19 +87,31 @@ static void run_tile(const dcls_conv_pass *pass, int64_t unit, float *scratch)
     const conv_pixels *c = (const conv_pixels *)pass->conv;
     int64_t image = unit / c->tiles.count, index = unit % c->tiles.count, n = c->base.in_volume;
     int64_t from = n * index / c->tiles.count, count = n * (index + 1) / c->tiles.count - from;
-    const float *in = plane_of(pass, image) + from;
-    float *input = scratch, *hidden = input + c->first.k * c->tiles.most,
+    float *input = scratch, *hidden = input + c->in_stride * c->tiles.most,
           *rest = hidden + c->hidden_stride * c->tiles.most;
-    for (int64_t k = 0; k < c->first.k; k++)
-        memcpy(input + k * count, in + k * n, (size_t)count * sizeof *input);
-    const pixels x = {input, count, 1, count}, h = {hidden, 1, c->hidden_stride, count};
+    turn(pass, image, from, count, input);
+    const pixels x = {input, c->in_stride, count}, h = {hidden, c->hidden_stride, count};
     for (int64_t panel = 0; panel < c->first.panels; panel++)
         multiply(pass, &c->first, panel, &x, c->activation, hidden + panel * PANEL, c->hidden_stride);
     for (int64_t panel = 0; panel < c->second.panels; panel++)
         write_panel(pass, image, panel, &h, from, rest);
 }
 
-/* ---- planes in one piece: units are panels of output channels ---- */
+/* ---- planes in one piece: units are panels of output channels. Shared: the pixels of every image, and their
+ * intermediate. ---- */
+
+static float *shared_of(const dcls_conv_pass *pass, int64_t image)
+{
+    const conv_pixels *c = (const conv_pixels *)pass->conv;
+    return pass->shared + image * c->base.in_volume * (c->in_stride + c->hidden_stride);
+}
+
+static void turn_image(void *arg, int64_t image, int worker)
+{
+    const dcls_conv_pass *pass = arg;
+    (void)worker;
+    turn(pass, image, 0, pass->conv->in_volume, shared_of(pass, image));
+}
 
 static void expand_panel(void *arg, int64_t item, int worker)
 {
@@ -104,26 +119,27 @@ static void expand_panel(void *arg, int64_t item, int worker)
     const conv_pixels *c = (const conv_pixels *)pass->conv;
     (void)worker;
     int64_t image = item / c->first.panels, panel = item % c->first.panels, n = c->base.in_volume;
-    const pixels x = {plane_of(pass, image), n, 1, n};
-    multiply(pass, &c->first, panel, &x, c->activation,
-             pass->shared + image * n * c->hidden_stride + panel * PANEL, c->hidden_stride);
+    float *input = shared_of(pass, image);
+    const pixels x = {input, c->in_stride, n};
+    multiply(pass, &c->first, panel, &x, c->activation, input + n * c->in_stride + panel * PANEL,
+             c->hidden_stride);
 }
 
-/* The intermediate of all images, in the shared workspace. */
-static void expand(const dcls_conv_pass *pass, int threads)
+static void prepare(const dcls_conv_pass *pass, int threads)
 {
     const conv_pixels *c = (const conv_pixels *)pass->conv;
-    if (!c->pair || !c->whole) return;
+    if (!c->whole) return;
     dcls_conv_pass copy = *pass;
-    dcls_parallel_for(threads, c->base.g.batch * c->first.panels, expand_panel, &copy);
+    dcls_parallel_for(threads, c->base.g.batch, turn_image, &copy);
+    if (c->pair) dcls_parallel_for(threads, c->base.g.batch * c->first.panels, expand_panel, &copy);
 }
 
 static void run_panel(const dcls_conv_pass *pass, int64_t unit, float *scratch)
 {
     const conv_pixels *c = (const conv_pixels *)pass->conv;
     int64_t image = unit / c->second.panels, panel = unit % c->second.panels, n = c->base.in_volume;
-    const pixels x = {plane_of(pass, image), n, 1, n};
-    const pixels h = {pass->shared + image * n * c->hidden_stride, 1, c->hidden_stride, n};
+    const float *input = shared_of(pass, image);
+    const pixels x = {input, c->in_stride, n}, h = {input + n * c->in_stride, c->hidden_stride, n};
     write_panel(pass, image, panel, c->pair ? &h : &x, 0, scratch);
 }
 
@@ -148,9 +164,10 @@ static void pack_panel(void *arg, int64_t panel, int worker)
     const float *weight = ((const packing *)arg)->weight;
     (void)worker;
     float *to = p->weight + panel * PANEL * p->k;
-    for (int64_t k = 0; k < p->k; k++)
-        for (int64_t o = panel * PANEL; o < (panel + 1) * PANEL; o++)
-            *to++ = o < p->outputs ? weight[o * p->k + k] : 0.0f;
+    for (int64_t strip = panel * PANEL; strip < (panel + 1) * PANEL; strip += STRIP)
+        for (int64_t k = 0; k < p->k; k++)
+            for (int64_t o = strip; o < strip + STRIP; o++)
+                *to++ = o < p->outputs ? weight[o * p->k + k] : 0.0f;
 }
 
 /* weight [outputs, k]; channels missing in the last panel are zeros. */
@@ -182,11 +199,11 @@ static dcls_status set_work(dcls_context *ctx, conv_pixels *c)
     c->tiles = c->whole ? (dcls_conv_tiles){1, n} : dcls_conv_cut(n, most_pixels(c));
     work.units = g->batch * (c->whole ? c->second.panels : c->tiles.count);
     work.macs = work.total_macs / (double)work.units;
-    int64_t row = 2 * PANEL, shared = 0; /* floats for a pixel */
-    if (c->pair && !c->whole) row += c->first.k + c->hidden_stride;
-    if (c->pair && c->whole && !dcls_mul_i64(g->batch * n, c->hidden_stride, &shared))
+    int64_t row = c->in_stride + c->hidden_stride, shared = 0; /* floats for a pixel */
+    if (c->whole && !dcls_mul_i64(g->batch * n, row, &shared))
         return dcls_fail(ctx, DCLS_ERR_LIMIT, "the sizes of this convolution are too large");
-    work.scratch_floats = (size_t)(row * c->tiles.most);
+    work.scratch_floats =
+        (size_t)(DCLS_CONV_PANEL_SCRATCH(c->tiles.most) + (c->whole ? 0 : row * c->tiles.most));
     work.shared_floats = (size_t)shared;
     return dcls_conv_set_work(ctx, &c->base, work);
 }
@@ -197,8 +214,9 @@ static dcls_status fill(dcls_context *ctx, conv_pixels *c, const dcls_conv_expan
         DCLS_TRY(pack(ctx, c, &c->first, e->weight));
         c->first.bias = dcls_conv_pack_bias(ctx, &c->base, e->channels, e->bias);
         if (c->first.bias == NULL) return DCLS_ERR_MEMORY;
-        c->hidden_stride = c->first.panels * PANEL + HIDDEN_GAP;
+        c->hidden_stride = c->first.panels * PANEL + PIXEL_GAP;
     }
+    c->in_stride = c->base.g.in_channels + PIXEL_GAP;
     DCLS_TRY(pack(ctx, c, &c->second, weight));
     return set_work(ctx, c);
 }
@@ -208,7 +226,7 @@ static dcls_status create(dcls_context *ctx, const dcls_geometry *g, const dcls_
 {
     bool pair = e != NULL, whole = !pair || dcls_volume(g->in) <= TILE_WHOLE;
     const dcls_conv_method method = {.name = pair ? "fused" : "dense",
-                                     .prepare = expand,
+                                     .prepare = prepare,
                                      .run_unit = whole ? run_panel : run_tile,
                                      .release = release};
     conv_pixels *c = dcls_conv_allocate(ctx, sizeof *c, &method, g, epilogue);
