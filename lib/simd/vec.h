@@ -23,16 +23,19 @@
 #endif
 
 #if defined(VEC_AVX512)
-#define VEC_WIDTH 16
-#define VEC_EVEN  0, 2, 4, 6, 8, 10, 12, 14, 17, 19, 21, 23, 25, 27, 29, 31
+#define VEC_WIDTH     16
+#define VEC_REGISTERS 32
+#define VEC_EVEN      0, 2, 4, 6, 8, 10, 12, 14, 17, 19, 21, 23, 25, 27, 29, 31
 typedef __m512 vec;
 #elif defined(VEC_AVX2)
-#define VEC_WIDTH 8
-#define VEC_EVEN  0, 2, 4, 6, 9, 11, 13, 15
+#define VEC_WIDTH     8
+#define VEC_REGISTERS 16
+#define VEC_EVEN      0, 2, 4, 6, 9, 11, 13, 15
 typedef __m256 vec;
 #else
-#define VEC_WIDTH 4
-#define VEC_EVEN  0, 2, 5, 7
+#define VEC_WIDTH     4
+#define VEC_REGISTERS 16
+#define VEC_EVEN      0, 2, 5, 7
 typedef float vec __attribute__((vector_size(16)));
 #endif
 

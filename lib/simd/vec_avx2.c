@@ -4,8 +4,9 @@
 #define VEC_AVX2
 #include "simd/vec.h"
 
-#define TAPS_TALL false
-#define TAPS_WIDE 2
-#define VEC_NAME  "avx2"
-#define VEC_TABLE dcls_simd_avx2
+#define TAPS_TALLEST 12
+#define TAPS_LEFT    4
+#define TAPS_WIDE    2
+#define VEC_NAME     "avx2"
+#define VEC_TABLE    dcls_simd_avx2
 #include "simd/vec_template.inc"

@@ -5,8 +5,9 @@
 #define VEC_AVX512
 #include "simd/vec.h"
 
-#define TAPS_TALL true
-#define TAPS_WIDE 4
-#define VEC_NAME  "avx512"
-#define VEC_TABLE dcls_simd_avx512
+#define TAPS_TALLEST 16
+#define TAPS_LEFT    1
+#define TAPS_WIDE    4
+#define VEC_NAME     "avx512"
+#define VEC_TABLE    dcls_simd_avx512
 #include "simd/vec_template.inc"

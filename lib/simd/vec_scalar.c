@@ -3,8 +3,9 @@
 
 #include "simd/vec.h"
 
-#define TAPS_TALL false
-#define TAPS_WIDE 2
-#define VEC_NAME  "scalar"
-#define VEC_TABLE dcls_simd_scalar
+#define TAPS_TALLEST 8
+#define TAPS_LEFT    1
+#define TAPS_WIDE    2
+#define VEC_NAME     "scalar"
+#define VEC_TABLE    dcls_simd_scalar
 #include "simd/vec_template.inc"
