@@ -266,9 +266,23 @@ VEC_INLINE vec vec_ldexp(vec v, vec n)
 }
 #endif
 
+/* The same where v and the result are normal numbers. */
+VEC_INLINE vec vec_ldexp_normal(vec v, vec n)
+{
+#if defined(VEC_AVX512)
+    return vec_ldexp(v, n);
+#else
+    return (vec)((vecu)v + ((vecu)(n + vec_set1(0x1.8p23f)) << 23)); /* n in the low bits */
+#endif
+}
+
 VEC_INLINE vec vec_select(veci mask, vec yes, vec no)
 {
+#if defined(VEC_AVX2)
+    return _mm256_blendv_ps(no, yes, (vec)mask);
+#else
     return (vec)(((veci)yes & mask) | ((veci)no & ~mask));
+#endif
 }
 
 VEC_INLINE vec vec_abs(vec v)
@@ -312,12 +326,18 @@ static __attribute__((noinline, unused)) vec vec_load_step(const float *p, int64
 /* Lanes in a fixed tree: halves are added until one is left. */
 VEC_INLINE float vec_reduce_add(vec v)
 {
-    float lane[VEC_WIDTH];
-    vec_store(lane, v);
-    for (int half = VEC_WIDTH / 2; half > 0; half /= 2)
-        for (int i = 0; i < half; i++)
-            lane[i] += lane[i + half];
-    return lane[0];
+#if defined(VEC_AVX512) || defined(VEC_AVX2)
+#if defined(VEC_AVX512)
+    __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
+#else
+    __m256 eight = v;
+#endif
+    __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+#else
+    return (v[0] + v[2]) + (v[1] + v[3]);
+#endif
 }
 
 #endif
