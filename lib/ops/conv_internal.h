@@ -107,13 +107,18 @@ bool dcls_conv_shift(const dcls_geometry *g, int64_t cell, int64_t shift[3]);
 typedef struct dcls_conv_tap {
     int64_t column, row, offset;
     float value;
+    int32_t cell; /* of the window, where the caller needs it again */
 } dcls_conv_tap;
 
-/* Room for the taps of any `rows` rows that make one list: rows 0 .. rows - 1, the next ones and so on. */
+/* Twice the room for the taps of any `rows` rows that make one list: rows 0 .. rows - 1, the next ones and so
+ * on. */
 dcls_conv_tap *dcls_conv_tap_room(dcls_context *ctx, const dcls_taps *taps, int64_t rows);
 
-/* Writes n taps column by column, for taps_rows shares the loads of vertical neighbours, and the longest runs
- * of neighbours first, for many equal runs in a row spare it mispredicted branches. taps is sorted. */
+/* n taps in the order for taps_rows and taps_dots, behind the taps themselves, which are sorted: column by
+ * column, for these share the loads of vertical neighbours, and the longest runs of neighbours first, for
+ * many equal runs in a row spare mispredicted branches. */
+const dcls_conv_tap *dcls_conv_order_taps(dcls_conv_tap *taps, int64_t n);
+/* The same, into a list. */
 void dcls_conv_write_taps(dcls_conv_tap *taps, int64_t n, int64_t *offset, float *value);
 
 #endif

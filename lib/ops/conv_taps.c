@@ -11,7 +11,7 @@ dcls_conv_tap *dcls_conv_tap_room(dcls_context *ctx, const dcls_taps *taps, int6
     int64_t most = 0;
     for (int64_t r = 0; r < taps->rows; r += rows)
         most = dcls_max_i64(most, taps->start[r + rows] - taps->start[r]);
-    return dcls_alloc(ctx, (size_t)most, sizeof(dcls_conv_tap));
+    return dcls_alloc(ctx, 2 * (size_t)most, sizeof(dcls_conv_tap));
 }
 
 static int compare_taps(const void *a, const void *b)
@@ -30,16 +30,24 @@ static int64_t run_length(const dcls_conv_tap *taps, int64_t n)
     return length;
 }
 
-void dcls_conv_write_taps(dcls_conv_tap *taps, int64_t n, int64_t *offset, float *value)
+const dcls_conv_tap *dcls_conv_order_taps(dcls_conv_tap *taps, int64_t n)
 {
+    dcls_conv_tap *ordered = taps + n;
     qsort(taps, (size_t)n, sizeof *taps, compare_taps);
-    for (int64_t wanted = LONGEST_RUN; wanted > 0; wanted--) {
+    for (int64_t wanted = LONGEST_RUN; wanted > 0; wanted--)
         for (int64_t t = 0, length; t < n; t += length) {
             length = run_length(taps + t, n - t);
-            for (int64_t i = t; i < t + length && length == wanted; i++) {
-                *offset++ = taps[i].offset;
-                *value++ = taps[i].value;
-            }
+            for (int64_t i = t; i < t + length && length == wanted; i++)
+                *ordered++ = taps[i];
         }
+    return taps + n;
+}
+
+void dcls_conv_write_taps(dcls_conv_tap *taps, int64_t n, int64_t *offset, float *value)
+{
+    const dcls_conv_tap *ordered = dcls_conv_order_taps(taps, n);
+    for (int64_t i = 0; i < n; i++) {
+        offset[i] = ordered[i].offset;
+        value[i] = ordered[i].value;
     }
 }

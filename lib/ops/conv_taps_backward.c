@@ -37,43 +37,27 @@ static void measure(dcls_taps_backward *b, const dcls_taps *taps)
         b->size[d] = (b->g.out[d] - 1) * b->g.stride[d] + hi[d] - b->lo[d] + 1;
 }
 
-/* A tap by where it reads, so that vertical neighbours follow each other. */
-typedef struct reader {
-    int64_t column, row, offset;
-    int32_t cell;
-} reader;
-
-static int compare_readers(const void *a, const void *b)
-{
-    const reader *s = a, *t = b;
-    if (s->column != t->column) return s->column < t->column ? -1 : 1;
-    return (s->row > t->row) - (s->row < t->row);
-}
-
-static void place_row(dcls_taps_backward *b, const dcls_taps *taps, int64_t row, reader *readers)
+static void place_row(dcls_taps_backward *b, const dcls_taps *taps, int64_t row, dcls_conv_tap *taps_of_row)
 {
     int64_t shift[3], n = 0, at = b->start[row];
     for (int64_t t = taps->start[row]; t < taps->start[row + 1]; t++) {
         if (!dcls_conv_shift(&b->g, taps->cell[t], shift)) continue;
         const int64_t z = shift[0] - b->lo[0], y = shift[1] - b->lo[1], x = shift[2] - b->lo[2];
-        readers[n++] = (reader){.column = z * b->size[2] + x,
-                                .row = y,
-                                .offset = (z * b->size[1] + y) * b->size[2] + x,
-                                .cell = taps->cell[t]};
+        taps_of_row[n++] = (dcls_conv_tap){.column = z * b->size[2] + x,
+                                           .row = y,
+                                           .offset = (z * b->size[1] + y) * b->size[2] + x,
+                                           .cell = taps->cell[t]};
     }
-    qsort(readers, (size_t)n, sizeof *readers, compare_readers);
+    const dcls_conv_tap *ordered = dcls_conv_order_taps(taps_of_row, n);
     for (int64_t i = 0; i < n; i++, at++) {
-        b->offset[at] = readers[i].offset;
-        b->places[at] = (place){row, readers[i].cell};
+        b->offset[at] = ordered[i].offset;
+        b->places[at] = (place){row, ordered[i].cell};
     }
     b->start[row + 1] = at;
 }
 
 static dcls_status fill(dcls_context *ctx, dcls_taps_backward *b, const dcls_taps *taps)
 {
-    int64_t longest = 0;
-    for (int64_t r = 0; r < taps->rows; r++)
-        longest = dcls_max_i64(longest, taps->start[r + 1] - taps->start[r]);
     measure(b, taps);
     int64_t box = b->size[0];
     if (!dcls_mul_i64(box, b->size[1], &box) || !dcls_mul_i64(box, b->size[2], &box) || box > INT64_MAX / 64)
@@ -81,14 +65,14 @@ static dcls_status fill(dcls_context *ctx, dcls_taps_backward *b, const dcls_tap
     b->start = dcls_alloc(ctx, (size_t)taps->rows + 1, sizeof *b->start);
     b->offset = dcls_alloc(ctx, (size_t)b->count, sizeof *b->offset);
     b->places = dcls_alloc(ctx, (size_t)b->count, sizeof *b->places);
-    reader *readers = dcls_alloc(ctx, (size_t)longest, sizeof *readers);
-    const bool ready = b->start && b->offset && b->places && readers;
+    dcls_conv_tap *taps_of_row = dcls_conv_tap_room(ctx, taps, 1);
+    const bool ready = b->start && b->offset && b->places && taps_of_row;
     if (ready) {
         b->start[0] = 0;
         for (int64_t row = 0; row < taps->rows; row++)
-            place_row(b, taps, row, readers);
+            place_row(b, taps, row, taps_of_row);
     }
-    free(readers);
+    free(taps_of_row);
     return ready ? DCLS_OK : DCLS_ERR_MEMORY;
 }
 
