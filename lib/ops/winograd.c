@@ -95,6 +95,8 @@ dcls_status dcls_winograd_axis_create(dcls_context *ctx, const dcls_geometry *g,
                                       dcls_winograd_axis *out)
 {
     dcls_winograd_count_tiles(g, axis, copies, out);
+    if (g->in[axis] > INT32_MAX / copies - 1 || g->out[axis] > INT32_MAX / copies - 1)
+        return dcls_fail(ctx, DCLS_ERR_LIMIT, "the sizes of this convolution are too large");
     out->in = dcls_alloc_zero(ctx, (size_t)(POINTS * out->tiles), sizeof *out->in);
     out->out = dcls_alloc_zero(ctx, (size_t)(OUTPUTS * out->tiles), sizeof *out->out);
     if (out->in == NULL || out->out == NULL) return DCLS_ERR_MEMORY;

@@ -37,6 +37,7 @@ dcls_winograd_band dcls_winograd_band_at(const dcls_winograd_tiling *t, int64_t 
             if (row > 0) b.lowest = dcls_min_i64(b.lowest, row);
             b.highest = dcls_max_i64(b.highest, row);
         }
+    if (b.highest < b.lowest) b.lowest = b.highest + 1; /* nothing but padding */
     for (int64_t p = 0; p < rows->points; p++)
         for (int64_t q = 0; q < columns->points; q++) {
             int64_t used = dcls_min_i64(b.to, rows->uses[p]) - b.from, at = p * columns->points + q;
@@ -170,5 +171,12 @@ void dcls_winograd_outputs_to_points(const dcls_simd *simd, const dcls_winograd_
                                      float *tiles, float *scratch)
 {
     const way w = {simd, tiling, true};
-    to_points(&w, band, planes, 1, planes->height, tiles, scratch);
+    int64_t lowest = planes->height, highest = 1;
+    for (int64_t t = band->from; t < band->to; t++)
+        for (int e = 0; e < dcls_winograd_kind_of(&tiling->rows, t)->outputs; e++) {
+            const int64_t row = cell_at(&w, &tiling->rows, e, t);
+            lowest = dcls_min_i64(lowest, row);
+            highest = dcls_max_i64(highest, row);
+        }
+    to_points(&w, band, planes, lowest, highest, tiles, scratch);
 }

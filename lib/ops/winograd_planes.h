@@ -46,7 +46,7 @@ dcls_winograd_band dcls_winograd_band_at(const dcls_winograd_tiling *tiling, int
 void dcls_winograd_inputs_to_points(const dcls_simd *simd, const dcls_winograd_tiling *tiling,
                                     const dcls_winograd_band *band, const dcls_winograd_planes *planes,
                                     float *tiles, float *scratch);
-/* The same for gradients of outputs, of a band that is all there is. */
+/* The same for gradients of outputs, of the rows that the band's tiles make. */
 void dcls_winograd_outputs_to_points(const dcls_simd *simd, const dcls_winograd_tiling *tiling,
                                      const dcls_winograd_band *band, const dcls_winograd_planes *planes,
                                      float *tiles, float *scratch);

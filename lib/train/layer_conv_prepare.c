@@ -88,9 +88,12 @@ void dcls_conv_layer_forget(dcls_conv_layer *c)
 static dcls_status prepare_dense(dcls_context *ctx, const dcls_layer *layer, dcls_conv_layer *c,
                                  const float *weight, const dcls_epilogue *bias, const dcls_epilogue *sum)
 {
-    DCLS_TRY(dcls_conv_create_dense(ctx, &c->g, weight, bias, c->how, &c->forward));
-    return layer->wanted[0] ? dcls_conv_create_turned_dense(ctx, &c->g, weight, sum, c->how, &c->turned)
-                            : DCLS_OK;
+    dcls_conv_how how = c->how;
+    if (c->shown != NULL) how.images = 1; /* what is padded or spread first goes image by image */
+    DCLS_TRY(dcls_conv_create_dense(ctx, &c->g, weight, bias, how, &c->forward));
+    if (!layer->wanted[0]) return DCLS_OK;
+    if (dcls_conv_is_strided(&c->g)) how.images = 1;
+    return dcls_conv_create_turned_dense(ctx, &c->g, weight, sum, how, &c->turned);
 }
 
 #define WEAK 1e-6f /* share of its window's largest weight */

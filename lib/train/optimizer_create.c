@@ -7,7 +7,8 @@
 #include "base/text.h"
 #include "train/optimizer_internal.h"
 
-#define PIECE 16384 /* floats a thread changes at a time */
+#define PIECE      16384 /* floats a thread changes at a time */
+#define LEAST_RATE 1e-6  /* factor of a parameter's rate; the inverse is the largest */
 
 static dcls_status check_share(dcls_context *ctx, const char *name, double value)
 {
@@ -46,23 +47,28 @@ static dcls_status apply_rate(dcls_context *ctx, const char *entry, dcls_optimiz
 {
     const char *sign = strrchr(entry, '=');
     double factor = 0;
-    if (sign == NULL || sign == entry || !dcls_parse_double(sign + 1, &factor) || !(factor > 0))
+    if (sign == NULL || sign == entry || !dcls_parse_double(sign + 1, &factor) ||
+        !(factor >= LEAST_RATE && factor <= 1 / LEAST_RATE))
         return dcls_fail(ctx, DCLS_ERR_ARGUMENT,
-                         "'%s' is not GLOB=FACTOR, with a factor of the learning rate above 0", entry);
+                         "'%s' is not GLOB=FACTOR, with a factor of the learning rate from 1e-6 to 1e6",
+                         entry);
     char *glob = dcls_alloc(ctx, (size_t)(sign - entry) + 1, 1);
     if (glob == NULL) return DCLS_ERR_MEMORY;
     memcpy(glob, entry, (size_t)(sign - entry));
     glob[sign - entry] = '\0';
     bool found = false;
     for (size_t i = 0; i < state->parameters->count; i++) {
-        if (!dcls_any_matches((const char *const *)&glob, 1, state->parameters->items[i].name)) continue;
+        const dcls_parameter *p = &state->parameters->items[i];
+        if (p->frozen || p->role == DCLS_ROLE_BUFFER ||
+            !dcls_any_matches((const char *const *)&glob, 1, p->name))
+            continue;
         state->rates[i] = factor;
         found = true;
     }
     free(glob);
     return found ? DCLS_OK
-                 : dcls_fail(ctx, DCLS_ERR_ARGUMENT, "the learning rate of '%s': no tensor's name matches",
-                             entry);
+                 : dcls_fail(ctx, DCLS_ERR_ARGUMENT,
+                             "the learning rate of '%s': no tensor that learns has such a name", entry);
 }
 
 static dcls_status set_rates(dcls_context *ctx, const dcls_trainer_options *o, dcls_optimizer_state *state)

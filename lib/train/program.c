@@ -12,6 +12,8 @@
 #define LANES_MOST  64
 /* Of the largest value in a visit: a few of them fit the second-level cache. */
 #define CHUNK_FLOATS ((int64_t)32 << 10)
+/* The same where convolutions gain from images side by side: products repay what comes from further away. */
+#define JOINED_FLOATS ((int64_t)512 << 10)
 
 /* ---- layers ---- */
 
@@ -340,27 +342,42 @@ static int64_t largest_of(const dcls_program *p, const dcls_layer *layer)
     return largest;
 }
 
-/* Phases of small values take more images at once, and so do those of convolutions that gain from it. */
-static dcls_status choose_chunks(dcls_context *ctx, dcls_program *p)
+static int64_t images_wanted(const dcls_program *p, const dcls_layer *layer)
+{
+    const dcls_node *node = layer->node;
+    if (node == NULL || node->op != DCLS_OP_CONV || node->window.pad_mode != DCLS_PAD_ZEROS) return 1;
+    const dcls_geometry g = dcls_program_geometry(p, layer);
+    return p->amx.amx != NULL && dcls_conv_amx_suits(&g) ? 1 : dcls_conv_images_wanted(&g);
+}
+
+/* Phases of small values take more images at once, and so do those of convolutions that gain from it.
+ * largest: [phases], zeros. */
+static void set_chunks(dcls_program *p, int64_t *largest)
 {
     const int64_t images = (p->batch + p->lanes - 1) / p->lanes;
+    for (int l = 0; l < p->layer_count; l++) {
+        int64_t *most = &largest[p->layers[l].phase];
+        *most = dcls_max_i64(*most, largest_of(p, &p->layers[l]));
+    }
+    for (int phase = 0; phase < p->phase_count; phase++) /* a phase without layers is left alone */
+        p->chunks[phase] =
+            dcls_min_i64(images, dcls_max_i64(1, CHUNK_FLOATS / dcls_max_i64(1, largest[phase])));
+    for (int l = 0; l < p->layer_count; l++) {
+        const int phase = p->layers[l].phase;
+        const int64_t most = dcls_min_i64(images, JOINED_FLOATS / largest[phase]);
+        p->chunks[phase] =
+            dcls_max_i64(p->chunks[phase], dcls_min_i64(most, images_wanted(p, &p->layers[l])));
+    }
+}
+
+static dcls_status choose_chunks(dcls_context *ctx, dcls_program *p)
+{
     p->chunks = dcls_alloc(ctx, (size_t)p->phase_count, sizeof *p->chunks);
-    if (p->chunks == NULL) return DCLS_ERR_MEMORY;
-    for (int phase = 0; phase < p->phase_count; phase++)
-        p->chunks[phase] = images;
-    for (int l = 0; l < p->layer_count; l++) {
-        int64_t *chunk = &p->chunks[p->layers[l].phase], most = CHUNK_FLOATS / largest_of(p, &p->layers[l]);
-        if (most < 1) most = 1;
-        if (*chunk > most) *chunk = most;
-    }
-    for (int l = 0; l < p->layer_count; l++) {
-        const dcls_layer *layer = &p->layers[l];
-        if (layer->node == NULL || layer->node->op != DCLS_OP_CONV) continue;
-        const dcls_geometry g = dcls_program_geometry(p, layer);
-        int64_t *chunk = &p->chunks[layer->phase], wanted = dcls_min_i64(images, dcls_conv_images_wanted(&g));
-        if (*chunk < wanted) *chunk = wanted;
-    }
-    return DCLS_OK;
+    int64_t *largest = dcls_alloc_zero(ctx, (size_t)p->phase_count, sizeof *largest);
+    const bool ready = p->chunks != NULL && largest != NULL;
+    if (ready) set_chunks(p, largest);
+    free(largest);
+    return ready ? DCLS_OK : DCLS_ERR_MEMORY;
 }
 
 static dcls_status build(dcls_context *ctx, dcls_program *p)

@@ -81,7 +81,7 @@ load train_util
   try 2 train -q --model run/model.bin --train set --batch 6 --size 8 --freeze '*' -o no
   has stderr "$stderr" "there is nothing to learn: all tensors are frozen"
   try 2 train -q --model run/model.bin --train set --batch 6 --size 8 --rate-of 'nothing*=2' -o no
-  has stderr "$stderr" "the learning rate of 'nothing*=2': no tensor's name matches"
+  has stderr "$stderr" "the learning rate of 'nothing*=2': no tensor that learns has such a name"
   try 2 train -q --model run/model.bin --train set --batch 6 --size 8 --rate-of '*.weight=0' -o no
   has stderr "$stderr" "'*.weight=0' is not GLOB=FACTOR"
   try 2 train -q --model run/model.bin --train set --preprocess cifar10 -o no

@@ -401,13 +401,13 @@ static void test_rates(void **unused)
 
 static void spoil_rates(dcls_trainer_options *o)
 {
-    static const char *const none[] = {"nothing=2"};
+    static const char *const none[] = {"frozen=2"};
     o->rates = none;
     o->rate_count = 1;
 }
 static void spoil_factor(dcls_trainer_options *o)
 {
-    static const char *const zero[] = {"*=0"};
+    static const char *const zero[] = {"*=1e-300"};
     o->rates = zero;
     o->rate_count = 1;
 }
