@@ -26,6 +26,12 @@ static double predicted(const bench_result *result, const dcls_step_facts *step,
                : 0;
 }
 
+/* The cells of a constructed depthwise kernel are a list of taps, as they are for DCLS_ALGO_SPARSE. */
+static bool runs_as_taps(const char *algorithm)
+{
+    return strcmp(algorithm, "sparse") == 0;
+}
+
 bool bench_tune_layer(const bench_result *result, size_t step, bench_tuned *out)
 {
     const dcls_step_facts facts = dcls_plan_step(result->runs[0].plan, step);
@@ -36,12 +42,12 @@ bool bench_tune_layer(const bench_result *result, size_t step, bench_tuned *out)
         const double guess = predicted(result, &facts, algo);
         const char *algorithm;
         const double measured = bench_time_of(run, facts.name, &algorithm);
-        if (guess <= 0) continue;
+        if (guess <= 0 || (algo == DCLS_ALGO_CONSTRUCT && runs_as_taps(algorithm))) continue;
         out->predicted[algo] = guess;
         out->measured[algo] = measured;
         if (out->fastest == 0 || measured < out->measured[out->fastest]) out->fastest = algo;
     }
-    out->chosen = (int)facts.algo;
+    out->chosen = out->measured[facts.algo] > 0 ? (int)facts.algo : DCLS_ALGO_SPARSE;
     out->wrong = out->measured[out->chosen] > WRONG * out->measured[out->fastest];
     return true;
 }
@@ -91,6 +97,11 @@ void bench_print_tune(const bench_result *result)
         wrong += layer.wrong;
         spent += layer.measured[layer.chosen];
         least += layer.measured[layer.fastest];
+    }
+    if (layers == 0) {
+        columns_destroy(table);
+        printf("\nno DCLS layers: there is nothing to choose\n");
+        return;
     }
     printf("\n%schoice of algorithms, ms measured and predicted%s\n", cli_bold(stdout), cli_plain(stdout));
     columns_print(table, stdout, 2, cli_width());

@@ -194,6 +194,7 @@ static int bench_model(cli *run, const dcls_model *model, const char *name, cons
     cli_input input;
     int status = cli_input_choose(run, model, o->input, &input);
     if (status != CLI_OK) return status;
+    cli_note_precision(run, o->precision);
     bench_result result = {.model = name,
                            .ndim = input.ndim,
                            .threads = dcls_context_threads(run->ctx),

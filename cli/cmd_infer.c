@@ -117,6 +117,7 @@ static void describe_model(infer_shared *infer, const dcls_model *model)
         infer->labels[i] = dcls_model_label(model, i);
     }
     note_classes(infer);
+    cli_note_precision(infer->run, infer->options->precision);
 }
 
 /* ---- all inputs ---- */

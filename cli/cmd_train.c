@@ -1,4 +1,5 @@
 /* dcls train: learns weights and positions by a recipe. */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -126,6 +127,11 @@ static int go_on(train_run *t)
 {
     int status = prepare(t);
     if (status == CLI_OK) status = check_place(t);
+    if (status == CLI_OK && t->at.epoch > t->recipe->epochs) {
+        cli_error("train", "--epochs %" PRId64 ": %s has %s already", t->recipe->epochs, t->folder,
+                  cli_counted(t->at.epoch, "epoch").text);
+        return CLI_USAGE;
+    }
     if (status == CLI_OK) status = train_folder_write_recipe(t);
     if (status == CLI_OK) status = train_log_cut(t);
     if (status == CLI_OK && train_log_is_empty(t)) status = train_log_start(t);

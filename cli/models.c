@@ -114,3 +114,9 @@ void cli_source_free(cli_source *source)
     dcls_model_destroy(source->model);
     dcls_tensors_destroy(source->tensors);
 }
+
+void cli_note_precision(const cli *run, dcls_precision precision)
+{
+    if (precision == DCLS_PRECISION_BF16 && !dcls_bf16_is_fast())
+        cli_note(run, "--precision bf16: this processor has no products of bfloat16 numbers, fp32 is faster");
+}

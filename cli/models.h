@@ -39,5 +39,7 @@ void cli_source_free(cli_source *source);
 /* Says on stderr which of a checkpoint's state dicts was taken where nobody asked for one; hint, such as
  * "--key takes another", may be NULL. */
 void cli_note_choice(const cli *run, const char *name, const dcls_tensors *tensors, const char *hint);
+/* Says on stderr where --precision bf16 would be slow. */
+void cli_note_precision(const cli *run, dcls_precision precision);
 
 #endif

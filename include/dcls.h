@@ -214,6 +214,9 @@ typedef enum dcls_precision {
                            float. */
 } dcls_precision;
 
+/* Whether this processor multiplies bfloat16 numbers faster than floats. Thread-safe. */
+DCLS_API bool dcls_bf16_is_fast(void);
+
 typedef struct dcls_plan_options {
     dcls_algo algo;    /* a forced algorithm falls back to construct for layers it cannot run */
     double tap_cutoff; /* gauss only: share of a kernel's sum of |w| that may be dropped with its smallest

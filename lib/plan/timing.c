@@ -102,6 +102,11 @@ double dcls_peak_macs(dcls_context *ctx)
     return measure_peak(ctx, simd->multiply_add, (double)(DCLS_SIMD_CHAINS * simd->width));
 }
 
+bool dcls_bf16_is_fast(void)
+{
+    return dcls_amx_get() != NULL || dcls_cpu_has_bf16(dcls_cpu_detect());
+}
+
 double dcls_peak_bf16_macs(dcls_context *ctx)
 {
     const dcls_cpu_level level = dcls_cpu_detect();

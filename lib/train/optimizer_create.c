@@ -42,6 +42,18 @@ static dcls_status check_options(dcls_context *ctx, const dcls_trainer_options *
     return DCLS_OK;
 }
 
+static bool learns(const dcls_parameter *p)
+{
+    return !p->frozen && p->role != DCLS_ROLE_BUFFER;
+}
+
+static const char *first_learning(const dcls_parameters *parameters)
+{
+    for (size_t i = 0; i < parameters->count; i++)
+        if (learns(&parameters->items[i])) return parameters->items[i].name;
+    return "";
+}
+
 /* entry: "GLOB=FACTOR". A glob may hold a '=' itself. */
 static dcls_status apply_rate(dcls_context *ctx, const char *entry, dcls_optimizer_state *state)
 {
@@ -59,16 +71,16 @@ static dcls_status apply_rate(dcls_context *ctx, const char *entry, dcls_optimiz
     bool found = false;
     for (size_t i = 0; i < state->parameters->count; i++) {
         const dcls_parameter *p = &state->parameters->items[i];
-        if (p->frozen || p->role == DCLS_ROLE_BUFFER ||
-            !dcls_any_matches((const char *const *)&glob, 1, p->name))
-            continue;
+        if (!learns(p) || !dcls_any_matches((const char *const *)&glob, 1, p->name)) continue;
         state->rates[i] = factor;
         found = true;
     }
     free(glob);
-    return found ? DCLS_OK
-                 : dcls_fail(ctx, DCLS_ERR_ARGUMENT,
-                             "the learning rate of '%s': no tensor that learns has such a name", entry);
+    if (found) return DCLS_OK;
+    return dcls_fail(
+        ctx, DCLS_ERR_ARGUMENT,
+        "the learning rate of '%s': no tensor that learns has such a name; the first one is '%s'", entry,
+        first_learning(state->parameters));
 }
 
 static dcls_status set_rates(dcls_context *ctx, const dcls_trainer_options *o, dcls_optimizer_state *state)

@@ -42,6 +42,12 @@ load helper
   has step "$output" interpolated
 }
 
+@test "--tune without DCLS layers says so" {
+  model features '{"op": "relu", "name": "r", "inputs": ["input"]}' r "" >m.json
+  try 0 bench -m m.json --input 4x6 -r 3 --tune
+  has note "$output" "no DCLS layers: there is nothing to choose"
+}
+
 @test "--tune: predictions beside measurements of all that can run" {
   needs jq
   model features '{"op": "dcls", "name": "d", "inputs": ["input"], "weight": "d.weight", "P": "d.P", "version": "v1",
@@ -51,7 +57,7 @@ load helper
     $(f32 o.weight '[2, 3, 1]' '[1,2,3, 4,5,6]'), $(f32 o.P '[2, 2, 3, 1]' '[0,1,0.5, 0,0,0, 0,1,0, 0,0,-1]')" >m.json
   try 0 bench -m m.json --input 4x6 -r 3 --tune --json
   is layers "$(jq -c '[.tune[].name]' <<<"$output")" '["d","own"]'
-  is algorithms "$(jq -c '[.tune[].algorithms | keys | join(" ")]' <<<"$output")" '["construct im2col sparse","construct sparse"]'
+  is algorithms "$(jq -c '[.tune[].algorithms | keys | join(" ")]' <<<"$output")" '["im2col sparse","sparse"]'
   is chosen "$(jq -c '.tune[0].chosen' <<<"$output")" '"sparse"'
   is measured "$(jq '. as $all | [range(2)] | all(. as $i | $all.tune[$i].algorithms.sparse.measured_ms == $all.runs[3].steps[$i].median_ms)' \
     <<<"$output")" true

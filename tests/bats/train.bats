@@ -118,6 +118,10 @@ exec_dcls() { if ((BASH_SUBSHELL > 0 && BASHPID != $$)); then exec "$DCLS" "$@";
   cp run/model.bin before.bin
   try 0 train --resume run
   is stderr "$stderr" "dcls: run: finished after 2 epochs; --epochs N goes on to more"
+  cp run/recipe.json before.json
+  try 2 train --resume run --epochs 1
+  is stderr "$stderr" "dcls: train: --epochs 1: run has 2 epochs already"
+  cmp before.json run/recipe.json
   cmp run/model.bin before.bin
   try 0 train -q --resume run --epochs 3
   is epochs "$(sed -n 's/.*"epoch":\([0-9]*\),"val_loss.*/\1/p' run/log.ndjson | tr '\n' ' ')" "1 2 3 "
