@@ -2,6 +2,8 @@
  * machine. */
 #include "conv_util.h"
 
+#include "ops/winograd_planes.h"
+
 /* ---- geometries ---- */
 
 static dcls_geometry plain(int64_t in_channels, int64_t out_channels, int64_t groups, int64_t height,
@@ -139,6 +141,40 @@ static void test_winograd_images(void **state)
         dcls_conv_destroy(single);
         free_problem(&p);
     }
+}
+
+/* Rows of tiles that see padding alone are zeros, and write nothing ahead of their scratch. */
+static void test_winograd_padding(void **state)
+{
+    enum { AHEAD = 1 << 14 };
+    dcls_geometry g = plain(1, 1, 1, 9, 5, 3);
+    g.pad[1] = g.pad[2] = 30;
+    assert_true(set_out(&g));
+    dcls_winograd_tiling t;
+    assert_int_equal(dcls_winograd_tiling_create(*state, &g, 1, &t), DCLS_OK);
+    float *plane = new_floats(dcls_volume(g.in));
+    const dcls_winograd_planes planes = {plane, 0, 1, g.in[1], g.in[2]};
+    int64_t empty = 0;
+    for (int64_t i = 0; i < t.rows.tiles; i++) {
+        const dcls_winograd_band b = dcls_winograd_band_at(&t, i, t.rows.tiles, g.in[1]);
+        const int64_t rows = b.highest - b.lowest + 1,
+                      floats = dcls_winograd_to_points_scratch(&t, rows, g.in[2]);
+        assert_true(rows >= 0);
+        float *memory = calloc((size_t)(AHEAD + floats), sizeof *memory);
+        float *tiles = malloc((size_t)b.place[t.points] * sizeof *tiles);
+        dcls_winograd_inputs_to_points(dcls_simd_get(DCLS_CPU_SCALAR), &t, &b, &planes, tiles,
+                                       memory + AHEAD);
+        for (int64_t f = 0; f < AHEAD; f++)
+            assert_true(memory[f] == 0);
+        for (int64_t point = 0; point < t.points && rows == 0; point++)
+            for (int64_t f = 0; f < b.tiles[point]; f++)
+                assert_true(tiles[b.place[point] + f] == 0);
+        empty += rows == 0;
+        free(memory), free(tiles);
+    }
+    assert_true(empty > 0);
+    free(plane);
+    dcls_winograd_tiling_free(&t);
 }
 
 /* A negative padding crops the input. */
@@ -287,11 +323,12 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_widths),          cmocka_unit_test(test_random),
-        cmocka_unit_test(test_negative_pad),    cmocka_unit_test(test_padding_only),
-        cmocka_unit_test(test_winograd),        cmocka_unit_test(test_winograd_images),
-        cmocka_unit_test(test_tiles),           cmocka_unit_test(test_choice),
-        cmocka_unit_test(test_wrong_arguments), cmocka_unit_test(test_too_large),
+        cmocka_unit_test(test_widths),           cmocka_unit_test(test_random),
+        cmocka_unit_test(test_negative_pad),     cmocka_unit_test(test_padding_only),
+        cmocka_unit_test(test_winograd),         cmocka_unit_test(test_winograd_images),
+        cmocka_unit_test(test_winograd_padding), cmocka_unit_test(test_tiles),
+        cmocka_unit_test(test_choice),           cmocka_unit_test(test_wrong_arguments),
+        cmocka_unit_test(test_too_large),
     };
     return cmocka_run_group_tests_name("conv", tests, set_up, tear_down);
 }
