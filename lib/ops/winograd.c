@@ -150,7 +150,7 @@ int64_t dcls_winograd_joined(const dcls_geometry *g, int64_t images)
     dcls_winograd_axis rows, columns;
     dcls_winograd_count_tiles(g, 1, 1, &rows);
     dcls_winograd_count_tiles(g, 2, 1, &columns);
-    return dcls_max_i64(1, dcls_min_i64(images, JOINED_TILES / (rows.tiles * columns.tiles)));
+    return dcls_max_i64(1, dcls_min_i64(images, JOINED_TILES / dcls_max_i64(1, rows.tiles * columns.tiles)));
 }
 
 bool dcls_winograd_pays(const dcls_geometry *g, int64_t images)

@@ -25,7 +25,7 @@ typedef struct dcls_winograd_axis {
 } dcls_winograd_axis;
 
 /* Tiles, kinds and points of an axis, without its tables. */
-void dcls_winograd_count_tiles(const dcls_geometry *g, int axis, int64_t copies, dcls_winograd_axis *out);
+void dcls_winograd_count_tiles(const dcls_geometry *g, int axis, int64_t copies, dcls_winograd_axis *x);
 /* axis 1 or 2 of g, of `copies` planes side by side. */
 dcls_status dcls_winograd_axis_create(dcls_context *ctx, const dcls_geometry *g, int axis, int64_t copies,
                                       dcls_winograd_axis *out);
