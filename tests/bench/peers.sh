@@ -99,6 +99,7 @@ awk '$1 ~ /^depthwise-/ { split($1, part, "-"); key = part[2] " " $2; n[key]++
 # ---- kernels built on every call
 [[ ${PUBLISHED:-1} == 1 && $peers == *torch* ]] || exit 0
 printf '\nbeside the published formulas in PyTorch, evaluated and recorded as the published package does\n%-46s %3s %9s %9s %7s\n' '' thr 'dcls ms' 'torch ms' x
+[[ -x $construct ]] || make -s "$construct" >&2
 for threads in $threads_of; do
   read -r mine _ <<<"$("$construct" "$threads" "$each")"
   theirs=$($python tests/bench/construct_torch.py "$threads" "$each")
