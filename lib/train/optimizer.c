@@ -10,11 +10,6 @@
 
 #define LANES 8 /* independent sums of the norm: what vectors can add side by side */
 
-static bool is_trained(const dcls_parameter *p)
-{
-    return !p->frozen && p->role != DCLS_ROLE_BUFFER;
-}
-
 static bool is_averaged(const dcls_optimizer_state *state, const dcls_parameter *p)
 {
     return state->averages != NULL && !p->frozen;
@@ -42,7 +37,7 @@ static void square_piece(void *arg, int64_t item, int worker)
     const dcls_optimizer_piece *part = &state->pieces[item];
     (void)worker;
     state->squares[item] =
-        is_trained(part->of) ? sum_squares(part->of->gradient + part->first, part->count) : 0;
+        dcls_parameter_learns(part->of) ? sum_squares(part->of->gradient + part->first, part->count) : 0;
 }
 
 /* Squares of floats do not overflow a double: the sum is finite if all gradients are. */
@@ -164,8 +159,8 @@ static void step_piece(void *arg, int64_t item, int worker)
     const dcls_optimizer_piece *part = &o->pieces[item];
     const factors f = factors_of(s, part->of);
     (void)worker;
-    if (is_trained(part->of)) move(o, part, f);
-    if (is_trained(part->of) && part->of->role == DCLS_ROLE_POSITION)
+    if (dcls_parameter_learns(part->of)) move(o, part, f);
+    if (dcls_parameter_learns(part->of) && part->of->role == DCLS_ROLE_POSITION)
         dcls_positions_clamp(part->of, part->first, part->count, o->nudge);
     if (o->averages != NULL) average(o->averages + part->at, part->of->value + part->first, part->count, f);
 }

@@ -42,15 +42,10 @@ static dcls_status check_options(dcls_context *ctx, const dcls_trainer_options *
     return DCLS_OK;
 }
 
-static bool learns(const dcls_parameter *p)
-{
-    return !p->frozen && p->role != DCLS_ROLE_BUFFER;
-}
-
 static const char *first_learning(const dcls_parameters *parameters)
 {
     for (size_t i = 0; i < parameters->count; i++)
-        if (learns(&parameters->items[i])) return parameters->items[i].name;
+        if (dcls_parameter_learns(&parameters->items[i])) return parameters->items[i].name;
     return "";
 }
 
@@ -71,7 +66,7 @@ static dcls_status apply_rate(dcls_context *ctx, const char *entry, dcls_optimiz
     bool found = false;
     for (size_t i = 0; i < state->parameters->count; i++) {
         const dcls_parameter *p = &state->parameters->items[i];
-        if (!learns(p) || !dcls_any_matches((const char *const *)&glob, 1, p->name)) continue;
+        if (!dcls_parameter_learns(p) || !dcls_any_matches((const char *const *)&glob, 1, p->name)) continue;
         state->rates[i] = factor;
         found = true;
     }

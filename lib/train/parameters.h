@@ -29,6 +29,12 @@ typedef struct dcls_parameter {
     bool stuck_when_whole; /* v1: no slope where a position is a whole number, the limits among them */
 } dcls_parameter;
 
+/* Whether steps change it: buffers have no gradient. */
+static inline bool dcls_parameter_learns(const dcls_parameter *p)
+{
+    return !p->frozen && p->role != DCLS_ROLE_BUFFER;
+}
+
 typedef struct dcls_parameters {
     dcls_parameter *items;
     size_t count, capacity;
