@@ -133,7 +133,7 @@ _dcls() {
           --replace-version --train --val --data-kind --ignore --limit --val-limit --cache --batch --size --share-positions
           --average --algo --precision --seed --validate-every --record-positions --scale --area --crop-padding --no-flip
           --rand-ops --rand-magnitude --cutout --mixup --optimizer --momentum --weight-decay --clip-norm --position-rate --spread-rate --freeze --rate-of --schedule
-          --rate --epochs --warmup --label-smoothing --class-weights --repulsion --repulsion-after'
+          --rate --epochs --warmup --label-smoothing --class-weights --lovasz --repulsion --repulsion-after'
         ;;
       bench) options='--model -m --input --batch -b --algo --precision --tune --repeat -r --seconds -s --json' ;;
     esac

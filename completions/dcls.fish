@@ -129,6 +129,7 @@ complete -c dcls -n $train -l epochs -x -d 'Times the training data is seen'
 complete -c dcls -n $train -l warmup -x -d 'Epochs of linear warm-up'
 complete -c dcls -n $train -l label-smoothing -x -d 'Share of the target spread over all classes'
 complete -c dcls -n $train -l class-weights -x -a balanced -d 'Weights of classes, or balanced'
+complete -c dcls -n $train -l lovasz -x -d 'Factor of the Lovász loss of segmentation, added'
 complete -c dcls -n $train -l repulsion -x -d 'Factor of the squared repulsive loss of positions'
 complete -c dcls -n $train -l repulsion-after -x -d 'Epochs before the repulsive loss begins'
 

@@ -322,6 +322,8 @@ typedef struct dcls_trainer_options {
 
     double label_smoothing;
     const float *class_weights; /* [classes] or NULL */
+    double lovasz; /* factor of the Lovász-softmax loss of each picture (arXiv 1705.08790), which is added to
+                      the cross entropy: for segmentation without mixup; 0: none */
 
     dcls_optimizer optimizer;
     double momentum; /* sgd */

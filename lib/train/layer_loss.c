@@ -1,8 +1,10 @@
 /* Cross entropy with label smoothing and class weights, as torch.nn.functional.cross_entropy averages it: the
  * sum over targets that count, over the sum of their weights; of mixed ones those of both, by their shares.
- * The gradient is written on the way forward. */
+ * To it may be added the Lovász-softmax loss, its mean over the batch's pictures. The gradient is written on
+ * the way forward. */
 #include <math.h>
 
+#include "train/lovasz.h"
 #include "train/program.h"
 
 #define BLOCK 256 /* pixels whose probabilities are made at once */
@@ -99,21 +101,49 @@ static double image_loss(const dcls_visit *visit, int64_t n, const float *x, flo
     return loss;
 }
 
+/* The Lovász loss of one image, whose gradient is left in the scratch; dx is used for probabilities. */
+static double image_lovasz(const dcls_visit *visit, int64_t n, const float *x, float *dx, dcls_extent e)
+{
+    const dcls_program *p = visit->program;
+    for (int64_t i = 0; i < e.pixels; i += BLOCK)
+        p->simd->softmax(x + i, dx + i, e.channels, e.pixels, e.pixels - i < BLOCK ? e.pixels - i : BLOCK);
+    float *entries = visit->scratch + (e.channels * e.pixels + 1) / 2 * 2;
+    return dcls_lovasz(dx, e.channels, e.pixels, visit->batch->target + n * e.pixels,
+                       p->options.lovasz / (double)p->batch, visit->scratch, (void *)entries);
+}
+
 static void loss_forward(const dcls_layer *layer, const dcls_visit *visit)
 {
     const dcls_program *p = visit->program;
     const dcls_extent e = dcls_program_extent(p, layer->inputs[0]);
-    const float *x = dcls_visit_value(visit, layer->inputs[0]);
-    float *dx = dcls_visit_gradient(visit, layer->inputs[0]);
+    const int64_t floats = e.channels * e.pixels;
     for (int64_t n = 0; n < visit->count; n++) {
         const int64_t image = visit->first + n;
+        const float *x = dcls_visit_value(visit, layer->inputs[0]) + n * floats;
+        float *dx = dcls_visit_gradient(visit, layer->inputs[0]) + n * floats;
+        const double lovasz = p->options.lovasz > 0 ? image_lovasz(visit, image, x, dx, e) : 0;
         p->correct[image] = 0;
-        p->losses[image] = image_loss(visit, image, x + n * e.channels * e.pixels,
-                                      dx + n * e.channels * e.pixels, e, &p->correct[image]);
+        p->losses[image] = image_loss(visit, image, x, dx, e, &p->correct[image]) + lovasz;
+        for (int64_t i = 0; i < floats && p->options.lovasz > 0; i++)
+            dx[i] += visit->scratch[i];
     }
 }
 
-const dcls_layer_type dcls_layer_loss = {.name = "loss", .forward = loss_forward};
+static dcls_status loss_create(dcls_context *ctx, dcls_program *p, dcls_layer *layer)
+{
+    const dcls_extent e = dcls_program_extent(p, layer->inputs[0]);
+    if (p->options.lovasz == 0) return DCLS_OK;
+    if (e.pixels < 2 || e.pixels > DCLS_LOVASZ_PIXELS)
+        return dcls_fail(ctx, DCLS_ERR_ARGUMENT,
+                         "the Lovász loss (lovasz) is one of segmentation: this network answers for %lld "
+                         "pixels a picture",
+                         (long long)e.pixels);
+    layer->scratch_floats = (size_t)((e.channels * e.pixels + 1) / 2 * 2) +
+                            2 * (size_t)e.pixels * sizeof(struct dcls_lovasz_entry) / sizeof(float);
+    return DCLS_OK;
+}
+
+const dcls_layer_type dcls_layer_loss = {.name = "loss", .create = loss_create, .forward = loss_forward};
 
 /* The sum of the output times what is given, which is its gradient. */
 static void given_forward(const dcls_layer *layer, const dcls_visit *visit)

@@ -219,6 +219,8 @@ static dcls_status check_numbers(dcls_context *ctx, const dcls_recipe *recipe)
                          (long long)recipe->loader.height, (long long)recipe->loader.width);
     if (augment->scale_max > 0 && augment->area_max > 0)
         return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "augment.scale and augment.area exclude each other");
+    if (recipe->trainer.lovasz > 0 && augment->mixup > 0)
+        return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "loss.lovasz and augment.mixup exclude each other");
     if (recipe->schedule.floor > recipe->schedule.rate)
         return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "schedule.floor %g is above schedule.rate %g",
                          recipe->schedule.floor, recipe->schedule.rate);

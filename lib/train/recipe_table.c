@@ -142,6 +142,8 @@ static const dcls_recipe_row ROWS[] = {
      "share of the target spread over all classes; 0: none"},
     {"loss.class_weights", WEIGHTS, LIST(trainer.class_weights, class_weight_count), 0, 1e9, NULL, NULL,
      "class-weights", "weights of classes, or 'balanced'"},
+    {"loss.lovasz", REAL, AT(trainer.lovasz), 0, 1e6, NULL, "0", "lovasz",
+     "factor of the Lovász loss of segmentation, added; 0: none"},
     {"loss.repulsion", REAL, AT(trainer.repulsion), 0, 1e9, NULL, "0", "repulsion",
      "factor of the squared repulsive loss of positions; 0: none"},
     {"loss.repulsion_after", REAL, AT(repulsion_epochs), 0, 1e9, NULL, "0", "repulsion-after",
