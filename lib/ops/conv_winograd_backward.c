@@ -10,7 +10,7 @@
 /* Sums at the points are as many as this at most: they are read and written for every few images. */
 #define SUMS_MOST ((int64_t)4 << 20)
 /* Fewer tiles are not worth that. */
-#define TILES_LEAST ((int64_t)48)
+#define TILES_LEAST ((int64_t)16)
 /* Tiles of a band, about: what stands at the points is then of moderate size, however large the planes. */
 #define TILES_MOST ((int64_t)256)
 
