@@ -1,4 +1,4 @@
-/* dcls bench in parts: cmd_bench.c measures, bench_print.c and bench_tune.c show. */
+/* dcls bench in parts: bench_measure.c measures, bench_print.c and bench_tune.c show. */
 #ifndef DCLS_CLI_BENCH_H
 #define DCLS_CLI_BENCH_H
 
@@ -34,6 +34,18 @@ typedef struct bench_result {
     size_t count; /* of runs; the first is auto or the one asked for */
     bool tune;    /* runs are those of every dcls_algo */
 } bench_result;
+
+typedef struct bench_wanted {
+    dcls_algo first, last; /* a run of each */
+    dcls_precision precision;
+    int64_t repeats; /* 0: as many as fit into .. */
+    double seconds;  /* .. of each run */
+} bench_wanted;
+
+/* Fills in what is measured: runs, which bench_release frees after a failure too, and peaks. */
+dcls_status bench_measure(dcls_context *ctx, const dcls_model *model, const bench_wanted *wanted,
+                          bench_result *result);
+void bench_release(bench_result *result);
 
 /* Multiply-accumulates of all steps. */
 double bench_macs(const bench_run *run);

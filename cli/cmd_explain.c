@@ -19,7 +19,7 @@
 typedef struct explain_options {
     const char *D, *stride, *padding, *size;
     int64_t K, channels, in, out, groups, dim, flat_dim; /* the last one by --set alone */
-    const char *arch;
+    const char *model, *arch;
     cli_list settings;
     bool shared, json;
 } explain_options;
@@ -36,6 +36,7 @@ static const cli_option options[] = {
      "version=v0|v1|max|gauss (default: v1), or another of these options by its package's name, such as "
      "dilated_kernel_size=17; may be repeated",
      0, 0},
+    {"model", 'm', CLI_TEXT, "MODEL", AT(model), "the same as MODEL", 0, 0},
     {"arch", 0, CLI_TEXT, "NAME|FILE", AT(arch),
      "make a model of MODEL, a state dict, as dcls convert does; --set then tells what tensors do not", 0, 0},
     {"channels", 'c', CLI_INT, "N", AT(channels),
@@ -269,9 +270,14 @@ static int run_explain(cli *run, const void *values, cli_operands operands)
 {
     const explain_options *o = values;
     explained it = {.run = run};
-    if (operands.count > 0) {
-        it.model = operands.items[0];
-        return explain_model(&it, o, operands.count > 1 ? operands.items[1] : NULL);
+    if (o->model != NULL && operands.count > 1) {
+        cli_error("explain", "'%s' and -m %s: give one model", operands.items[0], o->model);
+        return CLI_USAGE;
+    }
+    if (o->model != NULL || operands.count > 0) {
+        const int layer = o->model == NULL;
+        it.model = layer == 0 ? o->model : operands.items[0];
+        return explain_model(&it, o, operands.count > layer ? operands.items[layer] : NULL);
     }
     if (o->arch != NULL) {
         cli_error("explain", "--arch is for a MODEL");

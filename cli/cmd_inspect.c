@@ -17,6 +17,7 @@ static const cli_option options[] = {
     {"tensor", 't', CLI_TEXT, "NAME", AT(tensor), "statistics and first values of one tensor", 0, 0},
     {"values", 'n', CLI_INT, "N", AT(values), "how many first values of a tensor are printed (default: 8)", 0,
      1000000},
+    {"model", 'm', CLI_TEXT, "FILE", AT(model), "the same as FILE", 0, 0},
     {"input", 0, CLI_TEXT, "HxW", AT(input),
      "input size to analyse, for models that leave it open (default: what preprocessing makes of pictures, "
      "else 224x224)",
@@ -122,10 +123,15 @@ static int inspect_tensors(inspection *it, const inspect_options *o)
 static int run_inspect(cli *run, const void *values, cli_operands operands)
 {
     const inspect_options *o = values;
-    inspection it = {.run = run, .name = operands.items[0], .file_bytes = -1};
+    inspection it = {.run = run, .file_bytes = -1};
     const cli_source_options how = {.key = o->key, .arch = o->arch, .settings = o->settings};
     cli_source source;
     struct stat st;
+    if (!cli_model_named("inspect", operands, o->model, &it.name)) return CLI_USAGE;
+    if (it.name == NULL) {
+        cli_error("inspect", "nothing to work on is given: needs FILE; see 'dcls inspect --help'");
+        return CLI_USAGE;
+    }
     int result = cli_source_load(run, it.name, &how, &source);
     if (result != CLI_OK) return result;
     if (cli_builtin_name(it.name) == NULL && stat(it.name, &st) == 0 && S_ISREG(st.st_mode))
@@ -163,7 +169,7 @@ const cli_command cli_cmd_inspect = {
     .options = options,
     .values_size = sizeof(inspect_options),
     .defaults = &defaults,
-    .min_operands = 1,
+    .min_operands = 0,
     .max_operands = 1,
     .run = run_inspect,
 };

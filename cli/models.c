@@ -32,6 +32,14 @@ char *cli_model_spec(const char *spec)
     return spec != NULL ? cli_copy(spec) : cli_format(PREFIX "%s", dcls_builtin_name(0));
 }
 
+bool cli_model_named(const char *command, cli_operands operands, const char *option, const char **name)
+{
+    *name = operands.count > 0 ? operands.items[0] : option;
+    if (operands.count == 0 || option == NULL) return true;
+    cli_error(command, "'%s' and -m %s: give one model", operands.items[0], option);
+    return false;
+}
+
 int cli_model_load(const cli *run, const char *spec, dcls_model **out)
 {
     const char *name = cli_builtin_name(spec);

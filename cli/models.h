@@ -15,6 +15,10 @@ char *cli_model_spec(const char *spec);
  * returns the exit status. */
 int cli_model_load(const cli *run, const char *spec, dcls_model **out);
 
+/* The one model that is named, as the first operand or by -m; NULL when there is neither. False, which is
+ * reported, when there are both. */
+bool cli_model_named(const char *command, cli_operands operands, const char *option, const char **name);
+
 /* The text of --arch when it names a file (it has a slash or a dot), to be freed; *json is NULL when it names
  * an architecture or is NULL. A failure is reported; returns the exit status. */
 int cli_arch_load(const cli *run, const char *arch, char **json);

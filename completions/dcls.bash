@@ -118,11 +118,11 @@ _dcls() {
         options='--model -m --kind --output -o --format --layers --channels --width --scale --terminal --input --seed --arch --set'
         ;;
       explain)
-        options='--dilated-kernel-size -D --kernel-count -K --set --arch --channels -c --in --out --groups -g --stride --padding
+        options='--model -m --dilated-kernel-size -D --kernel-count -K --set --arch --channels -c --in --out --groups -g --stride --padding
           --size --dim --shared-positions --json'
         ;;
       diff) options='--atol --rtol --equal-nan --strict --kernels --all -a --order --key-a --key-b --set --json' ;;
-      inspect) options='--key --tensor -t --values -n --input --arch --set --json' ;;
+      inspect) options='--model -m --key --tensor -t --values -n --input --arch --set --json' ;;
       eval)
         options='--model -m --data -d --kind --classes --ignore --limit -n --batch -b --resize --algo --flip --scales --json
           --confusion --worst --worst-count'

@@ -62,6 +62,7 @@ complete -c dcls -n $convert -l json -d 'Report as one JSON object'
 complete -c dcls -n $convert -l onnx-preprocess -d 'Pixels as input of an ONNX file'
 
 set -l inspect '__fish_seen_subcommand_from inspect'
+complete -c dcls -n $inspect -s m -l model -r -a '(__dcls_builtins)' -d 'Model file or builtin:NAME'
 complete -c dcls -n $inspect -l key -x -a 'model_ema state_dict model' -d 'State dict of a checkpoint that holds several'
 complete -c dcls -n $inspect -s t -l tensor -x -d 'Statistics and first values of one tensor'
 complete -c dcls -n $inspect -s n -l values -x -d 'How many first values'
@@ -190,6 +191,7 @@ complete -c dcls -n $diff -l set -x -a 'version= dilated_kernel_size= layer= fla
 complete -c dcls -n $diff -l json -d 'Everything, as one JSON object'
 
 set -l explain '__fish_seen_subcommand_from explain'
+complete -c dcls -n $explain -s m -l model -r -a '(__dcls_builtins)' -d 'Model file or builtin:NAME'
 complete -c dcls -n $explain -s D -l dilated-kernel-size -x -d 'Side of the window'
 complete -c dcls -n $explain -s K -l kernel-count -x -d 'Elements in a kernel'
 complete -c dcls -n $explain -l set -x -a 'version= dilated_kernel_size= kernel_count= stride= padding= in_channels= out_channels= groups= layer= flat_dim=' -d 'A setting by its name'

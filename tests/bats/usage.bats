@@ -146,6 +146,22 @@ usage() {
   is stderr "$stderr" "dcls: diff: nothing to work on is given: needs A B; see 'dcls diff --help'"
 }
 
+@test "a model is named as an operand or by -m, once" {
+  dcls_model >m.json
+  for command in inspect explain; do
+    try 0 $command m.json
+    local operand=$output
+    try 0 $command -m m.json
+    is "$command" "$output" "$operand"
+  done
+  try 2 inspect m.json -m n.json
+  is inspect "$stderr" "dcls: inspect: 'm.json' and -m n.json: give one model"
+  try 2 explain m.json layer -m n.json
+  is explain "$stderr" "dcls: explain: 'm.json' and -m n.json: give one model"
+  try 2 inspect
+  is nothing "$stderr" "dcls: inspect: nothing to work on is given: needs FILE; see 'dcls inspect --help'"
+}
+
 @test "DCLS_CPU takes its words alone" {
   DCLS_CPU=mmx try 2 explain -D 9 -K 9
   is stderr "$stderr" "dcls: DCLS_CPU: 'mmx' is not one of scalar, avx2, avx512, amx"
