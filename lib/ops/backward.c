@@ -122,15 +122,6 @@ static int64_t cell_of(const dcls_geometry *g, const window *w, int64_t k0, int6
             for (int64_t k2 = (w).from[2], cell;                                                             \
                  k2 < (w).to[2] && (cell = cell_of(g, &(w), k0, k1, k2), true); k2++)
 
-static bool is_halving(const dcls_geometry *g)
-{
-    bool halving = g->in[0] == 1 && g->kernel[0] == 1;
-    for (int d = 0; d < 3; d++)
-        halving = halving && g->pad[d] == 0 && g->dilation[d] == 1 &&
-                  (d == 0 || (g->kernel[d] == 2 && g->stride[d] == 2 && 2 * g->out[d] <= g->in[d]));
-    return halving;
-}
-
 static void max_halving_backward(const dcls_simd *simd, const dcls_geometry *g, const float *x,
                                  const float *dy, float *dx)
 {
@@ -143,7 +134,7 @@ static void max_halving_backward(const dcls_simd *simd, const dcls_geometry *g, 
 void dcls_max_pool_backward(const dcls_simd *simd, const dcls_geometry *g, const float *x, const float *dy,
                             float *dx)
 {
-    if (is_halving(g)) {
+    if (dcls_pool_is_halving(g)) {
         max_halving_backward(simd, g, x, dy, dx);
         return;
     }

@@ -37,6 +37,8 @@ void dcls_add_broadcast_forward(const dcls_simd *simd, dcls_extent e, const floa
 void dcls_mul_broadcast_forward(const dcls_simd *simd, dcls_extent e, const float *a, const float *b,
                                 float *y, int threads);
 
+/* Windows of 2x2 cells that lie side by side and have no padding. */
+bool dcls_pool_is_halving(const dcls_geometry *g);
 /* Pools: g->groups and g->out_channels are not used; channels are in_channels. x != y. Padding never wins a
  * maximum. Averages divide by the window's cells that lie inside the padded input (count_include_pad) or
  * inside the input. pad_after gives the zero padding behind, needed by count_include_pad at the far edge. NaN

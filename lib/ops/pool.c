@@ -12,7 +12,8 @@ typedef struct pool_job {
     int64_t pad_after[3];
     const float *x;
     float *y;
-    int64_t rows; /* batch * channels * out[0] * out[1] */
+    int64_t rows;    /* batch * channels * out[0] * out[1] */
+    bool max_halves; /* a max pool of 2x2 windows 2 apart */
 } pool_job;
 
 typedef struct range {
@@ -91,9 +92,26 @@ static void pool_row(const pool_job *job, int64_t at)
     if (job->average) divide_line(job, divisor(job, 0, z) * divisor(job, 1, row), y);
 }
 
+bool dcls_pool_is_halving(const dcls_geometry *g)
+{
+    bool halving = g->in[0] == 1 && g->kernel[0] == 1;
+    for (int d = 0; d < 3; d++)
+        halving = halving && g->pad[d] == 0 && g->dilation[d] == 1 &&
+                  (d == 0 || (g->kernel[d] == 2 && g->stride[d] == 2 && 2 * g->out[d] <= g->in[d]));
+    return halving;
+}
+
 static int64_t pool_rows_per_block(const dcls_geometry *g)
 {
     return dcls_rows_per_block(g->out[2] * dcls_volume(g->kernel));
+}
+
+static void halve_row(const pool_job *job, int64_t at)
+{
+    const dcls_geometry *g = job->g;
+    const int64_t plane = at / g->out[1], row = at % g->out[1];
+    job->simd->max_halving(job->x + (plane * g->in[1] + 2 * row) * g->in[2], g->in[2],
+                           job->y + at * g->out[2], g->out[2]);
 }
 
 static void pool_block(void *arg, int64_t item, int worker)
@@ -102,8 +120,12 @@ static void pool_block(void *arg, int64_t item, int worker)
     const pool_job *job = arg;
     int64_t size = pool_rows_per_block(job->g);
     int64_t end = dcls_min_i64((item + 1) * size, job->rows);
-    for (int64_t at = item * size; at < end; at++)
-        pool_row(job, at);
+    for (int64_t at = item * size; at < end; at++) {
+        if (job->max_halves)
+            halve_row(job, at);
+        else
+            pool_row(job, at);
+    }
 }
 
 static void pool_forward(pool_job *job, int threads)
@@ -117,7 +139,8 @@ static void pool_forward(pool_job *job, int threads)
 void dcls_max_pool_forward(const dcls_simd *simd, const dcls_geometry *g, const float *x, float *y,
                            int threads)
 {
-    pool_forward(&(pool_job){.simd = simd, .g = g, .x = x, .y = y}, threads);
+    pool_job job = {.simd = simd, .g = g, .max_halves = dcls_pool_is_halving(g), .x = x, .y = y};
+    pool_forward(&job, threads);
 }
 
 void dcls_avg_pool_forward(const dcls_simd *simd, const dcls_geometry *g, const int64_t pad_after[3],

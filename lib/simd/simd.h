@@ -116,6 +116,9 @@ typedef struct dcls_simd {
     void (*axpy)(float value, const float *x, int64_t step, float *y, int64_t n);
     /* y[i] = the larger of y[i] and x[i * step], NaN if x[i * step] is, i < n */
     void (*larger)(const float *x, int64_t step, float *y, int64_t n);
+    /* Max pool, windows 2x2 and 2 apart, of two rows of 2 n numbers, the second one stride further; NaN where
+     * a window has any. */
+    void (*max_halving)(const float *x, int64_t stride, float *y, int64_t n);
     /* Layer norm over channels for n pixels: x, y are [channels] rows `stride` floats apart. weight, bias
      * [channels] or NULL. */
     void (*layer_norm)(const float *x, float *y, int64_t channels, int64_t stride, int64_t n,
@@ -165,8 +168,7 @@ typedef struct dcls_simd {
     void (*add_product)(const float *a, const float *b, float *z, int64_t n);
     /* dx = dy where y > 0 and 0 elsewhere, or dx += with add; dx may be dy */
     void (*gate)(const float *y, const float *dy, float *dx, int64_t n, bool add);
-    /* Max pool, windows 2x2 and 2 apart, of two rows of 2 n numbers, the second one stride further: dy [n] is
-     * added where x is the first of the largest of its window. */
+    /* Its gradient: dy [n] is added where x is the first of the largest of its window. */
     void (*max_halving_backward)(const float *x, int64_t stride, const float *dy, float *dx, int64_t n);
     /* Backward of layer_norm, laid out as there: dx (or NULL) is written, or added to with add. Sums over
      * pixels for the gradients of weight and bias are added to [channels, width] vectors (or NULL), whose

@@ -351,6 +351,32 @@ static void test_larger(void **state)
         }
 }
 
+static float larger_of(float a, float b)
+{
+    return isnan(a) || a > b ? a : isnan(b) ? NAN : b;
+}
+
+static void test_max_halving(void **state)
+{
+    const dcls_simd *simd = simd_of(state);
+    for (int64_t n = 0; n <= 3 * simd->width + 2; n++) {
+        const int64_t stride = 2 * n + n % 2;
+        float *x = new_floats(stride + 2 * n), *y = new_floats(n);
+        for (int i = 0; i < 4 && n > 6; i++) /* at each place of a window, and a whole window */
+            x[(i / 2) * stride + 2 * i + i % 2] = x[(i / 2) * stride + 2 * (n - 1) + i % 2] = NAN;
+        simd->max_halving(x, stride, y, n);
+        for (int64_t i = 0; i < n; i++) {
+            const float *at = x + 2 * i;
+            const float expected = larger_of(larger_of(at[0], at[1]), larger_of(at[stride], at[stride + 1]));
+            if (isnan(expected))
+                assert_true(isnan(y[i]));
+            else
+                assert_true(y[i] == expected);
+        }
+        free(x), free(y);
+    }
+}
+
 /* Panels to rows of an output, and rows to panels and back. */
 static void check_finish(const dcls_simd *simd, int64_t rows, int64_t pixels, int terms)
 {
@@ -449,14 +475,15 @@ static void test_get(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_get),        cmocka_unit_test(test_add_mul),
-        cmocka_unit_test(test_epilogue),   cmocka_unit_test(test_activate_sizes),
-        cmocka_unit_test(test_sum_max),    cmocka_unit_test(test_epilogue_nan),
-        cmocka_unit_test(test_max_nan),    cmocka_unit_test(test_sum_is_accurate),
-        cmocka_unit_test(test_exp_sum),    cmocka_unit_test(test_taps_rows),
-        cmocka_unit_test(test_taps_dense), cmocka_unit_test(test_axpy),
-        cmocka_unit_test(test_larger),     cmocka_unit_test(test_finish),
-        cmocka_unit_test(test_columns),    cmocka_unit_test(test_cholesky),
+        cmocka_unit_test(test_get),         cmocka_unit_test(test_add_mul),
+        cmocka_unit_test(test_epilogue),    cmocka_unit_test(test_activate_sizes),
+        cmocka_unit_test(test_sum_max),     cmocka_unit_test(test_epilogue_nan),
+        cmocka_unit_test(test_max_nan),     cmocka_unit_test(test_sum_is_accurate),
+        cmocka_unit_test(test_exp_sum),     cmocka_unit_test(test_taps_rows),
+        cmocka_unit_test(test_taps_dense),  cmocka_unit_test(test_axpy),
+        cmocka_unit_test(test_max_halving), cmocka_unit_test(test_larger),
+        cmocka_unit_test(test_finish),      cmocka_unit_test(test_columns),
+        cmocka_unit_test(test_cholesky),
     };
     return run_at_every_level("simd", tests, sizeof tests / sizeof *tests);
 }
