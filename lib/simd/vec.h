@@ -150,12 +150,26 @@ VEC_INLINE vec vec_load_n(const float *p, int n)
     return _mm256_maskload_ps(p, vec_lanes(n));
 }
 
+/* In parts: a masked store takes 42 operations on AMD processors up to Zen 3 (uops.info), and what it wrote
+ * cannot be loaded before it is in the cache. */
 VEC_INLINE void vec_store_n(float *p, vec v, int n)
 {
-    if (VEC_IS_WHOLE(n))
+    if (VEC_IS_WHOLE(n) || n >= VEC_WIDTH) {
         vec_store(p, v);
-    else
-        _mm256_maskstore_ps(p, vec_lanes(n), v);
+        return;
+    }
+    __m128 part = _mm256_castps256_ps128(v);
+    if (n & 4) {
+        _mm_storeu_ps(p, part);
+        part = _mm256_extractf128_ps(v, 1);
+        p += 4;
+    }
+    if (n & 2) {
+        _mm_storel_pi((__m64 *)(void *)p, part);
+        part = _mm_movehl_ps(part, part);
+        p += 2;
+    }
+    if (n & 1) _mm_store_ss(p, part);
 }
 
 VEC_INLINE vec vec_fma(vec a, vec b, vec c)
