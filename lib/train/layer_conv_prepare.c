@@ -205,6 +205,11 @@ static size_t floats_of(const dcls_conv *conv)
     return conv == NULL ? 0 : (dcls_conv_workspace(conv, 1) / sizeof(float) + 15) / 16 * 16;
 }
 
+static size_t packed_by(const dcls_conv *conv)
+{
+    return conv == NULL ? 0 : dcls_conv_packed_bytes(conv);
+}
+
 static float *take(dcls_conv_scratch *s, float *base, int64_t floats)
 {
     float *at = base == NULL ? NULL : base + s->floats;
@@ -256,6 +261,8 @@ dcls_status dcls_conv_layer_prepare(dcls_context *ctx, const dcls_program *p, dc
     else
         DCLS_TRY(prepare_interpolated(ctx, p, layer, c, &bias, &sum));
     layer->scratch_floats = dcls_conv_layer_scratch(c, NULL).floats;
+    layer->packed_bytes = packed_by(c->forward) + packed_by(c->turned) + packed_by(c->make_planes) +
+                          packed_by(c->turned_mixing);
     c->dense_sums = c->winograd != NULL               ? dcls_winograd_backward_sums(c->winograd)
                     : c->by_amx                       ? dcls_conv_amx_backward_sums(&c->g)
                     : c->way == DCLS_WAY_DENSE        ? (size_t)c->weights

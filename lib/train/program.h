@@ -50,7 +50,8 @@ typedef struct dcls_layer_type {
     /* Makes layer->state and says sizes. NULL: nothing to do; so for all that follow. */
     dcls_status (*create)(dcls_context *ctx, dcls_program *program, dcls_layer *layer);
     void (*destroy)(dcls_layer *layer);
-    /* Before every step: what depends on the weights. May change lane_floats and scratch_floats. */
+    /* Before every step: what depends on the weights. May change lane_floats, scratch_floats and
+     * packed_bytes. */
     dcls_status (*prepare)(dcls_context *ctx, const dcls_program *program, dcls_layer *layer);
     void (*forward)(const dcls_layer *layer, const dcls_visit *visit);
     /* Between two phases, once all images have gone forward, or backward. */
@@ -93,6 +94,7 @@ struct dcls_layer {
     size_t lane_floats, lane_offset; /* sums of gradients, per lane */
     size_t scratch_floats;
     size_t saved_floats; /* per image, kept between forward and backward */
+    size_t packed_bytes; /* held from one prepare to the next */
     float *saved;
     void *state; /* the kind's own */
 };
@@ -153,7 +155,7 @@ struct dcls_program {
     void **blocks;        /* memory of values and gradients */
     size_t block_count, block_capacity;
     uint64_t bytes; /* of all that grows with the batch or the network, against the limit of memory */
-    uint64_t worker_bytes, sum_bytes; /* parts of it */
+    uint64_t worker_bytes, sum_bytes, packed_bytes; /* parts of it */
 };
 
 /* model: a writable copy whose parameters these are; both, and use->given, must outlive the program. use may

@@ -238,14 +238,20 @@ static dcls_status renew(dcls_context *ctx, dcls_program *p, float **memory, uin
 dcls_status dcls_program_prepare(dcls_context *ctx, dcls_program *p)
 {
     size_t scratch = 0;
+    uint64_t packed = 0;
     p->lane_floats = 0;
     DCLS_TRY(for_layers(ctx, p, prepare_layer, p->threads));
     for (int l = 0; l < p->layer_count; l++) {
         dcls_layer *layer = &p->layers[l];
+        packed += layer->packed_bytes;
         layer->lane_offset = p->lane_floats;
         p->lane_floats += (layer->lane_floats + 15) / 16 * 16;
         if (layer->scratch_floats > scratch) scratch = layer->scratch_floats;
     }
+    p->bytes -= p->packed_bytes;
+    p->packed_bytes = 0;
+    DCLS_TRY(dcls_program_claim(ctx, p, packed));
+    p->packed_bytes = packed;
     scratch = (scratch + 15) / 16 * 16;
     if (p->workers == NULL || scratch > p->scratch_floats) {
         p->scratch_floats = scratch;

@@ -183,26 +183,37 @@ static void variance_alone_is_frozen(void **state)
 
 /* ---- memory -------------------------------------------------------------------------------------------- */
 
-/* 0.26 million weights: 1 MiB, as much again for each array of the optimiser and each lane's sums. The
- * activations of a batch are some 16 KiB. */
+/* 0.26 million weights: 1 MiB, as much again for each array of the optimiser and each lane's sums, and for a
+ * convolution's weights as they are packed for either direction. The activations of a batch are some 16 KiB.
+ */
 static void limit_counts_all(void **state)
 {
     (void)state;
-    static const char json[] =
+    static const char linear[] =
         MODEL(POOL "{\"op\":\"linear\",\"name\":\"a\",\"weight\":\"a.w\",\"out_channels\":512},"
                    "{\"op\":\"linear\",\"name\":\"c\",\"weight\":\"c.w\",\"out_channels\":512}," LINEAR);
+    static const char conv[] = MODEL(
+        "{\"op\":\"avg_pool\",\"name\":\"p\",\"kernel_size\":5},"
+        "{\"op\":\"conv\",\"name\":\"a\",\"weight\":\"a.w\",\"out_channels\":512,\"kernel_size\":1},"
+        "{\"op\":\"conv\",\"name\":\"c\",\"weight\":\"c.w\",\"out_channels\":512,\"kernel_size\":1}," POOL
+            LINEAR);
     static const struct {
+        const char *json;
         dcls_optimizer optimizer;
         double momentum, average;
         int arrays; /* weights, gradients, four lanes of sums, and .. */
-    } rows[] = {{DCLS_SGD, 0, 0, 6}, {DCLS_SGD, 0.9, 0, 7}, {DCLS_ADAMW, 0, 0, 8}, {DCLS_ADAMW, 0, 0.9, 11}};
+    } rows[] = {{linear, DCLS_SGD, 0, 0, 6},
+                {linear, DCLS_SGD, 0.9, 0, 7},
+                {linear, DCLS_ADAMW, 0, 0, 8},
+                {linear, DCLS_ADAMW, 0, 0.9, 11},
+                {conv, DCLS_SGD, 0, 0, 8}};
     dcls_context *small;
-    dcls_model *model = make_model(json);
     assert_int_equal(dcls_context_create(&small), DCLS_OK);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         for (int more = -1; more <= 1; more += 2) {
             dcls_trainer_options options = make_options();
             dcls_trainer *trainer;
+            dcls_model *model = make_model(rows[i].json);
             options.optimizer = rows[i].optimizer;
             options.momentum = rows[i].momentum;
             options.average = rows[i].average;
@@ -212,9 +223,9 @@ static void limit_counts_all(void **state)
             const dcls_status status = dcls_trainer_create(small, model, &options, &trainer);
             assert_int_equal(status, more > 0 ? DCLS_OK : DCLS_ERR_LIMIT);
             dcls_trainer_destroy(trainer);
+            dcls_model_destroy(model);
         }
     dcls_context_destroy(small);
-    dcls_model_destroy(model);
 }
 
 /* ---- elements that keep apart ---- */
