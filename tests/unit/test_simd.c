@@ -400,11 +400,11 @@ static void check_finish(const dcls_simd *simd, int64_t rows, int64_t pixels, in
     simd->finish(&f);
     for (int64_t i = 0; i < floats; i++) {
         int64_t r = i / stride, p = i % stride;
-        double v = (double)x[p / panel * x_stride + r * panel + p % panel] + (f.bias ? (double)bias[r] : 0);
         if (p >= pixels) {
             assert_true(y[i] == before[i]);
             continue;
         }
+        double v = (double)x[p / panel * x_stride + r * panel + p % panel] + (f.bias ? (double)bias[r] : 0);
         v = (double)reference_activation(f.activation, v);
         if (f.scale) v = v * (double)scale[r] + (double)shift[r];
         if (f.residual) v += (double)residual[i];
