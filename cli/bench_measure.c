@@ -106,8 +106,13 @@ static dcls_status prepare(dcls_context *ctx, const dcls_model *model, const ben
     return DCLS_OK;
 }
 
-static dcls_status run_until(dcls_context *ctx, course *c, size_t end)
+/* The first run of a turn finds the caches as the other plans left them, and does not count. */
+static dcls_status run_until(dcls_context *ctx, course *c, size_t end, bool alone)
 {
+    if (!alone && c->done < end) {
+        const dcls_status status = dcls_plan_run(ctx, c->run->plan, c->input, c->output);
+        if (status != DCLS_OK) return status;
+    }
     for (; c->done < end; c->done++) {
         const double before = now();
         const dcls_status status =
@@ -143,7 +148,8 @@ static dcls_status measure(dcls_context *ctx, const dcls_model *model, const ben
     }
     for (size_t turn = 1; turn <= TURNS; turn++)
         for (size_t i = 0; i < result->count; i++) {
-            const dcls_status status = run_until(ctx, &courses[i], courses[i].run->repeats * turn / TURNS);
+            const dcls_status status =
+                run_until(ctx, &courses[i], courses[i].run->repeats * turn / TURNS, result->count == 1);
             if (status != DCLS_OK) return status;
         }
     for (size_t i = 0; i < result->count; i++)

@@ -36,7 +36,7 @@ static const cli_option options[] = {
      "version=v0|v1|max|gauss (default: v1), or another of these options by its package's name, such as "
      "dilated_kernel_size=17; may be repeated",
      0, 0},
-    {"model", 'm', CLI_TEXT, "MODEL", AT(model), "the same as MODEL", 0, 0},
+    {"model", 'm', CLI_TEXT, "MODEL", AT(model), "the same as MODEL; what follows is then LAYER", 0, 0},
     {"arch", 0, CLI_TEXT, "NAME|FILE", AT(arch),
      "make a model of MODEL, a state dict, as dcls convert does; --set then tells what tensors do not", 0, 0},
     {"channels", 'c', CLI_INT, "N", AT(channels),

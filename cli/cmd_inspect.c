@@ -129,7 +129,7 @@ static int run_inspect(cli *run, const void *values, cli_operands operands)
     struct stat st;
     if (!cli_model_named("inspect", operands, o->model, &it.name)) return CLI_USAGE;
     if (it.name == NULL) {
-        cli_error("inspect", "nothing to work on is given: needs FILE; see 'dcls inspect --help'");
+        cli_error("inspect", "nothing to work on is given: needs FILE or -m FILE; see 'dcls inspect --help'");
         return CLI_USAGE;
     }
     int result = cli_source_load(run, it.name, &how, &source);
@@ -146,7 +146,7 @@ static int run_inspect(cli *run, const void *values, cli_operands operands)
 const cli_command cli_cmd_inspect = {
     .name = "inspect",
     .summary = "what is in a model, what it costs, what its positions learned",
-    .operands = "FILE",
+    .operands = "[FILE]",
     .about =
         "Shows what FILE holds: a model (binary, JSON or builtin:NAME), a state dict (safetensors or a "
         "PyTorch "

@@ -19,7 +19,8 @@ _dcls_models() {
 # Words that may follow the option in $prev; returns 1 if it takes none.
 _dcls_value() {
   case $command:$prev in
-    infer:-m | infer:--model | bench:-m | bench:--model | eval:-m | eval:--model | train:--model) _dcls_models ;;
+    infer:-m | infer:--model | bench:-m | bench:--model | eval:-m | eval:--model | inspect:-m | inspect:--model | \
+      explain:-m | explain:--model | train:--model) _dcls_models ;;
     infer:--format) mapfile -t COMPREPLY < <(compgen -W 'text json csv' -- "$cur") ;;
     infer:--algo | eval:--algo | train:--algo) mapfile -t COMPREPLY < <(compgen -W 'auto construct im2col sparse' -- "$cur") ;;
     infer:--precision | train:--precision | bench:--precision) mapfile -t COMPREPLY < <(compgen -W 'fp32 bf16' -- "$cur") ;;
@@ -79,7 +80,7 @@ _dcls_value() {
       train:--validate-every | train:--record-positions | train:--scale | train:--area | train:--crop-padding | \
       train:--rand-ops | train:--rand-magnitude | train:--cutout | train:--mixup | train:--momentum | train:--weight-decay | train:--clip-norm | \
       train:--position-rate | train:--spread-rate | train:--freeze | train:--rate-of | train:--rate | train:--epochs | train:--warmup | \
-      train:--label-smoothing | train:--repulsion | train:--repulsion-after | \
+      train:--label-smoothing | train:--lovasz | train:--repulsion | train:--repulsion-after | \
       plot:--layers | plot:--channels | plot:--width | plot:--scale | \
       plot:--input | plot:--seed) ;;
     *) return 1 ;;

@@ -352,15 +352,15 @@ DCLS_API dcls_trainer_options dcls_trainer_options_default(void);
 typedef struct dcls_trainer dcls_trainer;
 
 typedef struct dcls_step_result {
-    double loss;              /* mean over targets, of this batch, before the step */
+    double loss;              /* mean over targets, and what is added, of this batch, before the step */
     double gradient_norm;     /* before clipping */
     int64_t correct, targets; /* answers that equal `target`, and how many count */
 } dcls_step_result;
 
 /* Copies the model; class_weights, freeze and rates must outlive the trainer. Threads are those of ctx now;
  * results are the same bits for any number. DCLS_ERR_LIMIT when a batch would take more memory than the
- * limit, the network with gradients, moments and averages included; a step can be too where kernels have
- * grown. DCLS_ERR_ARGUMENT when freeze leaves nothing to learn. */
+ * limit, the network with gradients, moments, averages and weights packed for their products included; a step
+ * can be too where kernels have grown. DCLS_ERR_ARGUMENT when freeze leaves nothing to learn. */
 DCLS_API dcls_status dcls_trainer_create(dcls_context *ctx, const dcls_model *model,
                                          const dcls_trainer_options *options, dcls_trainer **out);
 DCLS_API void dcls_trainer_destroy(dcls_trainer *trainer);

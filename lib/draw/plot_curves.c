@@ -137,7 +137,7 @@ static void find_ranges(dcls_plot *plot)
     find_range(plot, &c->panels[SCORE], DCLS_CURVE_RIGHT, DCLS_CURVE_VAL_SCORE);
     find_range(plot, &c->panels[RATES], DCLS_CURVE_RATE, DCLS_CURVE_RATE);
     c->panels[RATES].low = 0;
-    if (c->panels[LOSS].cut) c->panels[LOSS].title = "loss (mean cross entropy); some values are above";
+    if (c->panels[LOSS].cut) c->panels[LOSS].title = "loss; some values are above";
     for (int p = 0; p < PANELS; p++)
         widen(&c->panels[p]);
     if (c->panels[SCORE].high > 100) c->panels[SCORE].high = 100;
@@ -200,7 +200,7 @@ static dcls_status prepare(dcls_plot *plot)
     c->epochs = true;
     for (size_t r = 0; r < c->count; r++)
         c->epochs = c->epochs && (c->runs[r].batches > 0 || is_empty(&c->runs[r]));
-    c->panels[LOSS] = (struct panel){.title = "loss (mean cross entropy)", .factor = 1};
+    c->panels[LOSS] = (struct panel){.title = "loss", .factor = 1};
     c->panels[SCORE] = (struct panel){.title = score_title(c), .factor = 100};
     c->panels[RATES] = (struct panel){.title = "learning rate", .factor = 1};
     describe(c);

@@ -77,6 +77,7 @@ void dcls_taps_backward_destroy(dcls_taps_backward *backward);
 size_t dcls_taps_backward_scratch(const dcls_taps_backward *backward); /* floats */
 /* Taps that reach the input: sums are vectors, [taps, simd->width]. */
 int64_t dcls_taps_backward_count(const dcls_taps_backward *backward);
+size_t dcls_taps_backward_bytes(const dcls_taps_backward *backward);
 /* sums += the products of one image. */
 void dcls_taps_backward_run(const dcls_taps_backward *backward, const dcls_simd *simd, const float *x,
                             const float *dy, float *sums, float *box);

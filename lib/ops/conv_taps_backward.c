@@ -108,6 +108,12 @@ size_t dcls_taps_backward_scratch(const dcls_taps_backward *backward)
     return (size_t)dcls_volume(backward->size);
 }
 
+size_t dcls_taps_backward_bytes(const dcls_taps_backward *b)
+{
+    return (size_t)b->count * (sizeof *b->offset + sizeof *b->places) +
+           ((size_t)b->rows + 1) * sizeof *b->start;
+}
+
 int64_t dcls_taps_backward_count(const dcls_taps_backward *backward)
 {
     return backward->count;

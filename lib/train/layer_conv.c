@@ -86,7 +86,8 @@ static dcls_status create_padding(dcls_context *ctx, const dcls_layer *layer, dc
     return ready ? DCLS_OK : DCLS_ERR_MEMORY;
 }
 
-static dcls_status create_kernel(dcls_context *ctx, const dcls_layer *layer, dcls_conv_layer *c)
+static dcls_status create_kernel(dcls_context *ctx, dcls_program *p, const dcls_layer *layer,
+                                 dcls_conv_layer *c)
 {
     dcls_node_kernel(layer->node, &c->k);
     c->k.weight = layer->weight->value;
@@ -95,8 +96,10 @@ static dcls_status create_kernel(dcls_context *ctx, const dcls_layer *layer, dcl
     c->cutoff = c->k.version == DCLS_GAUSS ? (float)DCLS_TAP_CUTOFF : 0;
     const int64_t elements = c->k.position_rows * c->k.count;
     int64_t cells;
-    if (!dcls_mul_i64(dcls_kernel_cells(&c->k), elements > c->k.rows ? elements : c->k.rows, &cells))
+    if (!dcls_mul_i64(dcls_kernel_cells(&c->k), elements > c->k.rows ? elements : c->k.rows, &cells) ||
+        cells > INT64_MAX / 64)
         return dcls_fail(ctx, DCLS_ERR_LIMIT, "the dense kernel is too large");
+    DCLS_TRY(dcls_program_claim(ctx, p, (uint64_t)(cells + elements) * sizeof *c->dense));
     c->dense = dcls_alloc(ctx, (size_t)cells, sizeof *c->dense);
     c->ones = dcls_alloc(ctx, (size_t)elements, sizeof *c->ones);
     for (int64_t i = 0; c->ones != NULL && i < elements; i++)
@@ -113,7 +116,7 @@ static dcls_status create(dcls_context *ctx, dcls_program *p, dcls_layer *layer)
     c->how = p->amx;
     c->how.images = p->chunks[layer->phase];
     c->weights = c->g.out_channels * (c->g.in_channels / c->g.groups) * dcls_volume(c->g.kernel);
-    if (layer->node->op == DCLS_OP_DCLS) DCLS_TRY(create_kernel(ctx, layer, c));
+    if (layer->node->op == DCLS_OP_DCLS) DCLS_TRY(create_kernel(ctx, p, layer, c));
     c->way = choose(p, layer, c);
     if (c->way == DCLS_WAY_INTERPOLATED) set_interpolated(c);
     c->by_amx = p->amx.amx != NULL && c->way == DCLS_WAY_DENSE && c->shown == NULL &&

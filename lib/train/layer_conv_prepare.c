@@ -262,7 +262,8 @@ dcls_status dcls_conv_layer_prepare(dcls_context *ctx, const dcls_program *p, dc
         DCLS_TRY(prepare_interpolated(ctx, p, layer, c, &bias, &sum));
     layer->scratch_floats = dcls_conv_layer_scratch(c, NULL).floats;
     layer->packed_bytes = packed_by(c->forward) + packed_by(c->turned) + packed_by(c->make_planes) +
-                          packed_by(c->turned_mixing);
+                          packed_by(c->turned_mixing) +
+                          (c->taps != NULL ? dcls_taps_backward_bytes(c->taps) : 0);
     c->dense_sums = c->winograd != NULL               ? dcls_winograd_backward_sums(c->winograd)
                     : c->by_amx                       ? dcls_conv_amx_backward_sums(&c->g)
                     : c->way == DCLS_WAY_DENSE        ? (size_t)c->weights

@@ -133,6 +133,8 @@ static dcls_status loss_create(dcls_context *ctx, dcls_program *p, dcls_layer *l
 {
     const dcls_extent e = dcls_program_extent(p, layer->inputs[0]);
     if (p->options.lovasz == 0) return DCLS_OK;
+    if (!(p->options.lovasz > 0 && isfinite(p->options.lovasz)))
+        return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "lovasz is %g, must be 0 or more", p->options.lovasz);
     if (e.pixels < 2 || e.pixels > DCLS_LOVASZ_PIXELS)
         return dcls_fail(ctx, DCLS_ERR_ARGUMENT,
                          "the Lovász loss (lovasz) is one of segmentation: this network answers for %lld "

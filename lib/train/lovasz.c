@@ -14,7 +14,8 @@
 
 enum { DIGIT_BITS = 11, DIGITS = 1 << DIGIT_BITS, PASSES = 3 };
 
-/* What is sorted: an error that falls as its key rises, where it is, and whether the class should be there. */
+/* What is sorted: an error that falls as its key rises, where it is, and whether the class should be there.
+ */
 typedef struct dcls_lovasz_entry entry;
 
 static uint32_t key_of(float error)

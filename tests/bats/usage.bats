@@ -156,10 +156,14 @@ usage() {
   done
   try 2 inspect m.json -m n.json
   is inspect "$stderr" "dcls: inspect: 'm.json' and -m n.json: give one model"
+  try 0 explain m.json d
+  local layer=$output
+  try 0 explain -m m.json d
+  is layer "$output" "$layer"
   try 2 explain m.json layer -m n.json
   is explain "$stderr" "dcls: explain: 'm.json' and -m n.json: give one model"
   try 2 inspect
-  is nothing "$stderr" "dcls: inspect: nothing to work on is given: needs FILE; see 'dcls inspect --help'"
+  is nothing "$stderr" "dcls: inspect: nothing to work on is given: needs FILE or -m FILE; see 'dcls inspect --help'"
 }
 
 @test "DCLS_CPU takes its words alone" {

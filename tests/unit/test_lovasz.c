@@ -2,8 +2,8 @@
 #include "format_util.h"
 #include "numeric_util.h"
 
-#include "dcls_train.h"
 #include "base/rng.h"
+#include "dcls_train.h"
 #include "train/lovasz.h"
 
 enum { CLASSES = 4, PIXELS = 57, FLOATS = CLASSES * PIXELS };
@@ -135,6 +135,31 @@ static void test_is_one_minus_iou(void **state)
     assert_true(fabs(run(x, target, 1, slopes) - (2.0 / 3 + 2.0 / 4) / 2) < 1e-6);
 }
 
+/* Two pixels of two classes, the first of class 0, whose slopes by probabilities are wanted [class][pixel].
+ */
+static void check_pair(const float p[4], const double wanted[4])
+{
+    static const int32_t target[] = {0, 1};
+    float slopes[4];
+    struct dcls_lovasz_entry entries[4];
+    (void)dcls_lovasz(p, 2, 2, target, 1, slopes, entries);
+    for (int i = 0; i < 4; i++) {
+        const int pixel = i % 2;
+        const double mean = wanted[pixel] * (double)p[pixel] + wanted[2 + pixel] * (double)p[2 + pixel];
+        assert_true(fabs((double)slopes[i] - (double)p[i] * (wanted[i] - mean) / 2) < 1e-6);
+    }
+}
+
+/* The second pixel's error is the larger by a few units in the last place; an error of a probability that
+ * rounding took above 1 is none. */
+static void test_order_is_exact(void **state)
+{
+    (void)state;
+    const float close = 0.25f + 0x1p-23f, above = 1 + 0x1p-23f;
+    check_pair((const float[]){0.75f, close, 0.25f, 1 - close}, (const double[]){-0.5, 0.5, 0, -1});
+    check_pair((const float[]){above, 0.25f, 0, 0.75f}, (const double[]){-0.5, 0.5, 0, -1});
+}
+
 /* Keys of all three digits put errors in order, equal ones too. */
 static void test_many_pixels(void **state)
 {
@@ -165,6 +190,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_definition_and_slopes),
         cmocka_unit_test(test_is_one_minus_iou),
+        cmocka_unit_test(test_order_is_exact),
         cmocka_unit_test(test_many_pixels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -209,6 +209,7 @@ static void limit_counts_all(void **state)
                 {conv, DCLS_SGD, 0, 0, 8}};
     dcls_context *small;
     assert_int_equal(dcls_context_create(&small), DCLS_OK);
+    dcls_context_set_threads(small, 1);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         for (int more = -1; more <= 1; more += 2) {
             dcls_trainer_options options = make_options();
@@ -222,6 +223,10 @@ static void limit_counts_all(void **state)
                                        (uint64_t)(1 << 19) * (uint64_t)(1 + more));
             const dcls_status status = dcls_trainer_create(small, model, &options, &trainer);
             assert_int_equal(status, more > 0 ? DCLS_OK : DCLS_ERR_LIMIT);
+            const dcls_batch batch = make_batch();
+            dcls_step_result result;
+            for (int step = 0; step < 4 && status == DCLS_OK; step++) /* which count nothing twice */
+                assert_ok(small, dcls_trainer_step(small, trainer, &batch, 1e-4, &result));
             dcls_trainer_destroy(trainer);
             dcls_model_destroy(model);
         }

@@ -1,5 +1,5 @@
-/* The gradient of max pooling goes to the first of the largest cells of every window, whatever the window:
- * the usual one, 2x2 and 2 apart, has a way of its own. */
+/* Max pooling finds the largest cell of every window, and its gradient goes to the first of them, whatever
+ * the window: the usual one, 2x2 and 2 apart, has a way of its own. */
 #include "numeric_util.h"
 
 #include "base/cpu.h"
@@ -8,11 +8,11 @@
 #define MOST 10000
 
 /* By the definition, one window after the other. */
-static void expected(const dcls_geometry *g, const float *x, const float *dy, float *dx)
+static void expected(const dcls_geometry *g, const float *x, const float *dy, float *y, float *dx)
 {
     for (int64_t p = 0; p < g->batch * g->in_channels;
          p++, x += g->in[1] * g->in[2], dx += g->in[1] * g->in[2])
-        for (int64_t o = 0; o < g->out[1] * g->out[2]; o++, dy++) {
+        for (int64_t o = 0; o < g->out[1] * g->out[2]; o++, dy++, y++) {
             int64_t best = -1;
             for (int64_t k = 0; k < g->kernel[1] * g->kernel[2]; k++) {
                 const int64_t row = o / g->out[2] * g->stride[1] - g->pad[1] + k / g->kernel[2];
@@ -21,13 +21,14 @@ static void expected(const dcls_geometry *g, const float *x, const float *dy, fl
                 const int64_t cell = row * g->in[2] + column;
                 if (best < 0 || x[cell] > x[best]) best = cell;
             }
+            *y = best >= 0 ? x[best] : -INFINITY;
             if (best >= 0) dx[best] += *dy;
         }
 }
 
 static void check_windows(const dcls_simd *simd)
 {
-    static float x[MOST], dy[MOST], got[MOST], want[MOST];
+    static float x[MOST], dy[MOST], y[MOST], largest[MOST], got[MOST], want[MOST];
     random_state = 3;
     for (int round = 0; round < 400; round++) {
         dcls_geometry g = {.batch = random_int(1, 2), .groups = 1, .in_channels = random_int(1, 3)};
@@ -39,6 +40,8 @@ static void check_windows(const dcls_simd *simd)
             g.in[d] = d == 0 ? 1 : random_int(g.kernel[d], 40);
             g.dilation[d] = 1;
             g.out[d] = (g.in[d] + 2 * g.pad[d] - g.kernel[d]) / g.stride[d] + 1;
+            const bool more = g.out[d] * g.stride[d] - g.pad[d] < g.in[d]; /* ceil_mode */
+            if (d > 0 && more && round % 4 < 2) g.out[d]++;
         }
         g.out_channels = g.in_channels;
         const int64_t planes = g.batch * g.in_channels, in = planes * dcls_volume(g.in);
@@ -48,7 +51,9 @@ static void check_windows(const dcls_simd *simd)
         }
         for (int64_t i = 0; i < planes * dcls_volume(g.out); i++)
             dy[i] = (float)random_int(-9, 9);
-        expected(&g, x, dy, want);
+        expected(&g, x, dy, largest, want);
+        dcls_max_pool_forward(simd, &g, x, y, random_int(1, 2));
+        assert_memory_equal(y, largest, (size_t)(planes * dcls_volume(g.out)) * sizeof *y);
         dcls_max_pool_backward(simd, &g, x, dy, got);
         assert_memory_equal(got, want, (size_t)in * sizeof *got);
     }
