@@ -31,8 +31,10 @@ typedef struct bench_result {
     double peak_macs; /* per second */
     double peak_bf16; /* the same in bfloat16; 0: everything is in float */
     bench_run runs[BENCH_ALGOS];
-    size_t count; /* of runs; the first is auto or the one asked for */
-    bool tune;    /* runs are those of every dcls_algo */
+    size_t count;  /* of runs; the first is auto or the one asked for */
+    bool compared; /* algorithms side by side: runs are those of every dcls_algo, or of one, where there are
+                      no DCLS layers */
+    bool tune;     /* as predicted, too */
 } bench_result;
 
 typedef struct bench_wanted {
@@ -68,6 +70,7 @@ typedef struct bench_tuned {
 /* False if that step of the first run is no DCLS layer. */
 bool bench_tune_layer(const bench_result *result, size_t step, bench_tuned *out);
 void bench_print_tune(const bench_result *result);
+void bench_print_no_choice(void);
 void bench_write_tune(dcls_json_writer *json, const bench_result *result);
 
 #endif

@@ -2,6 +2,7 @@
  * compared are measured in turns, some runs of each at a time. */
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "alloc.h"
@@ -137,6 +138,14 @@ static void conclude(const course *c)
     free(sorted);
 }
 
+static bool has_dcls_layers(const dcls_plan *plan)
+{
+    bool any = false;
+    for (size_t i = 0; i < dcls_plan_step_count(plan); i++)
+        any = any || strcmp(dcls_plan_step(plan, i).op, "dcls") == 0;
+    return any;
+}
+
 static dcls_status measure(dcls_context *ctx, const dcls_model *model, const bench_wanted *wanted,
                            bench_result *result, course *courses)
 {
@@ -145,6 +154,7 @@ static dcls_status measure(dcls_context *ctx, const dcls_model *model, const ben
         c->run = &result->runs[result->count++];
         const dcls_status status = prepare(ctx, model, wanted, result, (dcls_algo)algo, c);
         if (status != DCLS_OK) return status;
+        if (!has_dcls_layers(c->run->plan)) break; /* all plans would be this one */
     }
     for (size_t turn = 1; turn <= TURNS; turn++)
         for (size_t i = 0; i < result->count; i++) {

@@ -99,6 +99,10 @@ double bench_time_of(const bench_run *run, const char *name, const char **algori
 /* DCLS layers, a column for each way to run them. */
 static void print_algorithms(const bench_result *result)
 {
+    if (result->count == 1) {
+        bench_print_no_choice();
+        return;
+    }
     static const char *const titles[] = {"layer",      "output",  ">auto",   "chosen",
                                          ">construct", ">im2col", ">sparse", NULL};
     columns *table = columns_create(titles);
@@ -151,7 +155,7 @@ void bench_print_text(const bench_result *result)
     print_steps(result, &result->runs[0]);
     if (result->tune)
         bench_print_tune(result);
-    else if (result->count > 1)
+    else if (result->compared)
         print_algorithms(result);
     printf("\n%swhole run%s\n", cli_bold(stdout), cli_plain(stdout));
     for (size_t i = 0; i < result->count; i++)

@@ -79,6 +79,11 @@ static void add_layer(columns *table, const bench_tuned *layer, const dcls_step_
     free(verdict);
 }
 
+void bench_print_no_choice(void)
+{
+    printf("\nno DCLS layers: there is nothing to choose\n");
+}
+
 void bench_print_tune(const bench_result *result)
 {
     static const char *const titles[] = {"layer",   "output",     ">construct", ">predicted",
@@ -100,7 +105,7 @@ void bench_print_tune(const bench_result *result)
     }
     if (layers == 0) {
         columns_destroy(table);
-        printf("\nno DCLS layers: there is nothing to choose\n");
+        bench_print_no_choice();
         return;
     }
     printf("\n%schoice of algorithms, ms measured and predicted%s\n", cli_bold(stdout), cli_plain(stdout));

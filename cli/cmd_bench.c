@@ -65,7 +65,7 @@ static int bench_model(cli *run, const dcls_model *model, const char *name, cons
         .model = name, .ndim = input.ndim, .threads = dcls_context_threads(run->ctx), .tune = o->tune};
     memcpy(result.shape, input.shape, sizeof result.shape);
     result.shape[0] = o->batch;
-    const bool all = o->algo == ALL_ALGOS || o->tune;
+    const bool all = result.compared = o->algo == ALL_ALGOS || o->tune;
     const bench_wanted wanted = {.first = all ? DCLS_ALGO_AUTO : (dcls_algo)o->algo,
                                  .last = all ? (dcls_algo)(BENCH_ALGOS - 1) : (dcls_algo)o->algo,
                                  .precision = (dcls_precision)o->precision,

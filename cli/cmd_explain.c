@@ -271,7 +271,7 @@ static int run_explain(cli *run, const void *values, cli_operands operands)
     const explain_options *o = values;
     explained it = {.run = run};
     if (o->model != NULL && operands.count > 1) {
-        cli_error("explain", "'%s' and -m %s: give one model", operands.items[0], o->model);
+        cli_error("explain", "'%s' is one argument too many: -m names the model", operands.items[1]);
         return CLI_USAGE;
     }
     if (o->model != NULL || operands.count > 0) {

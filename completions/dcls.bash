@@ -96,12 +96,19 @@ _dcls() {
     mapfile -t COMPREPLY < <(compgen -W 'infer inspect convert plot diff explain train eval bench help --version --help' -- "$cur")
     return
   fi
-  # builtin:NAME arrives as three words.
+  # builtin:NAME arrives as three words, and so does an option with = and a value.
+  local at=$((COMP_CWORD - 1))
   if [[ $prev == : ]]; then
-    prev=${COMP_WORDS[COMP_CWORD - 3]}
+    at=$((at - 2))
   elif [[ $cur == : ]]; then
-    prev=${COMP_WORDS[COMP_CWORD - 2]}
+    at=$((at - 1))
   fi
+  if [[ $cur == = ]]; then
+    cur=
+  elif [[ ${COMP_WORDS[at]} == = ]]; then
+    at=$((at - 1))
+  fi
+  prev=${COMP_WORDS[at]}
   _dcls_value && return
 
   if [[ $cur == -* ]]; then
@@ -141,6 +148,9 @@ _dcls() {
     mapfile -t COMPREPLY < <(compgen -W "$options $common" -- "$cur")
   elif [[ $command == help ]]; then
     mapfile -t COMPREPLY < <(compgen -W 'infer inspect convert plot diff explain train eval bench help' -- "$cur")
+  elif [[ $command == inspect || $command == explain || $command == bench || $command == diff || $command == plot ||
+    $command == eval || $command == convert ]]; then
+    _dcls_models
   else
     compopt -o filenames 2>/dev/null
     mapfile -t COMPREPLY < <(compgen -f -- "$cur")

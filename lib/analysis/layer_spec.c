@@ -11,7 +11,8 @@
 static dcls_status no_such_layer(dcls_context *ctx, const char *name, const char *first)
 {
     if (first == NULL) return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "there is no DCLS layer");
-    return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "there is no DCLS layer '%s'; the first one is '%s'", name,
+    return dcls_fail(ctx, DCLS_ERR_ARGUMENT,
+                     "there is no DCLS layer '%s'; the first one is '%s', dcls inspect shows all", name,
                      first);
 }
 

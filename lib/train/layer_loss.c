@@ -135,10 +135,11 @@ static dcls_status loss_create(dcls_context *ctx, dcls_program *p, dcls_layer *l
     if (p->options.lovasz == 0) return DCLS_OK;
     if (!(p->options.lovasz > 0 && isfinite(p->options.lovasz)))
         return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "lovasz is %g, must be 0 or more", p->options.lovasz);
-    if (e.pixels < 2 || e.pixels > DCLS_LOVASZ_PIXELS)
+    if (e.pixels < 2)
         return dcls_fail(ctx, DCLS_ERR_ARGUMENT,
-                         "the Lovász loss (lovasz) is one of segmentation: this network answers for %lld "
-                         "pixels a picture",
+                         "the Lovász loss (loss.lovasz) is one of segmentation, this network classifies");
+    if (e.pixels > DCLS_LOVASZ_PIXELS)
+        return dcls_fail(ctx, DCLS_ERR_LIMIT, "%lld pixels are too many for the Lovász loss (loss.lovasz)",
                          (long long)e.pixels);
     layer->scratch_floats = (size_t)((e.channels * e.pixels + 1) / 2 * 2) +
                             2 * (size_t)e.pixels * sizeof(struct dcls_lovasz_entry) / sizeof(float);

@@ -132,7 +132,7 @@ static dcls_status check_batch(dcls_context *ctx, const dcls_program *p, const d
     const int64_t pixels = p->values[p->model->output].floats / out->size[1];
     if (p->use.given != NULL) return DCLS_OK;
     if (p->options.lovasz > 0 && batch->mixed != NULL)
-        return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "the Lovász loss (lovasz) takes no mixed pictures");
+        return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "the Lovász loss (loss.lovasz) takes no mixed pictures");
     if (batch->count == p->batch && batch->channels == in->size[1] && batch->height == in->size[2] &&
         batch->width == in->size[3] && batch->target_pixels == pixels)
         return DCLS_OK;

@@ -46,6 +46,9 @@ dcls_status dcls_recipe_fail_key(dcls_context *ctx, const char *key);
 bool dcls_recipe_names_model(const char *name);
 void dcls_recipe_forget_model(dcls_recipe *recipe);
 
+/* Whether a path of a recipe is told from a folder: neither absolute nor builtin:NAME. */
+bool dcls_recipe_is_relative(const char *path);
+
 /* Sets a field from text; a setting takes the place of an earlier one of its key; a list gains an entry, or
  * loses all for "". The message names the key. */
 dcls_status dcls_recipe_put(dcls_context *ctx, dcls_recipe *recipe, const dcls_recipe_row *row,

@@ -91,9 +91,10 @@ static void write_entries(dcls_json_out *out, const dcls_recipe *recipe, const d
 /* A recipe that is written is read from another folder. */
 static void write_path(dcls_json_out *out, const char *path)
 {
-    char *here = path[0] != '/' ? getcwd(NULL, 0) : NULL;
+    const bool relative = dcls_recipe_is_relative(path);
+    char *here = relative ? getcwd(NULL, 0) : NULL;
     dcls_string whole = {0};
-    if (path[0] != '/' && here == NULL && errno == ENOMEM) out->to->failed = true;
+    if (relative && here == NULL && errno == ENOMEM) out->to->failed = true;
     if (here != NULL) dcls_string_printf(&whole, "%s/%s", here, path);
     dcls_json_string(out, here != NULL && !whole.failed ? whole.data : path);
     dcls_string_free(&whole);

@@ -366,6 +366,12 @@ static dcls_status put_list(dcls_context *ctx, dcls_recipe *recipe, const dcls_r
     return status;
 }
 
+bool dcls_recipe_is_relative(const char *path)
+{
+    static const char builtin[] = "builtin:";
+    return path[0] != '/' && path[0] != '\0' && strncmp(path, builtin, sizeof builtin - 1) != 0;
+}
+
 dcls_status dcls_recipe_put_json(dcls_context *ctx, dcls_recipe *recipe, const dcls_recipe_row *row,
                                  const dcls_json *value, const char *folder)
 {
@@ -373,7 +379,7 @@ dcls_status dcls_recipe_put_json(dcls_context *ctx, dcls_recipe *recipe, const d
     if (!suits(row, value)) return fail_kind(ctx, row, value);
     dcls_string text = {0};
     const char *path = row->type == DCLS_RECIPE_PATH ? dcls_json_as_string(value) : NULL;
-    if (path != NULL && path[0] != '/' && path[0] != '\0' && folder != NULL)
+    if (path != NULL && dcls_recipe_is_relative(path) && folder != NULL)
         dcls_string_printf(&text, "%s/", folder);
     /* [] takes back what a base says */
     const bool none = row->type == DCLS_RECIPE_WEIGHTS && dcls_json_kind_of(value) == DCLS_JSON_ARRAY &&

@@ -42,10 +42,15 @@ load helper
   has step "$output" interpolated
 }
 
-@test "--tune without DCLS layers says so" {
+@test "without DCLS layers --tune and --algo all say so, and measure one plan" {
+  needs jq
   model features '{"op": "relu", "name": "r", "inputs": ["input"]}' r "" >m.json
-  try 0 bench -m m.json --input 4x6 -r 3 --tune
-  has note "$output" "no DCLS layers: there is nothing to choose"
+  for how in --tune '--algo all'; do # two words
+    try 0 bench -m m.json --input 4x6 -r 3 $how
+    has "$how" "$output" "no DCLS layers: there is nothing to choose"
+    try 0 bench -m m.json --input 4x6 -r 3 $how --json
+    is "$how" "$(jq -c '[.runs[].algo, .tune]' <<<"$output")" "$([[ $how == --tune ]] && echo '["auto",[]]' || echo '["auto",null]')"
+  done
 }
 
 @test "--tune: predictions beside measurements of all that can run" {

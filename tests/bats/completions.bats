@@ -38,6 +38,12 @@ choices() { dcls help "$1" | sed -nE 's/^  (-[a-zA-Z], |    )--[a-z0-9-]+ ([a-z0
   done
   is words "$(complete_line dcls infer --format '')" "$(choices infer | sed -n 1p)"
   is words "$(complete_line dcls infer --algo '')" "$(choices infer | sed -n 2p)"
+  is 'behind =' "$(complete_line dcls infer --algo = c)" construct
+  is 'at =' "$(complete_line dcls infer --algo =)" "$(choices infer | sed -n 2p)"
+  has 'model behind =' "$(complete_line dcls infer --model = builtin : unet-dcls-c)" unet-dcls-camvid
+  has 'inspect -m' "$(complete_line dcls inspect -m builtin : unet-dcls-c)" unet-dcls-camvid
+  has 'an operand' "$(complete_line dcls inspect builtin : unet-dcls-c)" unet-dcls-camvid
+  is 'no file' "$(complete_line dcls train --lovasz '')" ""
   is words "$(complete_line dcls convert --to '')" "$(choices convert)"
   dcls() { echo 'built-in models: one, two'; }
   is "models" "$(complete_line dcls infer -m b)" "builtin:one builtin:two"

@@ -288,6 +288,14 @@ call_locked() {
   [[ -s elsewhere/c/model.bin ]]
 }
 
+@test "a recipe keeps the name of a built-in model, wherever it is" {
+  mkdir sub
+  printf '{"model": {"file": "builtin:unet-dcls-camvid"}, "data": {"train": "x"}}' >sub/r.json
+  try 0 train sub/r.json --print-recipe
+  has file "$output" '"file": "builtin:unet-dcls-camvid"'
+  has data "$output" "/sub/x"
+}
+
 @test "the recipes that ship are recipes, of no machine in particular" {
   local recipe
   for recipe in "$root"/weights/recipes/*.json; do

@@ -171,7 +171,7 @@ load train_util
   refused 2 "is 6 x 5: --scale 0.6,1 takes random parts, --size 10,10 all of it" --graph graph.json --train scenes --classes 3 --batch 2 --size 5,6 --limit 2
   refused 2 "the picture comes out as 8 x 8 pixels, the batch is 4 x 4: --area 0.2,1 takes" $small --train set --size 4
   refused 2 "loss.class_weights has 2 numbers for 3 classes" $small --train set --class-weights 1,2
-  refused 2 "the Lovász loss (lovasz) is one of segmentation" $small --train set --lovasz 1
+  refused 2 "the Lovász loss (loss.lovasz) is one of segmentation, this network classifies" $small --train set --lovasz 1
   refused 2 "loss.lovasz and augment.mixup exclude each other" $small --train set --lovasz 1 --mixup 0.2
   printf '{"model": {"arch": "convmixer", "file": "m.json"}}' >two.json
   refused 2 "only one of a model to go on with (model.file), an architecture (model.arch) and a description (model.graph) may be given" --train set two.json

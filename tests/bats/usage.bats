@@ -161,7 +161,7 @@ usage() {
   try 0 explain -m m.json d
   is layer "$output" "$layer"
   try 2 explain m.json layer -m n.json
-  is explain "$stderr" "dcls: explain: 'm.json' and -m n.json: give one model"
+  is explain "$stderr" "dcls: explain: 'layer' is one argument too many: -m names the model"
   try 2 inspect
   is nothing "$stderr" "dcls: inspect: nothing to work on is given: needs FILE or -m FILE; see 'dcls inspect --help'"
 }
