@@ -145,9 +145,18 @@ static int tell_start(train_run *t)
         t->run->common.quiet)
         return CLI_OK;
     const int status = validate(t, &scores);
-    if (status == CLI_OK && !stopped)
-        cli_note(t->run, "before training: %s %.2f%%", train_score_name(t), 100 * score_of(t, &scores));
-    return status;
+    if (status != CLI_OK || stopped) return status;
+    t->start_score = score_of(t, &scores);
+    cli_note(t->run, "before training: %s %.2f%%", train_score_name(t), 100 * t->start_score);
+    return CLI_OK;
+}
+
+/* The start is known to a run that was not resumed. */
+static void tell_loss(const train_run *t)
+{
+    if (t->at.best >= 0 && t->at.best < t->start_score)
+        cli_note(t->run, "the best is %s %.2f%%, below the model it began with; see --freeze in dcls-train(1)",
+                 train_score_name(t), 100 * t->at.best);
 }
 
 static bool is_due(const train_run *t)
@@ -221,6 +230,7 @@ int train_loop(train_run *t)
     if (status == CLI_OK && fresh) status = tell_start(t);
     if (status == CLI_OK) status = run_epochs(t);
     cli_progress_end(&t->progress);
+    if (status == CLI_OK && !stopped) tell_loss(t);
     if (status != CLI_OK || !stopped) return status;
     if (t->at.epoch == t->recipe->epochs) return train_save_model(t, "model.bin");
     cli_note(t->run, "stopped after step %" PRId64 " of %" PRId64 "; 'dcls train --resume %s' goes on",

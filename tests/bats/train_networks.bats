@@ -17,6 +17,8 @@ load train_util
   try 0 train --model run/best.bin --train scenes --val scenes --batch 2 --size 8 --scale 1,1 --epochs 1 -o more
   has heading "$(tr -s ' ' <<<"$stderr")" " epoch loss pixels val. loss mIoU time"
   has "the start" "$stderr" "dcls: before training: mIoU $(dcls eval -m run/best.bin -d scenes --json | jq -r '.mean_iou * 10000 | round / 100')"
+  try 0 train --model run/best.bin --train scenes --val scenes --batch 2 --size 8 --scale 1,1 --rate 1 --epochs 1 -o worse
+  has "the end" "$stderr" "below the model it began with; see --freeze in dcls-train(1)"
 }
 
 @test "a description takes other classes than it has labels for; --labels names them" {
