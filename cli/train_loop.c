@@ -155,7 +155,8 @@ static int tell_start(train_run *t)
 static void tell_loss(const train_run *t)
 {
     if (t->at.best >= 0 && t->at.best < t->start_score)
-        cli_note(t->run, "the best is %s %.2f%%, below the model it began with; see --freeze in dcls-train(1)",
+        cli_note(t->run,
+                 "the best is %s %.2f%%, below the model it began with; see --freeze in dcls-train(1)",
                  train_score_name(t), 100 * t->at.best);
 }
 
