@@ -149,20 +149,22 @@ static bool has_dcls_layers(const dcls_plan *plan)
 static dcls_status measure(dcls_context *ctx, const dcls_model *model, const bench_wanted *wanted,
                            bench_result *result, course *courses)
 {
+    size_t count = 0;
     for (int algo = (int)wanted->first; algo <= (int)wanted->last; algo++) {
-        course *c = &courses[result->count];
-        c->run = &result->runs[result->count++];
+        course *c = &courses[count];
+        c->run = &result->runs[count++];
+        result->count = count;
         const dcls_status status = prepare(ctx, model, wanted, result, (dcls_algo)algo, c);
         if (status != DCLS_OK) return status;
         if (!has_dcls_layers(c->run->plan)) break; /* all plans would be this one */
     }
     for (size_t turn = 1; turn <= TURNS; turn++)
-        for (size_t i = 0; i < result->count; i++) {
+        for (size_t i = 0; i < count; i++) {
             const dcls_status status =
-                run_until(ctx, &courses[i], courses[i].run->repeats * turn / TURNS, result->count == 1);
+                run_until(ctx, &courses[i], courses[i].run->repeats * turn / TURNS, count == 1);
             if (status != DCLS_OK) return status;
         }
-    for (size_t i = 0; i < result->count; i++)
+    for (size_t i = 0; i < count; i++)
         conclude(&courses[i]);
     return DCLS_OK;
 }
