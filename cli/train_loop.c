@@ -140,7 +140,7 @@ static double score_of(const train_run *t, const dcls_scores *scores)
 /* What a model to go on with can do already: whether training it helps is seen from there. */
 static int tell_start(train_run *t)
 {
-    dcls_scores scores;
+    dcls_scores scores = {0};
     if (t->recipe->model_file == NULL || t->val == NULL || t->recipe->validate_every == 0 ||
         t->run->common.quiet)
         return CLI_OK;
