@@ -1,5 +1,6 @@
 /* Gradients with dense convolutions in bfloat16 beside those in float: near, on processors with AMX not the
  * same, and the same bits for any number of threads. */
+#include "batch_util.h"
 #include "model_util.h"
 
 #include <math.h>
@@ -61,13 +62,7 @@ static outcome run(dcls_model *model, dcls_parameters *parameters, dcls_precisio
     options.algo = DCLS_ALGO_CONSTRUCT;
     dcls_program *program;
     dcls_step_result result;
-    const dcls_batch batch = {.count = BATCH,
-                              .channels = 3,
-                              .height = SIDE,
-                              .width = SIDE,
-                              .target_pixels = 1,
-                              .input = input,
-                              .target = target};
+    const dcls_batch batch = square_batch(BATCH, SIDE, 1, input, target);
     dcls_context_set_threads(ctx, threads);
     assert_ok(ctx, dcls_program_create(ctx, model, parameters, &options, NULL, &program));
     assert_ok(ctx, dcls_program_run(ctx, program, &batch, 7, &result));

@@ -1,6 +1,7 @@
 /* Gradients of every operation that trains against differences of the loss: along a random direction in each
  * parameter tensor, the slope of the loss is the gradient times the direction. The operation under test
  * stands between two convolutions, so that the first one's gradient has passed through it. */
+#include "batch_util.h"
 #include "model_util.h"
 
 #include <math.h>
@@ -149,13 +150,7 @@ typedef struct bench {
 
 static double loss_of(bench *b)
 {
-    const dcls_batch batch = {.count = BATCH,
-                              .channels = 3,
-                              .height = SIDE,
-                              .width = SIDE,
-                              .target_pixels = 1,
-                              .input = b->input,
-                              .target = b->target};
+    const dcls_batch batch = square_batch(BATCH, SIDE, 1, b->input, b->target);
     dcls_step_result result;
     assert_ok(b->ctx, dcls_program_run(b->ctx, b->program, &batch, 7, &result));
     return result.loss;

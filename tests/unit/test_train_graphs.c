@@ -1,6 +1,7 @@
 /* Gradients of networks put together at random against differences of the loss. What layers share (memory of
  * gradients, work done in passing) depends on who else uses a value, and when: by hand one does not think of
  * all of it. */
+#include "batch_util.h"
 #include "model_util.h"
 
 #include <math.h>
@@ -108,13 +109,7 @@ typedef struct bench {
 
 static double loss_of(dcls_program *program)
 {
-    const dcls_batch batch = {.count = BATCH,
-                              .channels = 3,
-                              .height = SIDE,
-                              .width = SIDE,
-                              .target_pixels = 1,
-                              .input = input,
-                              .target = target};
+    const dcls_batch batch = square_batch(BATCH, SIDE, 1, input, target);
     dcls_step_result result;
     assert_ok(ctx, dcls_program_run(ctx, program, &batch, 7, &result));
     return result.loss;

@@ -1,5 +1,6 @@
 /* Gradients of a batch, whose images go side by side through convolutions of 3x3 taps, are the mean of those
  * of its images alone, which go another way. */
+#include "batch_util.h"
 #include "model_util.h"
 #include "numeric_util.h"
 
@@ -51,13 +52,7 @@ static void add_gradients(const dcls_model *model, const float *input, const int
     options.height = options.width = SIDE;
     assert_ok(ctx, dcls_parameters_create(ctx, model, &freeze, freeze != NULL, &parameters));
     assert_ok(ctx, dcls_program_create(ctx, model, &parameters, &options, NULL, &program));
-    const dcls_batch batch = {.count = count,
-                              .channels = 3,
-                              .height = SIDE,
-                              .width = SIDE,
-                              .target_pixels = 1,
-                              .input = input,
-                              .target = target};
+    const dcls_batch batch = square_batch(count, SIDE, 1, input, target);
     assert_ok(ctx, dcls_program_run(ctx, program, &batch, 7, &result));
     for (size_t i = 0; i < parameters.floats; i++)
         sums[i] += share * (double)parameters.gradients[i];

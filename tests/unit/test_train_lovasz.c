@@ -1,4 +1,5 @@
 /* Training with the Lovász loss: its place in a step of several pictures, beside cross entropy. */
+#include "batch_util.h"
 #include "model_util.h"
 
 #include <math.h>
@@ -41,13 +42,7 @@ static dcls_trainer_options make_options(void)
 
 static dcls_batch make_batch(const bench *b)
 {
-    return (dcls_batch){.count = BATCH,
-                        .channels = 3,
-                        .height = SIDE,
-                        .width = SIDE,
-                        .target_pixels = PIXELS,
-                        .input = b->input,
-                        .target = b->target};
+    return square_batch(BATCH, SIDE, PIXELS, b->input, b->target);
 }
 
 /* Targets that differ from picture to picture; one picture has none, another lacks a class. */

@@ -1,5 +1,6 @@
 /* Trainers as a whole: what is frozen, what is mixed, what a limit of memory counts, when elements begin to
  * keep apart. */
+#include "batch_util.h"
 #include "model_util.h"
 
 #include <math.h>
@@ -34,13 +35,7 @@ static dcls_batch make_batch(void)
 {
     for (size_t i = 0; i < sizeof input / sizeof *input; i++)
         input[i] = sinf((float)i * 1.7f) + 0.3f * (float)(i % 7);
-    return (dcls_batch){.count = BATCH,
-                        .channels = 3,
-                        .height = SIDE,
-                        .width = SIDE,
-                        .target_pixels = 1,
-                        .input = input,
-                        .target = target};
+    return square_batch(BATCH, SIDE, 1, input, target);
 }
 
 static dcls_model *make_model(const char *json)
