@@ -71,10 +71,13 @@ dcls_status dcls_sample_taps(dcls_context *ctx, const dcls_node *node, const dcl
  * - sparse: taps, and what begins and ends the list of a window;
  * - construct and im2col: products with `outputs` rows, and making each column they multiply, which for
  * im2col is a sum over the cells of an element;
- * - depthwise layers run as sparse ones either way. */
+ * - depthwise layers run as sparse ones either way. Beside their few taps, what is read, copied and written
+ * for every pixel and begun anew for every row counts as well. */
 #define SPARSE_SPEED    0.75
 #define SPARSE_WINDOW   2.0
-#define DEPTHWISE_SPEED 0.65
+#define DEPTHWISE_SPEED 0.8
+#define DEPTHWISE_PIXEL 30.0
+#define DEPTHWISE_ROW   1000.0
 #define ALL_CELLS_SPEED 0.95
 #define CONSTRUCT_SPEED 0.85
 #define AMX_SPEED       1.5 /* of float products in three parts */
@@ -82,6 +85,8 @@ dcls_status dcls_sample_taps(dcls_context *ctx, const dcls_node *node, const dcl
 #define IM2COL_SPEED    0.8
 #define SUMMED_COLUMN   8.0
 #define SUMMED_CELL     0.7
+#define SUMMED_PIXEL    130.0 /* of depthwise layers */
+#define SUMMED_ROW      5500.0
 
 void dcls_algorithm_costs(const dcls_node *node, const dcls_kernel *k, double support, double taps, bool amx,
                           double cost[DCLS_ALGO_COUNT])
@@ -103,6 +108,18 @@ void dcls_algorithm_costs(const dcls_node *node, const dcls_kernel *k, double su
     cost[DCLS_ALGO_AUTO] = cost[DCLS_ALGO_SPARSE];
     for (int algo = DCLS_ALGO_CONSTRUCT; algo < DCLS_ALGO_COUNT; algo++)
         cost[DCLS_ALGO_AUTO] = fmin(cost[DCLS_ALGO_AUTO], cost[algo]);
+}
+
+void dcls_plane_costs(const dcls_node *node, double pixels, double rows, double cost[DCLS_ALGO_COUNT])
+{
+    const bool depthwise = node->in_channels == node->groups;
+    const double windows = depthwise ? windows_of(node) : 0;
+    const double sparse = windows * (DEPTHWISE_PIXEL * pixels + DEPTHWISE_ROW * rows);
+    for (int algo = 0; algo < DCLS_ALGO_COUNT; algo++)
+        cost[algo] *= pixels;
+    cost[DCLS_ALGO_SPARSE] += sparse;
+    cost[DCLS_ALGO_CONSTRUCT] += sparse;
+    cost[DCLS_ALGO_IM2COL] += windows * (SUMMED_PIXEL * pixels + SUMMED_ROW * rows);
 }
 
 dcls_algo dcls_choose_algorithm(const dcls_node *node, const dcls_kernel *k, double support, double taps,

@@ -162,8 +162,7 @@ static dcls_status predict(dcls_context *ctx, const dcls_plan *plan, const dcls_
     const bool amx = plan->amx != NULL && dcls_conv_amx_suits(g);
     DCLS_TRY(dcls_sample_taps(ctx, node, k, cutoff, &taps));
     dcls_algorithm_costs(node, k, support, taps, amx, cost);
-    for (int a = 0; a < DCLS_ALGO_COUNT; a++)
-        cost[a] *= pixels;
+    dcls_plane_costs(node, pixels, pixels / (double)g->out[2], cost);
     if (*algo == DCLS_ALGO_AUTO) *algo = dcls_choose_algorithm(node, k, support, taps, amx);
     return DCLS_OK;
 }

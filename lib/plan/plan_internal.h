@@ -129,6 +129,8 @@ dcls_status dcls_sample_taps(dcls_context *ctx, const dcls_node *node, const dcl
  * run. Of k only sizes count; amx: dense convolutions may use it. */
 void dcls_algorithm_costs(const dcls_node *node, const dcls_kernel *k, double support, double taps, bool amx,
                           double cost[DCLS_ALGO_COUNT]);
+/* choose.c: from that to what so many pixels cost, which lie in so many rows. */
+void dcls_plane_costs(const dcls_node *node, double pixels, double rows, double cost[DCLS_ALGO_COUNT]);
 /* choose.c: what DCLS_ALGO_AUTO stands for. */
 dcls_algo dcls_choose_algorithm(const dcls_node *node, const dcls_kernel *k, double support, double taps,
                                 bool amx);
