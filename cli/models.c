@@ -17,7 +17,7 @@ const char *cli_builtin_name(const char *spec)
 
 char *cli_model_path(const char *spec)
 {
-    static const char *const names[] = {"best.bin", "model.bin"};
+    static const char *const names[] = {"best.bin", "model.bin", "checkpoint.bin"};
     if (spec == NULL) return NULL;
     for (size_t i = 0; i < sizeof names / sizeof *names && cli_builtin_name(spec) == NULL; i++) {
         char *path = cli_format("%s/%s", spec, names[i]);

@@ -6,8 +6,8 @@
 
 /* NAME when spec is "builtin:NAME", else NULL. */
 const char *cli_builtin_name(const char *spec);
-/* A folder of dcls train stands for its best.bin, else its model.bin; any other name for itself. To be freed;
- * NULL stays NULL. */
+/* A folder of dcls train stands for its best.bin, else its model.bin, else its checkpoint.bin; any other name
+ * for itself. To be freed; NULL stays NULL. */
 char *cli_model_path(const char *spec);
 /* What the model is called that `spec` loads: the same, or for NULL builtin:NAME. To be freed. */
 char *cli_model_spec(const char *spec);

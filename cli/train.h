@@ -32,7 +32,7 @@ typedef struct train_options {
 
 /* Sums over batches. */
 typedef struct train_sums {
-    double loss;
+    double loss, added; /* added: of loss, what is not cross entropy */
     int64_t correct, targets, batches;
 } train_sums;
 

@@ -34,6 +34,7 @@ static void blend(double *mean, double value)
 static void add_result(train_sums *sums, const dcls_step_result *result)
 {
     sums->loss += result->loss;
+    sums->added += result->added;
     sums->correct += result->correct;
     sums->targets += result->targets;
     sums->batches++;
@@ -137,18 +138,18 @@ static double score_of(const train_run *t, const dcls_scores *scores)
     return t->task == DCLS_TASK_SEGMENTATION ? scores->mean_iou : scores->top1;
 }
 
-/* What a model to go on with can do already: whether training it helps is seen from there. */
+/* What a model to go on with can do already: whether training it helps is seen from there. Where a run begins
+ * is part of its log. */
 static int tell_start(train_run *t)
 {
     dcls_scores scores = {0};
-    if (t->recipe->model_file == NULL || t->val == NULL || t->recipe->validate_every == 0 ||
-        t->run->common.quiet)
-        return CLI_OK;
+    if (t->recipe->model_file == NULL || t->val == NULL || t->recipe->validate_every == 0) return CLI_OK;
+    const double start = train_now();
     const int status = validate(t, &scores);
     if (status != CLI_OK || stopped) return status;
     t->start_score = score_of(t, &scores);
     cli_note(t->run, "before training: %s %.2f%%", train_score_name(t), 100 * t->start_score);
-    return CLI_OK;
+    return train_log_validation(t, &scores, train_now() - start, false);
 }
 
 /* The start is known to a run that was not resumed. */

@@ -30,7 +30,8 @@ static char *make_note(const train_point *at)
             at->frames);
     put_sums(to, &at->window);
     put_sums(to, &at->epoch_sums);
-    fprintf(to, " %" PRId64 " %" PRId64, at->pictures, at->names);
+    fprintf(to, " %" PRId64 " %" PRId64 " %.17g %.17g", at->pictures, at->names, at->window.added,
+            at->epoch_sums.added);
     if (fclose(to) != 0) cli_checked(NULL);
     return note;
 }
@@ -89,6 +90,8 @@ static bool read_note(const char *note, train_point *at)
     at->epoch_sums = read_sums(&r);
     if (r.good && *r.rest != '\0') at->pictures = read_int(&r);
     if (r.good && *r.rest != '\0') at->names = read_int(&r);
+    if (r.good && *r.rest != '\0') at->window.added = read_real(&r);
+    if (r.good && *r.rest != '\0') at->epoch_sums.added = read_real(&r);
     return r.good && *r.rest == '\0';
 }
 

@@ -353,6 +353,7 @@ typedef struct dcls_trainer dcls_trainer;
 
 typedef struct dcls_step_result {
     double loss;              /* mean over targets, and what is added, of this batch, before the step */
+    double added;             /* of it: the Lovász loss and repulsion; the rest is cross entropy */
     double gradient_norm;     /* before clipping */
     int64_t correct, targets; /* answers that equal `target`, and how many count */
 } dcls_step_result;

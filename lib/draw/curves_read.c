@@ -30,10 +30,12 @@ static void read_start(const dcls_json *line, dcls_run_log *log)
     if (batches >= 1) log->batches = batches;
 }
 
-/* Names of values a line may have. The score of a run is what its best validation was chosen by. */
+/* Names of values a line may have. The score of a run is what its best validation was chosen by. Of a loss
+ * that something was added to, the part is shown that the validation's compares with. */
 static dcls_status read_values(dcls_context *ctx, const dcls_json *line, double step, dcls_run_log *log)
 {
-    const char *const keys[DCLS_CURVE_KINDS] = {"loss", "accuracy", "rate", "val_loss",
+    const char *loss = dcls_json_find(line, "cross_entropy") != NULL ? "cross_entropy" : "loss";
+    const char *const keys[DCLS_CURVE_KINDS] = {loss, "accuracy", "rate", "val_loss",
                                                 log->segmentation ? "val_miou" : "val_top1"};
     for (int k = 0; k < DCLS_CURVE_KINDS; k++) {
         const double value = number(line, keys[k]);
@@ -55,12 +57,13 @@ static dcls_status read_line(dcls_context *ctx, const dcls_json *line, dcls_run_
     return read_values(ctx, line, step, log);
 }
 
+/* Of what was trained: the model a run began with is none of it. */
 static void find_best(dcls_run_log *log)
 {
     const dcls_curve *scores = &log->curves[DCLS_CURVE_VAL_SCORE];
     log->best = -1;
     for (size_t i = 0; i < scores->count; i++) {
-        if (scores->points[i][1] <= log->best) continue;
+        if (scores->points[i][1] <= log->best || scores->points[i][0] == 0) continue;
         log->best = scores->points[i][1];
         log->best_epoch = log->batches > 0 ? scores->points[i][0] / log->batches : 0;
     }

@@ -124,6 +124,7 @@ static void loss_forward(const dcls_layer *layer, const dcls_visit *visit)
         const double lovasz = p->options.lovasz > 0 ? image_lovasz(visit, image, x, dx, e) : 0;
         p->correct[image] = 0;
         p->losses[image] = image_loss(visit, image, x, dx, e, &p->correct[image]) + lovasz;
+        p->added[image] = lovasz;
         for (int64_t i = 0; i < floats && p->options.lovasz > 0; i++)
             dx[i] += visit->scratch[i];
     }

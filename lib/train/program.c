@@ -387,10 +387,11 @@ static dcls_status build(dcls_context *ctx, dcls_program *p)
     p->values = dcls_alloc_zero(ctx, nodes + 1, sizeof *p->values);
     p->layers = dcls_alloc_zero(ctx, 2 * nodes + 1, sizeof *p->layers);
     p->losses = dcls_alloc_zero(ctx, (size_t)p->batch, sizeof *p->losses);
+    p->added = dcls_alloc_zero(ctx, (size_t)p->batch, sizeof *p->added);
     p->correct = dcls_alloc_zero(ctx, (size_t)p->batch, sizeof *p->correct);
     bool *needed = dcls_alloc_zero(ctx, nodes, sizeof *needed);
-    dcls_status status =
-        p->values && p->layers && p->losses && p->correct && needed ? DCLS_OK : DCLS_ERR_MEMORY;
+    const bool ready = p->values && p->layers && p->losses && p->added && p->correct && needed;
+    dcls_status status = ready ? DCLS_OK : DCLS_ERR_MEMORY;
     if (status == DCLS_OK) {
         mark_needed(p->model, needed);
         status = find_shapes(ctx, p);
@@ -447,6 +448,7 @@ void dcls_program_destroy(dcls_program *program)
     free(program->chunks);
     free(program->layers);
     free(program->losses);
+    free(program->added);
     free(program->correct);
     free(program->workers);
     free(program->sums);

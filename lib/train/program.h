@@ -148,7 +148,7 @@ struct dcls_program {
     float *sums; /* [lanes, lane_floats] */
 
     /* of the last run */
-    double *losses; /* [batch] */
+    double *losses, *added; /* [batch]; added: of losses, what is not cross entropy */
     int64_t *correct;
     double target_weight; /* all weights of targets that count */
     double *seconds;      /* NULL, or spent in layers so far: [threads, layers, 2], forward and backward */

@@ -331,6 +331,7 @@ dcls_status dcls_program_run(dcls_context *ctx, dcls_program *program, const dcl
     run_phases(&r);
     for (int64_t n = 0; n < program->batch; n++) {
         result->loss += program->losses[n];
+        result->added += program->added[n];
         result->correct += program->correct[n];
     }
     for (int64_t i = 0; program->use.given == NULL && i < batch->count * batch->target_pixels; i++)

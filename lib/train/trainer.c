@@ -122,6 +122,7 @@ dcls_status dcls_trainer_gradients(dcls_context *ctx, dcls_trainer *trainer, con
     double loss;
     DCLS_TRY(dcls_positions_repel(ctx, &trainer->parameters, o->repulsion, dcls_context_threads(ctx), &loss));
     result->loss += loss;
+    result->added += loss;
     return DCLS_OK;
 }
 

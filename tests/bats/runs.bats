@@ -123,6 +123,10 @@ END
   try 0 diff run out.bin
   try 0 diff run run/best.bin
   try 1 diff run run/model.bin
+  mkdir stopped
+  classifier >stopped/checkpoint.bin
+  try 0 infer -q -m stopped red.ppm
+  has answer "$output" "red.ppm: red"
 }
 
 @test "curves: what belongs to models is refused" {

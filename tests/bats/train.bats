@@ -39,6 +39,22 @@ load train_util
   has answer "$output" "red"
 }
 
+@test "the log tells cross entropy from what is added to it, and where a model began" {
+  needs jq
+  colors
+  train plain --epochs 2
+  is terms "$(jq -s '[.[] | has("cross_entropy")] | any' plain/log.ndjson)" false
+  is start "$(jq -s '[.[] | select(.step == 0)] | length' plain/log.ndjson)" 0
+  train repelled --epochs 2 --repulsion 10
+  jq -se '[.[] | select(.loss) | .loss > .cross_entropy and .cross_entropy > 0] | all' repelled/log.ndjson >/dev/null
+  try 0 eval -m plain -d set --json
+  local loss
+  loss=$(jq '.loss * 1e5 | round' <<<"$output")
+  try 0 train -q --model plain --size 8 --batch 6 --rate 0.02 --train set --val set -o more --epochs 1
+  is start "$(jq -c 'select(.step == 0) | [.epoch, .best, (.val_loss * 1e5 | round)]' more/log.ndjson)" \
+    "[0,false,$loss]"
+}
+
 @test "any number of threads gives the same bits" {
   colors
   local n
@@ -50,7 +66,7 @@ load train_util
 
 @test "a run killed at any moment goes on to the same bits" {
   colors
-  local more="--epochs $((20 * ${KILLS:-6})) --average 0.9 --record-positions 5 --validate-every 3 --mixup 0.2 --set drop_path=0.1 --momentum 0.8" i process
+  local more="--epochs $((20 * ${KILLS:-6})) --average 0.9 --repulsion 0.01 --record-positions 5 --validate-every 3 --mixup 0.2 --set drop_path=0.1 --momentum 0.8" i process
   train whole $more
   mkdir broken
   for ((i = 0; i < ${KILLS:-6}; i++)); do

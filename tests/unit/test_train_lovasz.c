@@ -89,12 +89,22 @@ static void destroy(bench *b)
     free(b);
 }
 
-static double loss_of(bench *b)
+static dcls_step_result result_of(bench *b)
 {
     const dcls_batch batch = make_batch(b);
     dcls_step_result result;
     assert_ok(b->ctx, dcls_program_run(b->ctx, b->program, &batch, 7, &result));
-    return result.loss;
+    return result;
+}
+
+static double loss_of(bench *b)
+{
+    return result_of(b).loss;
+}
+
+static void assert_same(const char *what, double got, double want)
+{
+    if (!(fabs(got - want) < 1e-5 * want)) fail_msg("%s: %.8g, the plan's logits say %.8g", what, got, want);
 }
 
 /* Of one picture's logits: *sum and *weight are added to for cross entropy; returns the Lovász loss. */
@@ -130,9 +140,10 @@ static void test_loss(void **state)
     double sum = 0, weight = 0, lovasz = 0;
     for (int n = 0; n < BATCH; n++)
         lovasz += plain_losses(logits + n * CLASSES * PIXELS, b->target + n * PIXELS, &sum, &weight);
-    const double want = sum / weight + 1.5 * lovasz / BATCH, got = loss_of(b);
+    const dcls_step_result got = result_of(b);
     assert_true(lovasz > 1);
-    if (!(fabs(got - want) < 1e-5 * want)) fail_msg("loss %.8g, the plan's logits say %.8g", got, want);
+    assert_same("loss", got.loss, sum / weight + 1.5 * lovasz / BATCH);
+    assert_same("what is added", got.added, 1.5 * lovasz / BATCH);
     dcls_plan_destroy(plan);
     destroy(b);
 }
