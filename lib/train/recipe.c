@@ -216,7 +216,7 @@ static dcls_status check_numbers(dcls_context *ctx, const dcls_recipe *recipe)
                          "augment.%s is %lld, more than a side of the pictures, %lld x %lld",
                          augment->cutout > side ? "cutout" : "crop_padding",
                          (long long)(augment->cutout > side ? augment->cutout : augment->crop_padding),
-                         (long long)recipe->loader.height, (long long)recipe->loader.width);
+                         (long long)recipe->loader.width, (long long)recipe->loader.height);
     if (augment->scale_max > 0 && augment->area_max > 0)
         return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "augment.scale and augment.area exclude each other");
     if (recipe->trainer.lovasz > 0 && augment->mixup > 0)
