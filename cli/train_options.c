@@ -180,6 +180,20 @@ static int describe(train_run *t)
     return status == DCLS_OK ? CLI_OK : cli_fail("train", status, ctx);
 }
 
+/* What is wrong may stand in the file, come from an option or from both together. */
+static int check(train_run *t, const char *path)
+{
+    const bool options = t->options->flags.count + t->options->set.count > 0;
+    const dcls_status status = dcls_recipe_check(t->run->ctx, t->recipe);
+    if (status == DCLS_OK) return describe(t);
+    char *name = path == NULL ? cli_copy("train")
+                 : options    ? cli_format("%s with options", path)
+                              : cli_copy(path);
+    cli_fail(name, status, t->run->ctx);
+    free(name);
+    return cli_exit_of(status);
+}
+
 int train_read_recipe(train_run *t, const char *path, bool resumed)
 {
     dcls_context *ctx = t->run->ctx;
@@ -192,9 +206,7 @@ int train_read_recipe(train_run *t, const char *path, bool resumed)
     for (size_t i = 0; i < set->count && result == CLI_OK; i++)
         result = set_text(t, set->items[i], resumed);
     if (result != CLI_OK) return result;
-    status = dcls_recipe_check(ctx, t->recipe);
-    if (status != DCLS_OK) return cli_fail(path != NULL ? path : "train", status, ctx);
-    return describe(t);
+    return check(t, path);
 }
 
 /* One key a line: a text without blanks in numbers and with them only inside strings and behind marks. */

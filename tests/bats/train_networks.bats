@@ -175,6 +175,8 @@ load train_util
   refused 2 "loss.class_weights has 2 numbers for 3 classes" $small --train set --class-weights 1,2
   refused 2 "the Lovász loss (loss.lovasz) is one of segmentation, this network classifies" $small --train set --lovasz 1
   refused 2 "loss.lovasz and augment.mixup exclude each other" $small --train set --lovasz 1 --mixup 0.2
+  printf '{"loss": {"lovasz": 1}}' >lovasz.json
+  refused 2 "dcls: lovasz.json with options: loss.lovasz and augment.mixup exclude" $small --train set lovasz.json --mixup 0.2
   printf '{"model": {"arch": "convmixer", "file": "m.json"}}' >two.json
   refused 2 "only one of a model to go on with (model.file), an architecture (model.arch) and a description (model.graph) may be given" --train set two.json
   refused 2 "--scale 0.8,1 takes random parts" --graph graph.json --train scenes --classes 3 --batch 2 --size 8
