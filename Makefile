@@ -316,11 +316,11 @@ format: ## clang-format all C files in place
 # ---- installing ---------------------------------------------------------------------------------------------------
 
 PC_REL = $(shell realpath -m --relative-to='$(LIBDIR)/pkgconfig' '$(PREFIX)')
-$(B)/dcls.pc: dcls.pc.in FORCE
+$(B)/%.pc: %.pc.in FORCE
 	@sed -e 's|@prefix@|$${pcfiledir}/$(PC_REL)|' -e 's|@version@|$(VERSION)|' \
 	  -e 's|@libdir@|$${prefix}$(patsubst $(PREFIX)%,%,$(LIBDIR))|' \
 	  -e 's|@includedir@|$${prefix}$(patsubst $(PREFIX)%,%,$(INCLUDEDIR))|' \
-	  -e 's|@libs_private@|$(LIBS)|' dcls.pc.in >$@
+	  -e 's|@libs_private@|$(LIBS)|' $< >$@
 
 # What is installed where: MODE:SOURCE:DIRECTORY[:NAME]
 INSTALLED = 755:$(B)/dcls:$(BINDIR) \
@@ -329,16 +329,17 @@ INSTALLED = 755:$(B)/dcls:$(BINDIR) \
   644:include/dcls_recipe.h:$(INCLUDEDIR) \
   644:$(LIB_A):$(LIBDIR) 644:$(TOOLS_A):$(LIBDIR) \
   755:$(B)/libdcls.so.$(SOVERSION):$(LIBDIR):libdcls.so.$(VERSION) \
-  644:$(B)/dcls.pc:$(LIBDIR)/pkgconfig \
+  644:$(B)/dcls.pc:$(LIBDIR)/pkgconfig 644:$(B)/dcls_tools.pc:$(LIBDIR)/pkgconfig \
   $(foreach n,1 3 5 7,$(patsubst %,644:%:$(MANDIR)/man$(n),$(wildcard man/*.$(n)))) \
   $(patsubst %,644:%:$(DATADIR)/bash-completion/completions:dcls,$(wildcard completions/dcls.bash)) \
   $(patsubst %,644:%:$(DATADIR)/zsh/site-functions,$(wildcard completions/_dcls)) \
   $(patsubst %,644:%:$(DATADIR)/fish/vendor_completions.d,$(wildcard completions/dcls.fish)) \
   $(if $(EMBED),$(patsubst %,644:%:$(DATADIR)/dcls,$(EMBED) $(wildcard weights/*.md weights/SHA256SUMS)) \
-    $(patsubst %,644:%:$(DATADIR)/dcls/arch,$(wildcard weights/arch/*.json)))
+    $(patsubst %,644:%:$(DATADIR)/dcls/arch,$(wildcard weights/arch/*.json)) \
+    $(patsubst %,644:%:$(DATADIR)/dcls/recipes,$(wildcard weights/recipes/*.json)))
 
 .PHONY: install uninstall dist clean help
-install: all $(B)/dcls.pc ## install under $(DESTDIR)$(PREFIX)
+install: all $(B)/dcls.pc $(B)/dcls_tools.pc ## install under $(DESTDIR)$(PREFIX)
 	@set -e; IFS=:; for item in $(INSTALLED:%='%'); do set -- $$item; dir='$(DESTDIR)'$$3; \
 	  mkdir -p "$$dir"; install -m "$$1" "$$2" "$$dir/$${4:-$${2##*/}}"; done
 	@ln -sf libdcls.so.$(VERSION) '$(DESTDIR)$(LIBDIR)/libdcls.so.$(SOVERSION)'
@@ -347,7 +348,7 @@ install: all $(B)/dcls.pc ## install under $(DESTDIR)$(PREFIX)
 uninstall: ## remove what install put there
 	@set -e; IFS=:; for item in $(INSTALLED:%='%'); do set -- $$item; rm -f '$(DESTDIR)'"$$3/$${4:-$${2##*/}}"; done
 	@rm -f '$(DESTDIR)$(LIBDIR)/libdcls.so.$(SOVERSION)' '$(DESTDIR)$(LIBDIR)/libdcls.so'
-	@rmdir '$(DESTDIR)$(DATADIR)/dcls/arch' '$(DESTDIR)$(DATADIR)/dcls' 2>/dev/null || true
+	@rmdir '$(DESTDIR)$(DATADIR)/dcls/arch' '$(DESTDIR)$(DATADIR)/dcls/recipes' '$(DESTDIR)$(DATADIR)/dcls' 2>/dev/null || true
 
 dist: ## source archive build/dcls-VERSION.tar.gz of the committed tree
 	@mkdir -p build && git archive --prefix=dcls-$(VERSION)/ -o build/dcls-$(VERSION).tar.gz HEAD

@@ -136,9 +136,10 @@ static void print_whole(const bench_result *result, const bench_run *run)
         const dcls_step_facts step = dcls_plan_step(run->plan, i);
         peak += at_peak(result, &step);
     }
-    printf("  %-9s %.3f ms (%.3f to %.3f, %zu runs), %.1f items/s, %s multiply-accumulates, %.1f GFLOP/s, %s "
+    printf("  %-9s %.3f ms (%.3f to %.3f, %s), %.1f items/s, %s multiply-accumulates, %.1f GFLOP/s, %s "
            "of peak; planned in %.1f ms\n",
-           run->algo, ms(seconds), ms(run->whole.least), ms(run->whole.most), run->repeats,
+           run->algo, ms(seconds), ms(run->whole.least), ms(run->whole.most),
+           cli_counted((int64_t)run->repeats, "run").text,
            seconds > 0 ? (double)result->shape[0] / seconds : 0, cli_count((int64_t)macs).text,
            gflops(macs, seconds), cli_percent(share_of_peak(peak, seconds)).text, ms(run->plan_seconds));
 }

@@ -22,7 +22,7 @@ void cli_help_overview(FILE *to)
             "  2  wrong usage\n"
             "  3  bad model, or the only input is bad\n"
             "  4  cannot read or write\n"
-            "  5  over a limit or out of memory\n",
+            "  5  over a limit or out of memory; 130 and 143: 'dcls train' was interrupted\n",
             bold, plain);
 }
 

@@ -33,11 +33,11 @@ static const cli_option options[] = {
      "how DCLS layers are run (default: auto, the fastest for each)", 0, 0},
     {"precision", 0, CLI_CHOICE, "fp32|bf16", AT(precision),
      "what pointwise and full convolutions multiply: float, or bfloat16 with float sums, which is faster "
-     "where the processor has AVX512_BF16 (default: fp32)",
+     "where the processor has AVX512_BF16 or AMX (default: fp32)",
      0, 0},
     {"jobs", 0, CLI_INT, "N", AT(jobs),
      "inputs worked on at the same time, sharing the threads (default: as many as there are threads, at most "
-     "16 or what fits into memory; 1 with --fail-fast)",
+     "16, and copies of the weights of up to 1 GiB; 1 with --fail-fast)",
      1, 256},
     {"no-exif", 0, CLI_FLAG, NULL, AT(no_exif),
      "leave JPEG pictures as stored, ignoring their EXIF orientation", 0, 0},
@@ -201,9 +201,8 @@ const cli_command cli_cmd_infer = {
              "on standard input) or a float32 .npy tensor [N, C, H, W], which is taken as it is, without "
              "resizing and "
              "normalising. Kinds of files are recognised by content.\n\n"
-             "An input that cannot be used is reported and left out; the exit status is then 1, or 3 or 4 if "
-             "it was the "
-             "only one.",
+             "An input that cannot be used is reported and left out; the exit status is then 1, or 3, 4 "
+             "or 5 if it was the only one.",
     .examples = "  dcls infer photo.png                       what the built-in classifier sees\n"
                 "  dcls infer -m model.bin --format json *.jpg | jq -r '.top[0].label'\n"
                 "  dcls infer -m builtin:unet-dcls-camvid -o out street.png\n"

@@ -15,7 +15,9 @@ static const cli_option options[] = {
      "folder of the run: model.bin, best.bin, checkpoint.bin, recipe.json, log.ndjson; made if missing", 0,
      0},
     {"resume", 0, CLI_TEXT, "DIR", AT(resume),
-     "go on with the run in DIR: its weights become the same bits as if it had never stopped", 0, 0},
+     "go on with the run in DIR: its weights become the same bits as if it had never stopped, on the same "
+     "type of processor",
+     0, 0},
     {"force", 0, CLI_FLAG, NULL, AT(force), "train anew where DIR holds a run already", 0, 0},
     {"dry-run", 0, CLI_FLAG, NULL, AT(dry_run),
      "say what network, data, time and memory there would be, after two steps; nothing is written", 0, 0},

@@ -116,7 +116,7 @@ static void print_table(const dcls_changes *changes)
 
 static void print_comparison(const convert_comparison *c)
 {
-    printf("%s: outputs differ by %s relative (at most %s)", cli_counted(c->pictures, "picture").text,
+    printf("%s: outputs differ by %s relative, one of them by %s", cli_counted(c->pictures, "picture").text,
            cli_real(c->error).text, cli_real(c->largest).text);
     if (c->judged > 0)
         printf(", %s agrees for %s of %s (%s)",

@@ -45,7 +45,7 @@ static void print_figures(const eval *e)
     const dcls_scores scores = dcls_metrics_scores(e->metrics);
     printf("%s: %s", e->options->data, cli_counted(e->done, "picture").text);
     if (segments(e)) printf(", %s", cli_counted(scores.count, "pixel").text);
-    printf(", %" PRId64 " classes\n\n", e->classes);
+    printf(", %s\n\n", cli_counted(e->classes, "class").text);
     if (segments(e)) {
         print_figure("mean IoU", scores.mean_iou, "");
         print_figure("pixel accuracy", scores.top1, "");

@@ -100,8 +100,8 @@ cli_number cli_bytes(uint64_t value)
 cli_number cli_counted(int64_t count, const char *noun)
 {
     cli_number number;
-    snprintf(number.text, sizeof number.text, "%.30s %.14s%s", cli_grouped(count).text, noun,
-             count == 1 ? "" : "s");
+    const char *ending = count == 1 ? "" : noun[0] != '\0' && noun[strlen(noun) - 1] == 's' ? "es" : "s";
+    snprintf(number.text, sizeof number.text, "%.30s %.14s%s", cli_grouped(count).text, noun, ending);
     return number;
 }
 

@@ -7,6 +7,7 @@
 #include "alloc.h"
 #include "class_names.h"
 #include "mask_values.h"
+#include "numbers.h"
 #include "output.h"
 #include "train.h"
 
@@ -178,9 +179,9 @@ static int make_loader(train_run *t, const dcls_model *model)
     options.shuffle = options.drop_last = true;
     options.ahead = dcls_loader_options_default().ahead;
     if (dcls_dataset_count(t->train) < options.batch) {
-        cli_error(t->recipe->train, "%s %" PRId64 " pictures, less than a batch of %" PRId64 " (--batch)",
+        cli_error(t->recipe->train, "%s %s, less than a batch of %" PRId64 " (--batch)",
                   dcls_dataset_count(t->train) == t->recipe->data.limit ? "--limit leaves" : "holds",
-                  dcls_dataset_count(t->train), options.batch);
+                  cli_counted(dcls_dataset_count(t->train), "picture").text, options.batch);
         return CLI_USAGE;
     }
     dcls_status status = dcls_loader_create(t->run->ctx, t->train, &options, &t->loader);

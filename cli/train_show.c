@@ -58,9 +58,8 @@ static char *describe_network(const train_run *t)
 {
     char *positions =
         t->positions > 0 ? cli_format(" (%s)", cli_counted(t->positions, "position").text) : cli_copy("");
-    char *text =
-        cli_format("%s, %s%s, %s classes", network_name(t), cli_counted(t->parameters, "parameter").text,
-                   positions, cli_grouped(t->classes).text);
+    char *text = cli_format("%s, %s%s, %s", network_name(t), cli_counted(t->parameters, "parameter").text,
+                            positions, cli_counted(t->classes, "class").text);
     free(positions);
     return text;
 }
@@ -79,7 +78,7 @@ void train_show_start(train_run *t)
 {
     char *network = describe_network(t), *data = describe_data(t);
     const int64_t done = dcls_trainer_steps(t->trainer);
-    char *place = t->options->resume != NULL ? cli_format("; goes on behind step %s", cli_grouped(done).text)
+    char *place = t->options->resume != NULL ? cli_format("; goes on after step %s", cli_grouped(done).text)
                                              : cli_copy("");
     cli_note(t->run, "%s; %s; %s of %s%s", network, data, cli_counted(t->recipe->epochs, "epoch").text,
              cli_counted(t->batches, "step").text, place);

@@ -209,9 +209,8 @@ typedef enum dcls_algo {
 typedef enum dcls_precision {
     DCLS_PRECISION_FP32,
     DCLS_PRECISION_BF16 /* Pointwise and full convolutions multiply numbers rounded to bfloat16 and sum in
-                           float: fast where the processor has AVX512_BF16, the same bits more slowly
-                           elsewhere. Sparse, interpolated and grouped layers, norms and linear layers stay in
-                           float. */
+                           float: fast where the processor has AVX512_BF16 or AMX, slower elsewhere. Sparse,
+                           interpolated and grouped layers, norms and linear layers stay in float. */
 } dcls_precision;
 
 /* Whether this processor multiplies bfloat16 numbers faster than floats. Thread-safe. */

@@ -275,9 +275,9 @@ typedef struct dcls_layer_facts {
     bool has_spread;
     int64_t weights, biases, positions, spreads; /* learned numbers */
     int64_t dense_weights;                       /* of the dense kernel */
-    int reach_count;                             /* largest side first */
+    int reach_count;                             /* smallest side first */
     dcls_reach reach[DCLS_MAX_REACHES];
-    int classic; /* the one of them whose number of cells is nearest below K; -1: there is none */
+    int classic; /* the one of them with most cells, K at most, or the smallest; -1: there is none */
     int64_t classic_weights, classic_macs;
     double support;                                     /* cells an element spreads over, about */
     int64_t taps;                                       /* non-zero cells of all kernels, at most about */

@@ -270,10 +270,11 @@ typedef struct dcls_replace_options {
     bool dilated; /* convolutions with dilation > 1 become DCLS layers of the same reach: elements start at
                      the dense cells, with their weights, so that the network computes the same */
     int64_t depthwise;   /* dense depthwise convolutions with a side of more than 3 become DCLS ones with so
-                            many   elements; 0: not */
+                            many elements; 0: not */
     const char *version; /* "v0", "v1", "max", "gauss"; NULL: "v1" */
     int64_t dilated_kernel_size; /* window; 0: the reach of the layer that is replaced */
-    double sigma;                /* standard deviation of random first positions of `depthwise`, cells */
+    double sigma;                /* standard deviation of random first positions of `depthwise`: cells, as
+                                    published */
     uint64_t seed;
 } dcls_replace_options;
 
@@ -360,8 +361,9 @@ typedef struct dcls_step_result {
 
 /* Copies the model; class_weights, freeze and rates must outlive the trainer. Threads are those of ctx now;
  * results are the same bits for any number. DCLS_ERR_LIMIT when a batch would take more memory than the
- * limit, the network with gradients, moments, averages and weights packed for their products included; a step
- * can be too where kernels have grown. DCLS_ERR_ARGUMENT when freeze leaves nothing to learn. */
+ * limit, the network with gradients, moments, averages and weights packed for their products included;
+ * dcls_trainer_step can fail so too, where kernels have grown. DCLS_ERR_ARGUMENT when freeze leaves nothing
+ * to learn. */
 DCLS_API dcls_status dcls_trainer_create(dcls_context *ctx, const dcls_model *model,
                                          const dcls_trainer_options *options, dcls_trainer **out);
 DCLS_API void dcls_trainer_destroy(dcls_trainer *trainer);
@@ -370,7 +372,7 @@ DCLS_API void dcls_trainer_destroy(dcls_trainer *trainer);
  * changed. */
 DCLS_API dcls_status dcls_trainer_step(dcls_context *ctx, dcls_trainer *trainer, const dcls_batch *batch,
                                        double rate, dcls_step_result *result);
-/* Loss and gradients alone, for those who have a use of their own for them; nothing is changed. */
+/* Loss and gradients without a step: nothing is changed. */
 DCLS_API dcls_status dcls_trainer_gradients(dcls_context *ctx, dcls_trainer *trainer, const dcls_batch *batch,
                                             dcls_step_result *result);
 /* The gradient of the last step or dcls_trainer_gradients by a tensor of the model, in its shape; NULL for
@@ -444,7 +446,7 @@ typedef struct dcls_schedule {
     int64_t steps;  /* all, the warm-up included */
 } dcls_schedule;
 
-/* Cosine from 0.01 to 0; power 0.9; one-cycle 0.3, 25, 1e4 as in PyTorch; no steps. */
+/* Cosine from 0.01 (recipes: 0.001) to 0; power 0.9; one-cycle 0.3, 25, 1e4 as in PyTorch; no steps. */
 DCLS_API dcls_schedule dcls_schedule_default(void);
 /* The learning rate of a step, counted from 0; beyond the last step that one's. Warm-up: step i of n has
  * (i + 1) / (n + 1) of the rate. */

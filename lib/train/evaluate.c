@@ -85,9 +85,8 @@ static dcls_status check_task(dcls_context *ctx, const dcls_model *model, const 
                          "only networks that classify or segment pictures can be evaluated");
     if (model->task == dcls_dataset_task(set)) return DCLS_OK;
     const bool maps = model->task == DCLS_TASK_SEGMENTATION;
-    return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "the network %s and the data has %s",
-                     maps ? "segments" : "classifies",
-                     maps ? "classes of pictures, no masks" : "masks, no classes of pictures");
+    return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "the network %s, the data has %s",
+                     maps ? "makes masks" : "classifies pictures", maps ? "folders of classes" : "masks");
 }
 
 static dcls_status check_classes(dcls_context *ctx, const dcls_evaluation *e, const dcls_metrics *metrics)

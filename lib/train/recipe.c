@@ -184,8 +184,8 @@ static dcls_status check_model(dcls_context *ctx, const dcls_recipe *recipe)
     if (said != 1)
         return dcls_fail(ctx, DCLS_ERR_ARGUMENT,
                          said == 0
-                             ? "one of a model to go on with (model.file), an architecture (model.arch) and "
-                               "a description (model.graph) is needed"
+                             ? "a model to go on with (model.file, --model), an architecture (model.arch, "
+                               "--arch) or a description (model.graph, --graph) is needed"
                              : "only one of a model to go on with (model.file), an architecture "
                                "(model.arch) and a description (model.graph) may be given");
     if (recipe->model_file != NULL && create->setting_count > 0)

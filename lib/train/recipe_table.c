@@ -63,7 +63,7 @@ static const dcls_recipe_row ROWS[] = {
     {"data.ignore", INT, AT(ignore), -1, 255, NULL, "-1", "ignore",
      "value of masks that does not count; -1: none"},
     {"data.limit", INT, AT(data.limit), 0, LARGE, NULL, "0", "limit",
-     "at most so many training pictures; 0: all"},
+     "at most so many training pictures, evenly spread; 0: all"},
     {"data.val_limit", INT, AT(val_limit), 0, LARGE, NULL, "0", "val-limit",
      "at most so many validation pictures, evenly spread; 0: all"},
     {"data.cache", INT, AT(cache_mib), 0, 1 << 20, NULL, "1024", "cache",

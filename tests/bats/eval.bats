@@ -161,7 +161,7 @@ close() {
   is magic "$(head -c 4 w/01-red-as-blue-b.png w/worst.png | tr -cd PNG)" PNGPNG
   is stderr "$stderr" ""
   try 0 eval -m m.json -d set --worst w
-  is stderr "$stderr" "dcls: w: warning: is not empty: pictures of an earlier run may stay among the new ones"
+  is stderr "$stderr" "dcls: w: warning: the folder is not empty: pictures of an earlier run may stay among the new ones"
   for name in red green blue target answer; do has "$name" "$(<c.svg)" '<svg'; done
   try 0 eval -m m.json -d set --confusion c.pdf
   is magic "$(head -c 5 c.pdf)" %PDF-
@@ -189,9 +189,9 @@ close() {
   is stderr "$stderr" "dcls: nowhere/matrix.png: cannot write: No such file or directory"
   try 4 eval -m m.json -d set --worst m.json/there
   try 2 eval -m m.json -d pairs
-  is stderr "$stderr" "dcls: pairs: the network classifies and the data has masks, no classes of pictures"
+  is stderr "$stderr" "dcls: pairs: the network classifies pictures, the data has masks"
   try 2 eval -m s.json -d set
-  is stderr "$stderr" "dcls: set: the network segments and the data has classes of pictures, no masks"
+  is stderr "$stderr" "dcls: set: the network makes masks, the data has folders of classes"
   features >f.json
   try 2 eval -m f.json -d set
   is stderr "$stderr" "dcls: f.json: gives features: only networks that classify or segment can be evaluated"

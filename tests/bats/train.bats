@@ -231,7 +231,7 @@ exec_dcls() { if ((BASH_SUBSHELL > 0 && BASHPID != $$)); then exec "$DCLS" "$@";
   has tenths "$(jq -c 'select(.elapsed) | .elapsed * 10 == (.elapsed * 10 | round)' run/log.ndjson)" true
   rm run/log.ndjson
   try 0 train --resume run --epochs 3
-  has place "${stderr_lines[0]}" "; 3 epochs of 3 steps; goes on behind step 6"
+  has place "${stderr_lines[0]}" "; 3 epochs of 3 steps; goes on after step 6"
   is header "$(head -1 run/log.ndjson | jq -c '[.classes, .epochs]')" "[3,3]"
 }
 

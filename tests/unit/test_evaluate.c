@@ -363,7 +363,7 @@ static void refusals(void **state)
     assert_ok(ctx, dcls_metrics_create(ctx, 3, &three));
     assert_ok(ctx, dcls_metrics_create(ctx, 4, &four));
     check_outcome(ctx, "task", dcls_evaluate(ctx, maps, set, NULL, three), DCLS_ERR_ARGUMENT,
-                  "the network segments and the data has classes of pictures, no masks");
+                  "the network makes masks, the data has folders of classes");
     check_outcome(ctx, "classes", dcls_evaluate(ctx, labels, set, NULL, four), DCLS_ERR_ARGUMENT,
                   "metrics of 4 classes for a network of 3");
     options.scales = tiny;
