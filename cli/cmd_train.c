@@ -129,9 +129,10 @@ static int go_on(train_run *t)
 {
     int status = prepare(t);
     if (status == CLI_OK) status = check_place(t);
-    if (status == CLI_OK && t->at.epoch > t->recipe->epochs) {
-        cli_error("train", "--epochs %" PRId64 ": %s has %s already", t->recipe->epochs, t->folder,
-                  cli_counted(t->at.epoch, "epoch").text);
+    const bool begun = t->at.batch > 0; /* the next epoch */
+    if (status == CLI_OK && t->at.epoch + begun > t->recipe->epochs) {
+        cli_error("train", "--epochs %" PRId64 ": %s has %s%s already", t->recipe->epochs, t->folder,
+                  cli_counted(t->at.epoch, "epoch").text, begun ? " and a part" : "");
         return CLI_USAGE;
     }
     if (status == CLI_OK) status = train_folder_write_recipe(t);
@@ -142,7 +143,7 @@ static int go_on(train_run *t)
 
 static bool is_finished(const train_run *t)
 {
-    return t->at.epoch >= t->recipe->epochs && train_has(t, "model.bin");
+    return t->at.epoch >= t->recipe->epochs && train_has_model_of(t, t->recipe->epochs);
 }
 
 static int train(train_run *t)

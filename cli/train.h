@@ -120,6 +120,8 @@ int train_whiten(train_run *t, dcls_model **model);
 
 int train_save(train_run *t);
 int train_save_model(train_run *t, const char *name);
+/* Whether model.bin is that of so many epochs, all of the run's. */
+bool train_has_model_of(const train_run *t, int64_t epochs);
 /* Takes up the run of checkpoint.bin; *state and *model are the caller's. */
 int train_load(train_run *t, dcls_tensors **state, dcls_model **model);
 

@@ -1,5 +1,6 @@
 /* Epochs and steps, validation, signals. */
 #include <inttypes.h>
+#include <math.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,9 +20,13 @@ static void stop(int number)
 
 static void catch_signals(void)
 {
-    struct sigaction action = {.sa_handler = stop, .sa_flags = (int)SA_RESETHAND};
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    const int signals[] = {SIGINT, SIGTERM};
+    const struct sigaction action = {.sa_handler = stop, .sa_flags = (int)SA_RESETHAND};
+    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
+        struct sigaction before;
+        const bool ignored = sigaction(signals[i], NULL, &before) == 0 && before.sa_handler == SIG_IGN;
+        if (!ignored) sigaction(signals[i], &action, NULL);
+    }
 }
 
 static void blend(double *mean, double value)
@@ -97,7 +102,8 @@ static int run_batches(train_run *t)
         }
         begun = train_now();
     }
-    return status == DCLS_OK ? CLI_OK : cli_fail(t->recipe->train, status, ctx);
+    if (status != DCLS_OK) return cli_fail(t->recipe->train, status, ctx);
+    return stopped ? train_save(t) : CLI_OK;
 }
 
 /* ---- validation ------------------------------------------------------------------------------------- */
@@ -173,6 +179,22 @@ static void next_epoch(train_run *t)
     t->at.batch = 0;
 }
 
+/* Of the epochs that are done. */
+static int keep_score(train_run *t, const dcls_scores *scores, bool *best)
+{
+    const double score = score_of(t, scores);
+    *best = score > t->at.best && isfinite(scores->loss);
+    if (!isfinite(scores->loss))
+        cli_warn(t->run, t->recipe->val,
+                 "the network's answers are no numbers: a loss of %g, which is never the best", scores->loss);
+    if (*best) {
+        t->at.best = score;
+        t->at.best_epoch = t->at.epoch;
+    }
+    const int status = train_log_validation(t, scores, t->validation_seconds, *best);
+    return status == CLI_OK && *best ? train_save_model(t, "best.bin") : status;
+}
+
 /* A run that ends here ends before the validation: that is done when it goes on. */
 static int end_epoch(train_run *t)
 {
@@ -191,15 +213,8 @@ static int end_epoch(train_run *t)
         if (status != CLI_OK) return status;
         if (stopped) return train_save(t);
         t->validation_seconds = train_now() - begun;
-        const double score = score_of(t, &scores);
-        best = score > t->at.best;
         next_epoch(t);
-        if (best) {
-            t->at.best = score;
-            t->at.best_epoch = t->at.epoch;
-        }
-        status = train_log_validation(t, &scores, t->validation_seconds, best);
-        if (status == CLI_OK && best) status = train_save_model(t, "best.bin");
+        status = keep_score(t, &scores, &best);
     } else {
         next_epoch(t);
     }
@@ -210,8 +225,27 @@ static int end_epoch(train_run *t)
 
 /* ---- the run ---------------------------------------------------------------------------------------- */
 
+/* Where fewer epochs are wanted now than at first, the last one may have passed without. */
+static int validate_late(train_run *t)
+{
+    dcls_scores scores = {0};
+    bool best;
+    const int64_t every = t->recipe->validate_every;
+    if (t->at.epoch < t->recipe->epochs || t->val == NULL || every == 0 || t->at.epoch % every == 0)
+        return CLI_OK;
+    const double begun = train_now();
+    int status = validate(t, &scores);
+    if (status != CLI_OK || stopped) return status;
+    t->validation_seconds = train_now() - begun;
+    status = keep_score(t, &scores, &best);
+    train_show_epoch(t, &scores, best);
+    return status == CLI_OK ? train_save(t) : status;
+}
+
 static int run_epochs(train_run *t)
 {
+    const int late = validate_late(t);
+    if (late != CLI_OK || stopped) return late;
     while (t->at.epoch < t->recipe->epochs) {
         int status = t->at.batch < t->batches ? run_batches(t) : CLI_OK;
         if (status != CLI_OK || stopped) return status;

@@ -131,7 +131,10 @@ static void print_fact(const char *name, char *value)
 static int64_t validations(const train_run *t)
 {
     const int64_t every = t->recipe->validate_every;
-    return t->val != NULL && every > 0 ? (t->recipe->epochs - t->at.epoch + every - 1) / every : 0;
+    if (t->val == NULL || every == 0) return 0;
+    const int64_t before = t->at.epoch == 0 && t->recipe->model_file != NULL;
+    const int64_t last = t->at.epoch < t->recipe->epochs && t->recipe->epochs % every != 0;
+    return before + t->recipe->epochs / every - t->at.epoch / every + last;
 }
 
 /* For the user to decide by: on standard output, since it is what was asked for. */

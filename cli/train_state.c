@@ -173,11 +173,31 @@ static char *describe_score(const train_run *t)
                       t->at.best_epoch);
 }
 
+static char *describe_epochs(const train_run *t, int64_t done)
+{
+    return cli_format("%" PRId64 " of %" PRId64, done, t->recipe->epochs);
+}
+
+bool train_has_model_of(const train_run *t, int64_t epochs)
+{
+    char *path = train_path(t, "model.bin"), *wanted = describe_epochs(t, epochs);
+    dcls_tensors *set = NULL;
+    const bool loaded = dcls_tensors_load_file(t->run->ctx, path, &set) == DCLS_OK;
+    bool same = false;
+    for (size_t i = 0; loaded && !same && dcls_tensors_meta_key(set, i) != NULL; i++)
+        same = strcmp(dcls_tensors_meta_key(set, i), "dcls.epochs") == 0 &&
+               strcmp(dcls_tensors_meta_value(set, i), wanted) == 0;
+    dcls_tensors_destroy(set);
+    free(wanted);
+    free(path);
+    return same;
+}
+
 /* Where a model comes from, without what differs from machine to machine. */
 int train_save_model(train_run *t, const char *name)
 {
     char *path = train_path(t, name), *data = describe_data(t), *score = describe_score(t),
-         *epochs = cli_format("%" PRId64 " of %" PRId64, t->at.epoch, t->recipe->epochs),
+         *epochs = describe_epochs(t, t->at.epoch),
          *start = t->recipe->model_file != NULL ? data_name(t->recipe->model_file) : NULL;
     const dcls_text texts[] = {{"dcls.version", dcls_version()}, {"dcls.data", data},
                                {"dcls.epochs", epochs},          {"dcls.score", score},

@@ -30,6 +30,13 @@ static void set_interpolated(dcls_conv_layer *c)
     }
 }
 
+/* Of elements as new networks have them (initialize.c), for the choice of a way: a run that goes on finds
+ * others than it began with, and another way would be other bits. */
+static double usual_spread(const dcls_kernel *k)
+{
+    return k->version == DCLS_GAUSS ? 0.23 : k->version == DCLS_MAX ? 0.15 : 0;
+}
+
 static dcls_conv_way choose(const dcls_program *p, const dcls_layer *layer, const dcls_conv_layer *c)
 {
     const dcls_node *node = layer->node;
@@ -40,7 +47,7 @@ static dcls_conv_way choose(const dcls_program *p, const dcls_layer *layer, cons
                    : DCLS_WAY_DENSE;
     dcls_algo algo = p->options.algo;
     if (algo == DCLS_ALGO_AUTO) {
-        const double support = dcls_element_support(&c->k, dcls_mean_spread(&c->k));
+        const double support = dcls_element_support(&c->k, usual_spread(&c->k));
         algo = dcls_choose_algorithm(node, &c->k, support, dcls_expected_taps(node, &c->k, support),
                                      p->amx.amx != NULL);
     }

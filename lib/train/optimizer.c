@@ -161,7 +161,7 @@ static void step_piece(void *arg, int64_t item, int worker)
     (void)worker;
     if (dcls_parameter_learns(part->of)) move(o, part, f);
     if (dcls_parameter_learns(part->of) && part->of->role == DCLS_ROLE_POSITION)
-        dcls_positions_clamp(part->of, part->first, part->count, o->nudge);
+        dcls_positions_clamp(part->of, part->first, part->count, f.rate > 0 ? o->nudge : 0);
     if (o->averages != NULL) average(o->averages + part->at, part->of->value + part->first, part->count, f);
 }
 

@@ -105,10 +105,20 @@ static dcls_status add_layer(dcls_context *ctx, dcls_program *p, int n)
     return DCLS_OK;
 }
 
-/* Nodes the output depends on. */
-static void mark_needed(const dcls_model *model, bool *needed)
+/* The loss is of logits: a softmax that the network ends in is left to it. */
+static int find_logits(const dcls_model *model)
 {
-    if (model->output > 0) needed[model->output - 1] = true;
+    int value = model->output;
+    while (value > 0 && is_rename(&model->nodes[value - 1]))
+        value = model->nodes[value - 1].inputs[0];
+    const bool softmax = value > 0 && model->nodes[value - 1].op == DCLS_OP_SOFTMAX;
+    return softmax ? model->nodes[value - 1].inputs[0] : model->output;
+}
+
+/* Nodes that value depends on. */
+static void mark_needed(const dcls_model *model, int value, bool *needed)
+{
+    if (value > 0) needed[value - 1] = true;
     for (int n = (int)model->node_count - 1; n >= 0; n--)
         for (int k = 0; needed[n] && k < model->nodes[n].input_count; k++)
             if (model->nodes[n].inputs[k] > 0) needed[model->nodes[n].inputs[k] - 1] = true;
@@ -126,7 +136,7 @@ static dcls_status add_layers(dcls_context *ctx, dcls_program *p, const bool *ne
         if (needed[n] && !is_rename(&model->nodes[n])) DCLS_TRY(add_layer(ctx, p, n));
     p->layers[p->layer_count++] = (dcls_layer){.kind = p->use.given ? &dcls_layer_given : &dcls_layer_loss,
                                                .input_count = 1,
-                                               .inputs = {p->values[model->output].root},
+                                               .inputs = {p->values[p->output].root},
                                                .output = -1,
                                                .gradient = -1,
                                                .residual = -1};
@@ -393,7 +403,8 @@ static dcls_status build(dcls_context *ctx, dcls_program *p)
     const bool ready = p->values && p->layers && p->losses && p->added && p->correct && needed;
     dcls_status status = ready ? DCLS_OK : DCLS_ERR_MEMORY;
     if (status == DCLS_OK) {
-        mark_needed(p->model, needed);
+        p->output = p->use.given ? p->model->output : find_logits(p->model);
+        mark_needed(p->model, p->output, needed);
         status = find_shapes(ctx, p);
     }
     if (status == DCLS_OK) status = add_layers(ctx, p, needed);

@@ -139,6 +139,7 @@ struct dcls_program {
     dcls_train_value *values;
     dcls_layer *layers;
     int layer_count, phase_count;
+    int output;  /* the value the loss is of: logits */
     bool shared; /* layers have parameters in common: their gradients are added one after the other */
 
     size_t local_floats, scratch_floats; /* per worker; local is for a phase's visits */

@@ -128,8 +128,8 @@ static void run_phases(run *r)
 static dcls_status check_batch(dcls_context *ctx, const dcls_program *p, const dcls_batch *batch)
 {
     const dcls_shape *in = &p->values[0].shape;
-    const dcls_shape *out = &p->values[p->values[p->model->output].root].shape;
-    const int64_t pixels = p->values[p->model->output].floats / out->size[1];
+    const dcls_shape *out = &p->values[p->values[p->output].root].shape;
+    const int64_t pixels = p->values[p->output].floats / out->size[1];
     if (p->use.given != NULL) return DCLS_OK;
     if (p->options.lovasz > 0 && batch->mixed != NULL)
         return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "the Lovász loss (loss.lovasz) takes no mixed pictures");
@@ -153,7 +153,7 @@ static double weight_of(const dcls_program *p, int32_t target)
 /* What is mixed in weighs by its share. */
 static dcls_status weigh_targets(dcls_context *ctx, dcls_program *p, const dcls_batch *batch)
 {
-    const int64_t classes = p->values[p->values[p->model->output].root].shape.size[1];
+    const int64_t classes = p->values[p->values[p->output].root].shape.size[1];
     p->target_weight = 0;
     if (p->use.given != NULL) return DCLS_OK;
     for (int64_t i = 0; i < batch->count * batch->target_pixels; i++) {

@@ -221,6 +221,9 @@ static dcls_status check_numbers(dcls_context *ctx, const dcls_recipe *recipe)
         return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "augment.scale and augment.area exclude each other");
     if (recipe->trainer.lovasz > 0 && augment->mixup > 0)
         return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "loss.lovasz and augment.mixup exclude each other");
+    if (recipe->schedule.kind == DCLS_SCHEDULE_ONE_CYCLE && recipe->warmup_epochs > 0)
+        return dcls_fail(ctx, DCLS_ERR_ARGUMENT,
+                         "schedule.warmup is not for 'onecycle', which rises by itself (schedule.rise)");
     if (recipe->schedule.floor > recipe->schedule.rate)
         return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "schedule.floor %g is above schedule.rate %g",
                          recipe->schedule.floor, recipe->schedule.rate);

@@ -179,6 +179,14 @@ const char *dcls_trainer_note(const dcls_tensors *state)
     return dcls_tensors_meta(state, NOTE);
 }
 
+/* Parameters, and what the network does not use. */
+static dcls_status copy_tensors(dcls_context *ctx, const dcls_tensors *from, dcls_tensors *set)
+{
+    for (size_t i = 0; i < from->count; i++)
+        DCLS_TRY(dcls_copy_tensor(ctx, set, &from->items[i]));
+    return DCLS_OK;
+}
+
 dcls_status dcls_trainer_store(dcls_context *ctx, const dcls_trainer *trainer, const char *note,
                                dcls_tensors **out)
 {
@@ -186,9 +194,7 @@ dcls_status dcls_trainer_store(dcls_context *ctx, const dcls_trainer *trainer, c
     *out = NULL;
     DCLS_TRY(dcls_tensors_create(ctx, "", &set));
     dcls_status status = store_texts(ctx, trainer, note, set);
-    const dcls_tensors *own = trainer->model->tensors; /* parameters, and what the network does not use */
-    for (size_t i = 0; i < own->count && status == DCLS_OK; i++)
-        status = dcls_copy_tensor(ctx, set, &own->items[i]);
+    if (status == DCLS_OK) status = copy_tensors(ctx, trainer->model->tensors, set);
     if (status == DCLS_OK) status = dcls_optimizer_store(ctx, trainer->optimizer, set);
     if (status == DCLS_OK)
         *out = set;
@@ -260,7 +266,14 @@ dcls_status dcls_trainer_save_model(dcls_context *ctx, dcls_trainer *trainer, bo
 {
     (void)dcls_trainer_model(trainer, averaged);
     const dcls_model *model = averaged && trainer->average != NULL ? trainer->average : trainer->model;
-    for (size_t i = 0; i < count; i++)
-        DCLS_TRY(dcls_tensors_set_meta(ctx, model->tensors, texts[i].key, texts[i].value));
-    return dcls_model_save(ctx, model, path);
+    dcls_tensors *set; /* texts are about this file: checkpoints have the trainer's own */
+    DCLS_TRY(dcls_output_path_check(ctx, path, true));
+    DCLS_TRY(dcls_tensors_create(ctx, "", &set));
+    dcls_status status = dcls_copy_meta(ctx, model->tensors, set);
+    for (size_t i = 0; i < count && status == DCLS_OK; i++)
+        status = dcls_tensors_set_meta(ctx, set, texts[i].key, texts[i].value);
+    if (status == DCLS_OK) status = copy_tensors(ctx, model->tensors, set);
+    if (status == DCLS_OK) status = dcls_tensors_save(ctx, set, path);
+    dcls_tensors_destroy(set);
+    return status;
 }

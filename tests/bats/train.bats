@@ -91,9 +91,6 @@ go_on() { # DIR ARGUMENT..: its beginning, or where it was
   fi
 }
 
-# In the background the program itself, so that a signal meets it and not a shell.
-exec_dcls() { if ((BASH_SUBSHELL > 0 && BASHPID != $$)); then exec "$DCLS" "$@"; else dcls "$@"; fi; }
-
 @test "a checkpoint taken up in the middle of an epoch, again and again" {
   colors
   local i
@@ -113,7 +110,7 @@ exec_dcls() { if ((BASH_SUBSHELL > 0 && BASHPID != $$)); then exec "$DCLS" "$@";
   train whole --epochs 400
   for signal in INT TERM; do
     rm -rf stopped
-    "$DCLS" train $small --train set --val set -o stopped --epochs 400 2>stderr &
+    env --default-signal=INT "$DCLS" train $small --train set --val set -o stopped --epochs 400 2>stderr &
     process=$!
     while [[ ! -s stopped/checkpoint.bin ]]; do kill -0 $process; sleep 0.01; done
     kill -$signal $process
@@ -150,7 +147,7 @@ exec_dcls() { if ((BASH_SUBSHELL > 0 && BASHPID != $$)); then exec "$DCLS" "$@";
 @test "a second interrupt ends the run at once" {
   colors
   local process status=0
-  "$DCLS" train -q --arch convmixer --set dim=384 --set depth=12 --size 8 --batch 18 --rate 0.001 --train set -o run --threads 1 &
+  env --default-signal=INT "$DCLS" train -q --arch convmixer --set dim=384 --set depth=12 --size 8 --batch 18 --rate 0.001 --train set -o run --threads 1 &
   process=$!
   while [[ ! -s run/log.ndjson ]]; do kill -0 $process; sleep 0.01; done
   kill -INT $process

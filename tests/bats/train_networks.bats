@@ -175,6 +175,7 @@ load train_util
   refused 2 "loss.class_weights has 2 numbers for 3 classes" $small --train set --class-weights 1,2
   refused 2 "the Lovász loss (loss.lovasz) is one of segmentation, this network classifies" $small --train set --lovasz 1
   refused 2 "loss.lovasz and augment.mixup exclude each other" $small --train set --lovasz 1 --mixup 0.2
+  refused 2 "schedule.warmup is not for 'onecycle'" $small --train set --schedule onecycle --warmup 1
   printf '{"loss": {"lovasz": 1}}' >lovasz.json
   refused 2 "dcls: lovasz.json with options: loss.lovasz and augment.mixup exclude" $small --train set lovasz.json --mixup 0.2
   printf '{"model": {"arch": "convmixer", "file": "m.json"}}' >two.json
@@ -220,4 +221,18 @@ load train_util
   try 2 train -q --graph net.json --whiten body --train set --size 8 --batch 6 -o no
   has stderr "$stderr" "whitening 'body': only an ordinary convolution of the network's input can be whitened"
   [[ ! -e no ]]
+}
+
+@test "a softmax at the end is left to the loss" {
+  colors
+  local nodes='{"op":"dcls","name":"d","weight":"d.weight","P":"d.P","version":"v1","dilated_kernel_size":5,"padding":2,
+    "kernel_count":3,"out_channels":4},{"op":"gelu","name":"g"},{"op":"global_avg_pool","name":"p","flatten":true},
+    {"op":"linear","name":"h","weight":"h.weight","bias":"h.bias","out_channels":"classes"}' last
+  for last in plain:'' soft:',{"op":"softmax","name":"s"},{"op":"identity","name":"i"}'; do
+    printf '{"format":"dcls-model","version":1,"model":{"task":"classification","input":{"channels":3,"height":"any","width":"any"},
+      "nodes":[%s%s]}}' "$nodes" "${last#*:}" >net.json
+    try 0 train -q --graph net.json --size 8 --batch 6 --rate 0.05 --train set --val set --epochs 4 -o "${last%%:*}"
+  done
+  is log "$(timeless plain/log.ndjson | sed 's/"val_loss":\([0-9]*\.[0-9]\{4\}\)[0-9]*/\1/')" \
+    "$(timeless soft/log.ndjson | sed 's/"val_loss":\([0-9]*\.[0-9]\{4\}\)[0-9]*/\1/')"
 }

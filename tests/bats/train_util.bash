@@ -53,6 +53,9 @@ train() {
   try 0 train -q $small --train set --val set -o "$dir" "$@"
 }
 
+# In the background the program itself, so that a signal meets it and not a shell.
+exec_dcls() { if ((BASH_SUBSHELL > 0 && BASHPID != $$)); then exec "$DCLS" "$@"; else dcls "$@"; fi; }
+
 # The log without what depends on the clock.
 timeless() { sed -E 's/,"(items_per_second|elapsed|seconds)":[0-9.]+//g' "$1"; }
 
