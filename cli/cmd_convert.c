@@ -189,7 +189,13 @@ static int build_and_convert(struct convert *convert, dcls_tensors *tensors)
     convert->settings_used = build.setting_count > 0;
     dcls_model *model;
     dcls_status status = dcls_model_build(ctx, tensors, &build, &model);
-    if (status != DCLS_OK) return cli_fail(convert->in, status, ctx);
+    if (status != DCLS_OK) {
+        char *both =
+            build.arch_json != NULL ? cli_format("%s with %s", convert->in, o->arch) : cli_copy(convert->in);
+        const int failed = cli_fail(both, status, ctx);
+        free(both);
+        return failed;
+    }
     int result = give_labels(convert, model);
     if (result == CLI_OK) {
         note_preprocess(convert, model);
@@ -310,6 +316,9 @@ static int run_convert(cli *run, const void *values, cli_operands operands)
     if (status == CLI_OK)
         status = check_path(&convert, builtin || convert.options->arch != NULL || convert_to_onnx(&convert));
     if (status == CLI_OK && !builtin && cli_is_input(convert.out, convert.in)) status = CLI_USAGE;
+    const char *const read[] = {convert.options->arch, convert.options->labels};
+    for (size_t i = 0; i < sizeof read / sizeof *read && status == CLI_OK; i++)
+        if (read[i] != NULL && cli_is_input(convert.out, read[i])) status = CLI_USAGE;
     if (status == CLI_OK && convert.options->verify != NULL) status = convert_verify_check(&convert);
     if (status == CLI_OK) status = convert_load_labels(&convert);
     if (status == CLI_OK) status = cli_arch_load(run, convert.options->arch, &convert.arch_json);

@@ -185,6 +185,7 @@ static int run_infer(cli *run, const void *values, cli_operands operands)
     if (status != CLI_OK) return status;
     cli_inputs *inputs = cli_inputs_open(run, operands, infer.options->files0_from, &status);
     if (inputs == NULL) return status;
+    if (infer.options->output_dir != NULL) cli_inputs_answer_into(inputs, infer.options->output_dir);
     status = run_model(&infer, inputs);
     cli_inputs_close(inputs);
     return status;

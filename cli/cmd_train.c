@@ -56,8 +56,14 @@ static int make_trainer(train_run *t, dcls_model **network, const dcls_tensors *
     if (result != CLI_OK) return result;
     const dcls_model *model = *network;
     dcls_status status = dcls_trainer_create(ctx, model, &t->recipe->trainer, &t->trainer);
-    if (status == DCLS_OK && state != NULL) status = dcls_trainer_restore(ctx, t->trainer, state);
     if (status != DCLS_OK) return cli_fail("train", status, ctx);
+    if (state != NULL) status = dcls_trainer_restore(ctx, t->trainer, state);
+    if (status != DCLS_OK) {
+        char *path = train_path(t, "checkpoint.bin");
+        result = cli_fail(path, status, ctx);
+        free(path);
+        return result;
+    }
     count_parameters(t, dcls_trainer_model(t->trainer, false));
     if (t->recipe->record_positions == 0 || t->positions > 0 || t->parameters == 0) return CLI_OK;
     cli_error("train", "--record-positions: the network has no positions to record");

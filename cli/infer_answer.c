@@ -65,16 +65,20 @@ static dcls_status classify(const infer_worker *worker, const infer_item *item, 
 
 /* ---- segmentation ---- */
 
-static dcls_status save_mask(const infer_worker *worker, const infer_item *item, const uint8_t *mask,
-                             char **path)
+static char *answer_path(const infer_worker *worker, const infer_item *item, const char *kind)
 {
-    *path = cli_format("%s/%s.mask.png", worker->infer->options->output_dir, item->stem);
-    return dcls_mask_save(worker->ctx, *path, mask, item->width, item->height, worker->infer->palette,
+    return cli_format("%s/%s.%s.png", worker->infer->options->output_dir, item->stem, kind);
+}
+
+static dcls_status save_mask(const infer_worker *worker, const infer_item *item, const uint8_t *mask,
+                             const char *path)
+{
+    return dcls_mask_save(worker->ctx, path, mask, item->width, item->height, worker->infer->palette,
                           (int)item->shape[0]);
 }
 
 static dcls_status save_overlay(const infer_worker *worker, const infer_item *item, const uint8_t *mask,
-                                char **path)
+                                const char *path)
 {
     const infer_shared *infer = worker->infer;
     bool labelled = dcls_model_label_count(infer->model) >= (size_t)item->shape[0];
@@ -82,21 +86,23 @@ static dcls_status save_overlay(const infer_worker *worker, const infer_item *it
                                     .palette = infer->palette,
                                     .colors = (int)item->shape[0],
                                     .labels = labelled ? infer->labels : NULL};
-    *path = cli_format("%s/%s.overlay.png", infer->options->output_dir, item->stem);
-    return dcls_overlay_save(worker->ctx, *path, item->image, mask, &options);
+    return dcls_overlay_save(worker->ctx, path, item->image, mask, &options);
 }
 
 static dcls_status save_pictures(const infer_worker *worker, const infer_item *item, const uint8_t *mask,
                                  infer_answer *answer)
 {
     if (item->stem == NULL) return DCLS_OK;
-    dcls_status status = save_mask(worker, item, mask, &answer->mask);
+    answer->mask = answer_path(worker, item, "mask");
+    const bool there = access(answer->mask, F_OK) == 0;
+    dcls_status status = save_mask(worker, item, mask, answer->mask);
     if (status != DCLS_OK) answer->unwritten = answer->mask;
     if (status != DCLS_OK || item->image == NULL) return status;
-    status = save_overlay(worker, item, mask, &answer->overlay);
+    answer->overlay = answer_path(worker, item, "overlay");
+    status = save_overlay(worker, item, mask, answer->overlay);
     if (status == DCLS_OK) return DCLS_OK;
     answer->unwritten = answer->overlay;
-    unlink(answer->mask); /* a picture that failed leaves no part of its answer */
+    if (!there) unlink(answer->mask); /* a picture that failed leaves no part of its answer */
     return status;
 }
 

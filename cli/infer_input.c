@@ -7,6 +7,7 @@
 
 #include "alloc.h"
 #include "infer.h"
+#include "inputs.h"
 #include "numbers.h"
 #include "output.h"
 #include "shapes.h"
@@ -248,11 +249,27 @@ static bool run_tensor_bytes(struct work *work, const void *data, size_t size)
 
 /* ---- one input ---- */
 
+/* Whether an answer, to this input or to another, may come to lie where it is. */
+static bool is_in_the_way(const struct work *work)
+{
+    const infer_options *o = work->worker->infer->options;
+    if (o->logits != NULL && cli_same_file(o->logits, work->name)) return true;
+    if (o->output_dir == NULL || !cli_is_answer(work->name)) return false;
+    const char *slash = strrchr(work->name, '/');
+    char *beside = cli_format("%s/%s", o->output_dir, slash != NULL ? slash + 1 : work->name);
+    const bool same = cli_same_file(beside, work->name);
+    free(beside);
+    return same;
+}
+
 static bool run_file(struct work *work)
 {
     static const char npy_magic[] = "\x93NUMPY";
     void *data;
     size_t size;
+    if (is_in_the_way(work))
+        return fail(work, CLI_USAGE,
+                    cli_copy("lies where answers are written and could be replaced: choose another place"));
     if (!check(work, dcls_file_load(work->worker->ctx, work->name, &data, &size))) return false;
     bool npy = size >= sizeof npy_magic - 1 && memcmp(data, npy_magic, sizeof npy_magic - 1) == 0;
     bool good = npy ? run_tensor_bytes(work, data, size) : run_picture_bytes(work, data, size);

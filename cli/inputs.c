@@ -21,6 +21,7 @@ struct cli_inputs {
     bool list_failed;
     const char *list_name;
     const char *directory; /* the one being walked; a word of operands or of name */
+    const char *answers;   /* see cli_inputs_answer_into; or NULL */
     char *name;            /* memory of the last name read from list */
     struct dirent **entries;
     int entry_count, next_entry;
@@ -107,11 +108,17 @@ void cli_input_free(cli_input *input)
 
 /* ---- directories ---- */
 
+/* Pipes and devices among the files of a directory would be waited for. */
+static bool is_file(const struct dirent *entry)
+{
+    return entry->d_type == DT_REG || entry->d_type == DT_LNK || entry->d_type == DT_UNKNOWN;
+}
+
 static int is_picture(const struct dirent *entry)
 {
     static const char *const suffixes[] = {".png", ".jpg", ".jpeg", ".ppm", ".pgm", ".pbm", ".pnm"};
     const char *suffix = strrchr(entry->d_name, '.');
-    if (suffix == NULL || entry->d_name[0] == '.' || entry->d_type == DT_DIR) return 0;
+    if (suffix == NULL || entry->d_name[0] == '.' || !is_file(entry)) return 0;
     for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++)
         if (strcasecmp(suffix, suffixes[i]) == 0) return 1;
     return 0;
@@ -192,12 +199,46 @@ static char *no_picture(const char *path)
     return text;
 }
 
+bool cli_is_answer(const char *name)
+{
+    static const char *const endings[] = {".mask.png", ".overlay.png"};
+    const size_t length = strlen(name);
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+        const size_t ending = strlen(endings[i]);
+        if (length > ending && strcmp(name + length - ending, endings[i]) == 0) return true;
+    }
+    return false;
+}
+
+void cli_inputs_answer_into(cli_inputs *inputs, const char *folder)
+{
+    inputs->answers = folder;
+}
+
+static void leave_out_answers(cli_inputs *inputs, const char *path)
+{
+    struct stat a, b;
+    int kept = 0;
+    if (inputs->answers == NULL || stat(path, &a) != 0 || stat(inputs->answers, &b) != 0) return;
+    if (a.st_dev != b.st_dev || a.st_ino != b.st_ino) return;
+    for (int i = 0; i < inputs->entry_count; i++)
+        if (cli_is_answer(inputs->entries[i]->d_name))
+            free(inputs->entries[i]);
+        else
+            inputs->entries[kept++] = inputs->entries[i];
+    if (kept < inputs->entry_count)
+        cli_note(inputs->run, "%s: %s left out, answers of an earlier run", path,
+                 cli_counted(inputs->entry_count - kept, "file").text);
+    inputs->entry_count = kept;
+}
+
 /* True if *out was given a reason why nothing in the directory can be worked on. */
 static bool open_directory(cli_inputs *inputs, const char *path, cli_input *out)
 {
     inputs->directory = path;
     inputs->entry_count = scandir(path, &inputs->entries, is_picture, by_name);
     if (inputs->entry_count >= 0) note_skipped(inputs, path);
+    leave_out_answers(inputs, path);
     if (inputs->entry_count > 0) return false;
     if (inputs->entry_count < 0) {
         inputs->entry_count = 0;

@@ -17,6 +17,11 @@ typedef struct cli_inputs cli_inputs;
  * NUL-separated names instead, which is read as it comes. A usage or reading error is reported; *status then
  * is the exit status and NULL returned. */
 cli_inputs *cli_inputs_open(const cli *run, cli_operands operands, const char *files0_from, int *status);
+/* Directories that are `folder` stand for what is not the answer to another of their pictures alone:
+ * NAME.mask.png and NAME.overlay.png, which earlier runs left there, are left out. */
+void cli_inputs_answer_into(cli_inputs *inputs, const char *folder);
+/* Whether a file is named like such an answer. */
+bool cli_is_answer(const char *name);
 /* The next input; false at the end. */
 bool cli_inputs_next(cli_inputs *inputs, cli_input *out);
 /* Whether there may be more than one. */

@@ -59,6 +59,11 @@ int cli_arch_load(const cli *run, const char *arch, char **json)
     if (arch == NULL || strpbrk(arch, "/.") == NULL) return CLI_OK;
     dcls_status status = dcls_file_load(run->ctx, arch, &data, &size);
     if (status != DCLS_OK) return cli_fail(arch, status, run->ctx);
+    if (memchr(data, '\0', size) != NULL) { /* it would end there */
+        cli_error(arch, "is no description: a JSON text holds no NUL bytes");
+        free(data);
+        return CLI_BAD_INPUT;
+    }
     *json = data;
     return CLI_OK;
 }
@@ -95,8 +100,11 @@ static int build(const cli *run, const char *name, const cli_source_options *how
                                         .settings = how->settings.items,
                                         .setting_count = how->settings.count};
     const dcls_status status = dcls_model_build(run->ctx, tensors, &options, out);
+    char *both = json != NULL ? cli_format("%s with %s", name, how->arch) : cli_copy(name);
+    result = status == DCLS_OK ? CLI_OK : cli_fail(both, status, run->ctx);
+    free(both);
     free(json);
-    return status == DCLS_OK ? CLI_OK : cli_fail(name, status, run->ctx);
+    return result;
 }
 
 int cli_source_load(const cli *run, const char *name, const cli_source_options *how, cli_source *out)

@@ -219,11 +219,16 @@ int cli_make_directory(const char *path)
     return CLI_IO;
 }
 
-bool cli_is_input(const char *out, const char *in)
+bool cli_same_file(const char *one, const char *other)
 {
     struct stat a, b;
-    if (stat(in, &a) != 0 || stat(out, &b) != 0) return false;
-    if (a.st_dev != b.st_dev || a.st_ino != b.st_ino || !S_ISREG(a.st_mode)) return false;
+    if (stat(one, &a) != 0 || stat(other, &b) != 0) return false;
+    return a.st_dev == b.st_dev && a.st_ino == b.st_ino && S_ISREG(a.st_mode);
+}
+
+bool cli_is_input(const char *out, const char *in)
+{
+    if (!cli_same_file(out, in)) return false;
     cli_error(out, "is the input itself");
     return true;
 }

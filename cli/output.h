@@ -24,6 +24,8 @@ void cli_verbose(const cli *run, const char *fmt, ...) CLI_PRINTF(2, 3);
 
 int cli_exit_of(dcls_status status);
 
+/* Whether both are the same regular file, by whatever names. */
+bool cli_same_file(const char *one, const char *other);
 /* Whether writing `out` would destroy `in`: the same regular file by whatever name. Reported; true: refuse.
  */
 bool cli_is_input(const char *out, const char *in);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "alloc.h"
@@ -30,6 +31,8 @@ static bool is_named_log(const char *path)
 plot_subject plot_subject_of(const char *path)
 {
     char begin[SNIFFED + 1] = "";
+    struct stat st;
+    if (stat(path, &st) != 0 || !S_ISREG(st.st_mode)) return PLOT_MODEL; /* a pipe is read once */
     FILE *file = fopen(path, "rbe");
     if (file == NULL) return PLOT_MODEL;
     const size_t size = fread(begin, 1, SNIFFED, file);

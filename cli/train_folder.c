@@ -1,5 +1,6 @@
 /* The folder of a run. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -46,14 +47,29 @@ int train_folder_check(const train_run *t)
     return CLI_USAGE;
 }
 
+/* The log is cut, so that a link in a folder from elsewhere must not lead to another file. */
+static FILE *open_own(const char *path)
+{
+    struct stat st;
+    const int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
+    const bool regular = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+    FILE *log = regular ? fdopen(fd, "a") : NULL;
+    if (log != NULL) return log;
+    if (errno == ELOOP || errno == ENXIO || (fd >= 0 && !regular))
+        cli_error(path, "cannot write: it is no regular file");
+    else
+        cli_error(path, "cannot write: %s", strerror(errno));
+    if (fd >= 0) close(fd);
+    return NULL;
+}
+
 /* The lock goes with the process, however it ends. */
 static int open_log(train_run *t)
 {
     char *path = train_path(t, "log.ndjson");
     int status = CLI_OK;
-    t->log = fopen(path, "ae");
+    t->log = open_own(path);
     if (t->log == NULL) {
-        cli_error(path, "cannot write: %s", strerror(errno));
         status = CLI_IO;
     } else if (flock(fileno(t->log), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
         cli_error(t->folder, "another process is training here");

@@ -108,8 +108,8 @@ static int64_t lines_until(const char *text, size_t size, int64_t step)
 {
     const char *line = text, *end;
     while ((end = memchr(line, '\n', size - (size_t)(line - text))) != NULL) {
-        const char *mark = strstr(line, "\"step\":");
-        if (mark != NULL && mark < end && strtoll(mark + 7, NULL, 10) > step) break;
+        const char *mark = memmem(line, (size_t)(end - line), "\"step\":", 7);
+        if (mark != NULL && strtoll(mark + 7, NULL, 10) > step) break;
         line = end + 1;
     }
     return line - text;

@@ -28,7 +28,8 @@ static int create_network(train_run *t, dcls_model **out)
         status = segments ? CLI_USAGE : CLI_BAD_INPUT;
     } else {
         const dcls_status made = dcls_model_create(t->run->ctx, &options, out);
-        if (made != DCLS_OK) status = cli_fail("train", made, t->run->ctx);
+        const char *subject = t->recipe->graph != NULL ? t->recipe->graph : "train";
+        if (made != DCLS_OK) status = cli_fail(subject, made, t->run->ctx);
     }
     free(names.items);
     return status;

@@ -23,10 +23,21 @@ static bool padded_size(size_t count, size_t size, size_t unit, size_t *out)
     return true;
 }
 
+/* No single piece is larger than all may be, whatever was counted before it. */
+static bool is_over_limit(dcls_context *ctx, size_t bytes)
+{
+    const uint64_t limit = ctx != NULL ? dcls_context_limit(ctx, DCLS_LIMIT_MEMORY_BYTES) : UINT64_MAX;
+    if (bytes <= limit || bytes <= LARGE_PAGE) return false;
+    dcls_fail(ctx, DCLS_ERR_MEMORY, "%.1f MB in one piece are over the memory limit of %.1f MB",
+              (double)bytes / 1e6, (double)limit / 1e6);
+    return true;
+}
+
 void *dcls_alloc(dcls_context *ctx, size_t count, size_t size)
 {
     size_t bytes;
     if (!padded_size(count, size, ALIGNMENT, &bytes)) return out_of_memory(ctx, count, size);
+    if (is_over_limit(ctx, bytes)) return NULL;
     void *memory = aligned_alloc(ALIGNMENT, bytes > 0 ? bytes : ALIGNMENT);
     if (memory == NULL) out_of_memory(ctx, count, size);
     return memory;
@@ -37,6 +48,7 @@ void *dcls_alloc_large(dcls_context *ctx, size_t count, size_t size)
     size_t bytes;
     if (!padded_size(count, size, LARGE_PAGE, &bytes)) return out_of_memory(ctx, count, size);
     if (bytes <= LARGE_PAGE) return dcls_alloc(ctx, count, size);
+    if (is_over_limit(ctx, bytes)) return NULL;
     void *memory = aligned_alloc(LARGE_PAGE, bytes);
     if (memory == NULL) return out_of_memory(ctx, count, size);
 #if defined(MADV_HUGEPAGE)
@@ -63,7 +75,9 @@ dcls_status dcls_grow(dcls_context *ctx, void *array, size_t *capacity, size_t n
     void *old, *new = NULL;
     size_t bytes;
     memcpy(&old, array, sizeof old); /* array points to a T *, which a void ** may not alias */
-    if (padded_size(grown, size, 1, &bytes)) new = realloc(old, bytes > 0 ? bytes : 1);
+    const bool sized = padded_size(grown, size, 1, &bytes);
+    if (sized && is_over_limit(ctx, bytes)) return DCLS_ERR_MEMORY;
+    if (sized) new = realloc(old, bytes > 0 ? bytes : 1);
     if (new == NULL) {
         out_of_memory(ctx, grown, size);
         return DCLS_ERR_MEMORY;

@@ -21,14 +21,17 @@ struct moving {
     dcls_plot_past past;
 };
 
-/* Where a layer's positions begin in a row. */
-static int64_t offset_of(const struct moving *m, const dcls_plot_layer *layer)
+/* Where the layers' positions begin in a row. */
+static void find_offsets(const struct moving *m)
 {
     const dcls_tensor *P;
     int64_t offset = 1;
-    for (size_t i = 0; (P = dcls_recording_tensor(m->model, i)) != NULL && P != layer->P; i++)
+    size_t node = 0;
+    while ((P = dcls_recording_next(m->model, &node)) != NULL) {
+        for (size_t i = 0; i < m->plot.layer_count; i++)
+            if (m->plot.layers[i].P == P) m->offsets[i] = offset;
         offset += (int64_t)(P->nbytes / sizeof(float));
-    return offset;
+    }
 }
 
 static void take_row(struct moving *m, int64_t index)
@@ -46,8 +49,7 @@ static dcls_status find_layers(struct moving *m)
     DCLS_TRY(dcls_plot_find_layers(plot));
     m->offsets = dcls_plot_alloc(plot, plot->layer_count, sizeof *m->offsets);
     if (m->offsets == NULL) return DCLS_ERR_MEMORY;
-    for (size_t i = 0; i < plot->layer_count; i++)
-        m->offsets[i] = offset_of(m, &plot->layers[i]);
+    find_offsets(m);
     plot->past = &m->past;
     return DCLS_OK;
 }

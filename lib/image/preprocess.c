@@ -80,6 +80,10 @@ dcls_status dcls_preprocess_geometry(dcls_context *ctx, const dcls_preprocess *p
                          width, height);
     }
     resized_size(p, g, width, height);
+    if (g->x.resized > INT32_MAX || g->y.resized > INT32_MAX)
+        return dcls_fail(ctx, DCLS_ERR_LIMIT,
+                         "a picture resized to %" PRId64 " x %" PRId64 " pixels is too large", g->x.resized,
+                         g->y.resized);
     crop_span(&g->x, p->crop_width);
     crop_span(&g->y, p->crop_height);
     uint64_t limit = dcls_context_limit(ctx, DCLS_LIMIT_PIXELS), pixels;

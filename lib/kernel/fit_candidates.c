@@ -129,13 +129,13 @@ static void look_through(fit_state *f, double noise, choice *best)
     const int inner = f->size[1] * f->size[2], n1 = bank[1].places;
     contract(&bank[0], f->size[0], f->residual, inner, f->partial[0]);
     for (int p0 = 0; p0 < bank[0].places; p0++)
-        contract(&bank[1], f->size[1], f->partial[0] + p0 * inner, f->size[2],
-                 f->partial[1] + p0 * n1 * f->size[2]);
+        contract(&bank[1], f->size[1], f->partial[0] + (ptrdiff_t)p0 * inner, f->size[2],
+                 f->partial[1] + (ptrdiff_t)p0 * n1 * f->size[2]);
     for (int p0 = 0; p0 < bank[0].places; p0++)
         for (int p1 = 0; p1 < n1; p1++) {
-            const double *line = f->partial[1] + (p0 * n1 + p1) * f->size[2];
+            const double *line = f->partial[1] + ((ptrdiff_t)p0 * n1 + p1) * f->size[2];
             for (int p2 = 0; p2 < bank[2].places; p2++) {
-                const double *u = bank[2].u + p2 * f->size[2];
+                const double *u = bank[2].u + (ptrdiff_t)p2 * f->size[2];
                 double product = 0;
                 for (int t = bank[2].lo[p2]; t < bank[2].lo[p2] + bank[2].n[p2]; t++)
                     product += u[t] * line[t];

@@ -37,13 +37,21 @@ static void fill_tent(int64_t size, double centre, double height, dcls_profile *
         p->x[t - p->lo] = fmax(0.0, height - fabs((double)t - centre));
 }
 
+/* exp(-z^2 / 2) is 0 in double precision beyond this. */
+#define GAUSS_REACH 39.0
+
 static void fill_gauss(int64_t size, double centre, double spread, dcls_profile *p)
 {
+    const double reach = GAUSS_REACH * fabs(spread);
     p->lo = 0;
     p->hi = size;
-    for (int64_t t = 0; t < size; t++) {
+    if (reach > 0) {
+        p->lo = clamp_cell(ceil(centre - reach), size);
+        p->hi = clamp_cell(floor(centre + reach) + 1, size);
+    }
+    for (int64_t t = p->lo; t < p->hi; t++) {
         double z = ((double)t - centre) / spread;
-        p->x[t] = exp(-0.5 * z * z);
+        p->x[t - p->lo] = exp(-0.5 * z * z);
     }
 }
 

@@ -111,13 +111,15 @@ static dcls_status fit_count(dcls_context *ctx, sparse_job *job, const dcls_kern
     return status;
 }
 
+#define MOST_ELEMENTS ((int64_t)65536) /* of --kernel-count as well */
+
 #define QUICK 0.5 /* effort while the number of elements is still open */
 
 /* As few elements as reach the error: doubled until they do, then halved in between. */
 static dcls_status fit_error(dcls_context *ctx, sparse_job *job, const dcls_kernel *shape, const float *dense,
                              fit_try *best)
 {
-    const int64_t most = dcls_kernel_cells(shape);
+    const int64_t cells = dcls_kernel_cells(shape), most = cells < MOST_ELEMENTS ? cells : MOST_ELEMENTS;
     const double effort = QUICK * job->options->effort;
     int64_t below = 0, count = 1;
     for (;; count = 2 * count < most ? 2 * count : most) {
@@ -127,8 +129,8 @@ static dcls_status fit_error(dcls_context *ctx, sparse_job *job, const dcls_kern
         dcls_elements_free(&best->elements);
         if (count == most)
             return dcls_fail(ctx, DCLS_ERR_UNSUPPORTED,
-                             "layer '%s': %lld elements, one for each cell, leave a relative error of %.3g",
-                             job->layer_name, (long long)most, best->error);
+                             "layer '%s': %lld elements leave a relative error of %.3g", job->layer_name,
+                             (long long)most, best->error);
     }
     while (count - below > 1) {
         const int64_t middle = below + (count - below) / 2;

@@ -101,9 +101,15 @@ bool dcls_pool_is_halving(const dcls_geometry *g)
     return halving;
 }
 
+/* Cells of a window, for shares of work alone: most of a huge one lie in the padding. */
+static int64_t pool_cells(const dcls_geometry *g)
+{
+    return dcls_min_i64(dcls_volume(g->kernel), 1 << 16);
+}
+
 static int64_t pool_rows_per_block(const dcls_geometry *g)
 {
-    return dcls_rows_per_block(g->out[2] * dcls_volume(g->kernel));
+    return dcls_rows_per_block(g->out[2] * pool_cells(g));
 }
 
 static void halve_row(const pool_job *job, int64_t at)
@@ -132,7 +138,7 @@ static void pool_forward(pool_job *job, int threads)
 {
     const dcls_geometry *g = job->g;
     job->rows = g->batch * g->in_channels * g->out[0] * g->out[1];
-    dcls_parallel_for(dcls_threads_for(threads, job->rows * g->out[2] * dcls_volume(g->kernel)),
+    dcls_parallel_for(dcls_threads_for(threads, job->rows * g->out[2] * pool_cells(g)),
                       dcls_ceil_div(job->rows, pool_rows_per_block(g)), pool_block, job);
 }
 

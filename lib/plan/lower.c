@@ -1,6 +1,7 @@
 /* Groups become steps. Every operation has one function that reads its node and says how it is run;
  * convolutions have a file of their own. */
 #include <math.h>
+#include <stdatomic.h>
 
 #include "ops/tiles.h"
 #include "plan/plan_internal.h"
@@ -322,9 +323,23 @@ static lower_fn *const lower_table[DCLS_OP_COUNT] = {
     [DCLS_OP_RESIZE] = lower_resize,
 };
 
+/* Many layers may share one small tensor, and each packs it anew. */
+static dcls_status count_packed(dcls_context *ctx, dcls_plan *plan, dcls_step *step)
+{
+    if (step->conv == NULL) return DCLS_OK;
+    const uint64_t bytes = dcls_conv_packed_bytes(step->conv);
+    const uint64_t all = atomic_fetch_add(&plan->packed_bytes, bytes) + bytes;
+    const uint64_t limit = dcls_context_limit(ctx, DCLS_LIMIT_MEMORY_BYTES);
+    if (all <= limit) return DCLS_OK;
+    atomic_fetch_sub(&plan->packed_bytes, bytes);
+    dcls_conv_destroy(step->conv);
+    step->conv = NULL;
+    return dcls_fail(ctx, DCLS_ERR_LIMIT, "packed weights take %.1f MB, over the memory limit of %.1f MB",
+                     (double)all / 1e6, (double)limit / 1e6);
+}
+
 /* step->arena is set. */
-static dcls_status lower_group(dcls_context *ctx, const dcls_plan *plan, const dcls_group *group,
-                               dcls_step *step)
+static dcls_status lower_group(dcls_context *ctx, dcls_plan *plan, const dcls_group *group, dcls_step *step)
 {
     dcls_arena *arena = step->arena;
     int head = group->ahead >= 0 ? plan->groups[group->ahead].head : group->head;
@@ -343,6 +358,7 @@ static dcls_status lower_group(dcls_context *ctx, const dcls_plan *plan, const d
                         .output = group->tail + 1,
                         .extent = dcls_plan_extent(plan, node->inputs[0])};
     dcls_status status = lower_table[node->op](ctx, plan, group, step);
+    if (!status) status = count_packed(ctx, plan, step);
     if (status) return dcls_fail_within(ctx, status, "node '%s' (%s): ", node->name, dcls_op_name(node->op));
     return DCLS_OK;
 }

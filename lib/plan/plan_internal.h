@@ -96,10 +96,11 @@ struct dcls_plan {
     int step_count;
     dcls_storage *slots; /* per value; only roots are used */
     size_t arena_bytes, workspace_bytes, live_peak;
-    unsigned char *memory; /* arena, then workspace */
-    const float **operand; /* scratch of run: pointers to a step's inputs */
-    dcls_arena arena;      /* everything small, and folded weights */
-    dcls_arena *arenas;    /* [arena_count] the same of steps that were made side by side */
+    _Atomic uint64_t packed_bytes; /* of convolutions made so far */
+    unsigned char *memory;         /* arena, then workspace */
+    const float **operand;         /* scratch of run: pointers to a step's inputs */
+    dcls_arena arena;              /* everything small, and folded weights */
+    dcls_arena *arenas;            /* [arena_count] the same of steps that were made side by side */
     int arena_count;
 };
 

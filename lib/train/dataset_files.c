@@ -76,7 +76,9 @@ static dcls_status folder_add(dcls_context *ctx, dcls_arena *arena, DIR *directo
                               const struct dirent *entry, dcls_folder *out)
 {
     const char *name = entry->d_name;
-    if (name[0] == '.') return DCLS_OK;
+    const unsigned char type = entry->d_type;
+    const bool waits = type == DT_FIFO || type == DT_SOCK || type == DT_CHR || type == DT_BLK;
+    if (name[0] == '.' || waits) return DCLS_OK;
     dcls_names *names = is_directory(directory, entry) ? &out->folders
                         : is_picture(name)             ? &out->pictures
                                                        : &out->others;

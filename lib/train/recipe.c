@@ -172,6 +172,13 @@ static dcls_status read_graph(dcls_context *ctx, dcls_recipe *recipe)
     const dcls_status status =
         dcls_file_read(ctx, recipe->graph, dcls_context_limit(ctx, DCLS_LIMIT_JSON_BYTES), &bytes);
     if (status != DCLS_OK) return dcls_fail_within(ctx, status, "%s: ", recipe->graph);
+    if (bytes.size > 8 && memchr(bytes.data, '\0', bytes.size) != NULL) {
+        free(bytes.data);
+        return dcls_fail(
+            ctx, DCLS_ERR_FORMAT,
+            "%s: is no JSON description of a network; model.file (--model) goes on with a trained one",
+            recipe->graph);
+    }
     recipe->create.arch_json = dcls_arena_strndup(ctx, recipe->memory, (const char *)bytes.data, bytes.size);
     free(bytes.data);
     return recipe->create.arch_json != NULL ? DCLS_OK : DCLS_ERR_MEMORY;

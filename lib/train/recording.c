@@ -26,11 +26,11 @@ static bool is_first(const dcls_model *model, size_t node)
     return true;
 }
 
-const dcls_tensor *dcls_recording_tensor(const dcls_model *model, size_t index)
+const dcls_tensor *dcls_recording_next(const dcls_model *model, size_t *node)
 {
-    for (size_t i = 0; i < model->node_count; i++) {
-        if (model->nodes[i].op != DCLS_OP_DCLS || !is_first(model, i)) continue;
-        if (index-- == 0) return model->nodes[i].P;
+    while (*node < model->node_count) {
+        const size_t i = (*node)++;
+        if (model->nodes[i].op == DCLS_OP_DCLS && is_first(model, i)) return model->nodes[i].P;
     }
     return NULL;
 }
@@ -39,7 +39,8 @@ int64_t dcls_recording_columns(const dcls_model *model)
 {
     const dcls_tensor *P;
     int64_t columns = 1;
-    for (size_t i = 0; (P = dcls_recording_tensor(model, i)) != NULL; i++)
+    size_t node = 0;
+    while ((P = dcls_recording_next(model, &node)) != NULL)
         columns += (int64_t)(P->nbytes / sizeof(float));
     return columns;
 }
@@ -109,8 +110,11 @@ static dcls_status check_header(dcls_context *ctx, const dcls_recording *r)
 static dcls_status open_file(dcls_context *ctx, dcls_recording *r, const char *path, int64_t frames)
 {
     struct stat st;
-    r->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    /* It is cut: a link in a folder from elsewhere must not lead to another file. */
+    r->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
     if (r->fd < 0 || fstat(r->fd, &st) != 0) return dcls_fail_errno(ctx, "cannot write positions", errno);
+    if (!S_ISREG(st.st_mode))
+        return dcls_fail(ctx, DCLS_ERR_IO, "cannot write positions: it is no regular file");
     const int64_t row = r->columns * (int64_t)sizeof(float);
     if (st.st_size > 0 && frames > 0) {
         DCLS_TRY(check_header(ctx, r));
@@ -162,8 +166,9 @@ dcls_status dcls_recording_add(dcls_context *ctx, dcls_recording *recording, con
     const size_t size = (size_t)recording->columns * sizeof *recording->row;
     const dcls_tensor *P;
     float *to = recording->row;
+    size_t node = 0;
     *to++ = (float)step;
-    for (size_t i = 0; (P = dcls_recording_tensor(model, i)) != NULL; i++) {
+    while ((P = dcls_recording_next(model, &node)) != NULL) {
         memcpy(to, P->data, P->nbytes);
         to += P->nbytes / sizeof *to;
     }

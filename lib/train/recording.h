@@ -8,8 +8,8 @@
 /* Where the rows begin: a header of that size has room for any number of frames. */
 #define DCLS_RECORDING_HEADER 128
 
-/* Distinct P tensors in order of nodes; NULL past the end. */
-const dcls_tensor *dcls_recording_tensor(const dcls_model *model, size_t index);
+/* The next distinct P tensor in order of nodes, from *node on, which begins at 0; NULL past the end. */
+const dcls_tensor *dcls_recording_next(const dcls_model *model, size_t *node);
 /* Floats of a row. */
 int64_t dcls_recording_columns(const dcls_model *model);
 

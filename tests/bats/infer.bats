@@ -283,7 +283,7 @@ disguised.png[0]: red 96.5%\ndisguised.png[1]: blue 96.5%'
   has stderr "$stderr" "dcls: large.ppm: "
   try 0 infer -m d.json --max-memory 1G large.ppm
   try 5 infer --max-memory 1 large.ppm
-  has "no model given" "$stderr" "dcls: builtin:resnet-dcls-cifar10: header"
+  has "no model given" "$stderr" "dcls: builtin:resnet-dcls-cifar10: "
 }
 
 @test "models: missing, of another kind, without a network, unknown built-in" {

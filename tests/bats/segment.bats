@@ -142,3 +142,39 @@ True True"
   try 0 infer -m m.json -o "$PWD/abs/olute/" a.ppm
   [ -e abs/olute/a.overlay.png ]
 }
+
+@test "answers do not come to lie where inputs are" {
+  prepare
+  mkdir in
+  cp a.ppm in/p.ppm
+  try 0 infer -m m.json -o in in
+  is files "$(ls in | tr '\n' ' ')" "p.mask.png p.overlay.png p.ppm "
+  try 0 infer -m m.json -o in/ in
+  is again "$(ls in | tr '\n' ' ')" "p.mask.png p.overlay.png p.ppm "
+  has stderr "$stderr" "dcls: in: 2 files left out, answers of an earlier run"
+  cp in/p.overlay.png overlay.png
+  try 1 infer -m m.json -o in in/p.overlay.png in/p.ppm
+  has stderr "$stderr" "dcls: in/p.overlay.png: lies where answers are written and could be replaced"
+  try 0 infer -m m.json -o elsewhere in/p.overlay.png in
+  cp a.ppm l.npy
+  printf 'l.npy\0a.ppm\0' >list
+  try 1 infer -m m.json --files0-from=list --logits l.npy
+  has stderr "$stderr" "dcls: l.npy: lies where answers are written"
+  mkdir kept
+  cp in/p.mask.png kept/a.mask.png
+  mkdir kept/a.overlay.png
+  try 4 infer -m m.json -o kept a.ppm
+  [[ -s kept/a.mask.png ]] # it was there before
+}
+
+@test "a pipe in a directory is not waited for" {
+  prepare
+  mkdir in
+  mkfifo in/b.png
+  cp a.ppm in/
+  try 0 infer -m m.json -k 1 in
+  has stdout "$output" "in/a.ppm: "
+  rm in/a.ppm
+  try 3 infer -m m.json in
+  has stderr "$stderr" "there is no picture in this directory"
+}

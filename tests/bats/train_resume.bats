@@ -89,3 +89,23 @@ rows = [data[start + i * 4 * count[1] + 4:start + (i + 1) * 4 * count[1]] for i 
 sys.exit(len(rows) < 2 or any(r != rows[0] for r in rows))
 END
 }
+
+@test "links and pipes in the folder of a run are not written through" {
+  colors
+  train run --epochs 1
+  echo precious >victim
+  mv run/log.ndjson log
+  ln -s ../victim run/log.ndjson
+  try 4 train -q --resume run --epochs 2
+  is stderr "$stderr" "dcls: run/log.ndjson: cannot write: it is no regular file"
+  try 4 train -q $small --train set -o run --force --epochs 1
+  rm run/log.ndjson
+  mkfifo run/log.ndjson
+  try 4 train -q --resume run --epochs 2
+  rm run/log.ndjson
+  cp log run/log.ndjson
+  rm -r run/*
+  ln -s ../victim run/positions.npy
+  try 0 train -q $small --train set -o run --epochs 1 --record-positions 1 # it is replaced, not followed
+  is victim "$(<victim)" precious
+}

@@ -69,7 +69,7 @@ static const char WHOLE[] =
     " \"augment\": {\"scale\": [0.5, 2], \"flip\": false, \"hue\": 0.1, \"mixup\": 0.2},"
     " \"optimizer\": {\"kind\": \"sgd\", \"momentum\": 0.95, \"nesterov\": true, \"freeze\": [\"stem.*\", "
     "\"*.P\"], \"rates\": [\"head.*=0.5\"]},"
-    " \"schedule\": {\"kind\": \"onecycle\", \"rate\": 0.05, \"epochs\": 12, \"warmup\": 1.5},"
+    " \"schedule\": {\"kind\": \"poly\", \"rate\": 0.05, \"epochs\": 12, \"warmup\": 1.5},"
     " \"loss\": {\"label_smoothing\": 0.1, \"class_weights\": [1, 0.1], \"repulsion\": 3, "
     "\"repulsion_after\": 2.5},"
     " \"average\": 0.999, \"seed\": 9007199254740991, \"algo\": \"sparse\"}";
@@ -104,7 +104,7 @@ static void expect_whole(dcls_context *ctx, dcls_recipe *recipe)
     assert_string_equal(recipe->trainer.freeze[1], "*.P");
     assert_int_equal(recipe->trainer.rate_count, 1);
     assert_string_equal(recipe->trainer.rates[0], "head.*=0.5");
-    assert_int_equal(recipe->schedule.kind, DCLS_SCHEDULE_ONE_CYCLE);
+    assert_int_equal(recipe->schedule.kind, DCLS_SCHEDULE_POLY);
     assert_true(recipe->trainer.class_weights[1] == 0.1f && recipe->class_weight_count == 2);
     assert_true(recipe->trainer.average == 0.999);
     assert_int_equal(recipe->trainer.seed, UINT64_C(9007199254740991));
@@ -399,7 +399,7 @@ static void what_does_not_go_together(void **state)
     static const struct {
         const char *key, *value, *part;
     } ROWS[] = {
-        {"arch", "", "one of a model to go on with"},
+        {"arch", "", "a model to go on with (model.file, --model)"},
         {"data.train", "", "training data is missing"},
         {"model.labels", "cat", "model.classes is 2, but there are 1 model.labels"},
         {"class-weights", "1,2,3", "has 3 numbers for 2 classes"},
