@@ -22,10 +22,10 @@ static const cli_option options[] = {
     {"kind", 0, CLI_CHOICE, "auto|folders|pairs|cifar10", AT(kind),
      "what the data set is (default: auto, told from what DIR holds)", 0, 0},
     {"classes", 0, CLI_TEXT, "A,B,..|FILE", AT(classes),
-     "names of the data's folders in the order of the network's outputs, in place of the network's own "
-     "labels, "
-     "or a file with one a line (default: folders go by these labels; if it knows none of them, sorted by "
-     "name)",
+     "the data's folders in the order of the network's classes, or FOLDER=CLASS,.. for those named otherwise "
+     "there, or a file with one a line (default: folders go by the network's labels; if it knows none of "
+     "them, "
+     "sorted by name)",
      0, 0},
     {"ignore", 0, CLI_INT, "N", AT(ignore),
      "pixels of this value in masks do not count; nor do 255 and values the network has no class for", 0,

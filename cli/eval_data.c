@@ -1,6 +1,7 @@
 /* The data set as the network's classes want it. */
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "alloc.h"
 #include "class_names.h"
@@ -42,8 +43,8 @@ static int match_names(eval *e, cli_names names, cli_names labels)
         return cli_refuse_strangers(e->options->data, match, names.count, "the network");
     if ((int64_t)names.count != e->classes) {
         cli_error(e->options->data,
-                  "the network knows none of the %zu classes ('%s' ..), and has %lld: --classes says which "
-                  "is which",
+                  "the network knows none of the %zu classes ('%s' ..), and has %lld: --classes "
+                  "FOLDER=CLASS,.. says which is which",
                   names.count, match.stranger, (long long)e->classes);
         return CLI_USAGE;
     }
@@ -70,6 +71,79 @@ static int open_masks(eval *e)
     if (status != CLI_OK || e->task != DCLS_TASK_SEGMENTATION) return status; /* dcls_evaluate says so */
     const cli_mask_check check = {.classes = classes, .ignore = e->options->ignore};
     return cli_check_masks(e->run, e->options->data, e->set, &check);
+}
+
+/* ---- names that are given ---- */
+
+static int refuse_names(char *why)
+{
+    cli_error("eval", "--classes: %s", why);
+    free(why);
+    return CLI_USAGE;
+}
+
+/* The place of FOLDER=CLASS, or of a name that is a label; -1: neither. *folder: the name of the data's. */
+static int64_t place_of(cli_names labels, char *given, char **folder)
+{
+    char *sign = strchr(given, '=');
+    *folder = given;
+    if (sign == NULL) return cli_names_place(labels, given);
+    *sign = '\0';
+    return cli_names_place(labels, sign + 1);
+}
+
+/* Some of the network's classes by their labels: the others keep these for names. */
+static int place_names(eval *e, cli_names labels)
+{
+    cli_labels *given = &e->given;
+    char **all = cli_alloc(labels.count, sizeof *all);
+    int status = CLI_OK;
+    for (size_t i = 0; i < labels.count; i++)
+        all[i] = cli_copy(labels.items[i]);
+    for (size_t i = 0; i < given->count && status == CLI_OK; i++) {
+        char *folder, *whole = cli_copy(given->items[i]);
+        const int64_t place = place_of(labels, given->items[i], &folder);
+        if (place < 0) {
+            status = refuse_names(cli_format(
+                "'%s' says no class of the network, such as '%s': all %zu in order, or FOLDER=CLASS,..",
+                whole, labels.items[0], labels.count));
+        } else {
+            free(all[place]);
+            all[place] = cli_copy(folder);
+        }
+        free(whole);
+    }
+    cli_labels_free(given);
+    *given = (cli_labels){all, labels.count};
+    return status;
+}
+
+/* As many names as the network has classes stand in its order. */
+static int order_names(eval *e)
+{
+    const cli_labels *given = &e->given;
+    bool mapped = false;
+    for (size_t i = 0; i < given->count; i++)
+        mapped = mapped || strchr(given->items[i], '=') != NULL;
+    if (given->count == 0 || ((int64_t)given->count >= e->classes && !mapped)) return CLI_OK;
+    const cli_names labels = cli_model_names(e->model);
+    const int status =
+        labels.count == (size_t)e->classes
+            ? place_names(e, labels)
+            : refuse_names(cli_format("the network has %lld classes without names, not %zu: name all of them",
+                                      (long long)e->classes, given->count));
+    free(labels.items);
+    return status;
+}
+
+static int read_names(eval *e, const char *classes)
+{
+    const bool one = strchr(classes, '=') != NULL && strchr(classes, ',') == NULL; /* a list, not a file */
+    if (!one) return cli_labels_read(e->run, classes, &e->given);
+    e->given.items = cli_alloc(1, sizeof *e->given.items);
+    e->given.items[0] = cli_copy(classes);
+    e->given.count = 1;
+    return CLI_OK;
 }
 
 static int open_fitting(eval *e)
@@ -102,11 +176,12 @@ static int fail_model(const eval *e, dcls_status status)
 int eval_open_data(eval *e)
 {
     const char *classes = e->options->classes;
-    const int read = classes != NULL ? cli_labels_read(e->run, classes, &e->given) : CLI_OK;
+    const int read = classes != NULL ? read_names(e, classes) : CLI_OK;
     if (read != CLI_OK) return read;
     const dcls_status known = dcls_model_classes(e->run->ctx, e->model, &e->classes);
     if (known != DCLS_OK) return fail_model(e, known);
-    const int status = open_fitting(e);
+    int status = order_names(e);
+    if (status == CLI_OK) status = open_fitting(e);
     if (status == CLI_OK) find_labels(e);
     return status;
 }

@@ -107,7 +107,15 @@ close() {
   cp -r set/green other/vert
   try 2 eval -m m.json -d other
   is stderr "$stderr" \
-    "dcls: other: the network knows none of the 2 classes ('bleu' ..), and has 3: --classes says which is which"
+    "dcls: other: the network knows none of the 2 classes ('bleu' ..), and has 3: --classes FOLDER=CLASS,.. says which is which"
+  try 0 eval -m m.json -d other --classes bleu=blue,vert=green --json
+  is right "$(jq -c '[.classes[] | select(.pictures > 0 or .targets > 0) | .label]' <<<"$output")" '["green","blue"]'
+  try 0 eval -m m.json -d other --classes vert=green,bleu=blue --json
+  close .top1 1
+  try 2 eval -m m.json -d other --classes bleu,vert
+  is stderr "$stderr" "dcls: eval: --classes: 'bleu' says no class of the network, such as 'red': all 3 in order, or FOLDER=CLASS,.."
+  try 2 eval -m u.json -d other --classes bleu,vert
+  is stderr "$stderr" "dcls: eval: --classes: the network has 3 classes without names, not 2: name all of them"
   cp -r set/rot other/zinnober
   try 0 eval -m m.json -d other --json # bleu 0, vert 1, zinnober 2: right is vert
   is stderr "$stderr" "dcls: other: warning: the network knows none of the classes ('bleu' ..): they are taken in the data's order"
