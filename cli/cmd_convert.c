@@ -187,6 +187,9 @@ static int build_and_convert(struct convert *convert, dcls_tensors *tensors)
     /* Of a network that is complete, --set can only mean the layers to be fitted. */
     if (o->to == TO_SPARSE && o->arch == NULL) build.setting_count = 0;
     convert->settings_used = build.setting_count > 0;
+    if (build.setting_count > 0 && o->arch == NULL && dcls_tensors_hold_model(tensors))
+        cli_warn(convert->run, convert->in,
+                 "describes its network itself: --set changes it, and what it answers");
     dcls_model *model;
     dcls_status status = dcls_model_build(ctx, tensors, &build, &model);
     if (status != DCLS_OK) {

@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "alloc.h"
 #include "dcls_plot.h"
@@ -132,7 +133,12 @@ static int make_directory(const cli *run, const char *path)
 static int check_options(eval *e)
 {
     if (e->options->data == NULL) {
-        cli_error("eval", "--data is missing: the data set to evaluate on; see 'dcls eval --help'");
+        const char *model = e->options->model;
+        struct stat st;
+        if (model != NULL && stat(model, &st) == 0 && S_ISDIR(st.st_mode))
+            cli_error("eval", "'%s' is a directory: if it is the data set, write -d %s", model, model);
+        else
+            cli_error("eval", "--data is missing: the data set to evaluate on; see 'dcls eval --help'");
         return CLI_USAGE;
     }
     e->evaluate = dcls_evaluate_options_default();

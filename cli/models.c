@@ -40,13 +40,26 @@ bool cli_model_named(const char *command, cli_operands operands, const char *opt
     return false;
 }
 
+static bool names_builtin(const char *spec)
+{
+    for (size_t i = 0; spec != NULL && dcls_builtin_name(i) != NULL; i++)
+        if (strcmp(dcls_builtin_name(i), spec) == 0) return true;
+    return false;
+}
+
 int cli_model_load(const cli *run, const char *spec, dcls_model **out)
 {
     const char *name = cli_builtin_name(spec);
     char *path = spec != NULL ? cli_model_path(spec) : cli_model_spec(NULL);
     const dcls_status status = spec == NULL || name != NULL ? dcls_builtin_load(run->ctx, name, out)
                                                             : dcls_model_load_file(run->ctx, path, out);
-    const int result = status == DCLS_OK ? CLI_OK : cli_fail(path, status, run->ctx);
+    int result = CLI_OK;
+    if (status == DCLS_ERR_IO && names_builtin(spec) && access(path, F_OK) != 0) {
+        cli_error(path, "cannot open: there is no such file, but a built-in model: " PREFIX "%s", path);
+        result = CLI_IO;
+    } else if (status != DCLS_OK) {
+        result = cli_fail(path, status, run->ctx);
+    }
     free(path);
     return result;
 }

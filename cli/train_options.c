@@ -180,6 +180,23 @@ static int describe(train_run *t)
     return status == DCLS_OK ? CLI_OK : cli_fail("train", status, ctx);
 }
 
+/* Of one command line: a recipe's network can be replaced by one of another kind. */
+static int check_networks(const cli_list *flags)
+{
+    static const char *const kinds[] = {"arch", "graph", "model"};
+    const char *first = NULL;
+    for (size_t i = 0; i + 1 < flags->count; i += 2)
+        for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+            if (strcmp(flags->items[i], kinds[k]) != 0) continue;
+            if (first != NULL && strcmp(first, kinds[k]) != 0) {
+                cli_error("train", "--%s and --%s: give one network", first, kinds[k]);
+                return CLI_USAGE;
+            }
+            first = kinds[k];
+        }
+    return CLI_OK;
+}
+
 /* What is wrong may stand in the file, come from an option or from both together. */
 static int check(train_run *t, const char *path)
 {
@@ -198,7 +215,8 @@ int train_read_recipe(train_run *t, const char *path, bool resumed)
 {
     dcls_context *ctx = t->run->ctx;
     const cli_list *flags = &t->options->flags, *set = &t->options->set;
-    int result = CLI_OK;
+    int result = check_networks(flags);
+    if (result != CLI_OK) return result;
     dcls_status status = path != NULL ? dcls_recipe_load(ctx, t->recipe, path) : DCLS_OK;
     if (status != DCLS_OK) return cli_fail(path, status, ctx);
     for (size_t i = 0; i + 1 < flags->count && result == CLI_OK; i += 2)

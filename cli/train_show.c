@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "alloc.h"
@@ -64,10 +65,19 @@ static char *describe_network(const train_run *t)
     return text;
 }
 
+/* What is learned by heart would count as right. */
+static bool validates_on_training(const train_run *t)
+{
+    struct stat a, b;
+    return stat(t->recipe->train, &a) == 0 && stat(t->recipe->val, &b) == 0 && a.st_dev == b.st_dev &&
+           a.st_ino == b.st_ino;
+}
+
 static char *describe_data(const train_run *t)
 {
     char *val = t->val != NULL
-                    ? cli_format(", %s for validation", cli_grouped(dcls_dataset_count(t->val)).text)
+                    ? cli_format(", %s for validation%s", cli_grouped(dcls_dataset_count(t->val)).text,
+                                 validates_on_training(t) ? " out of the same" : "")
                     : cli_copy("");
     char *text = cli_format("%s%s", cli_counted(dcls_dataset_count(t->train), "picture").text, val);
     free(val);

@@ -227,6 +227,7 @@ dcls_status dcls_report_create(dcls_context *ctx, const dcls_model *model, int n
     if (status == DCLS_ERR_ARGUMENT || status == DCLS_ERR_LIMIT)
         status = dcls_report_warn(ctx, report, "%s", dcls_context_message(ctx));
     if (!status) status = fill_report(&r);
+    if (!status) status = dcls_report_warn_of_numbers(ctx, report, model);
     dcls_plan_destroy(plan);
     if (status) {
         dcls_report_destroy(report);

@@ -3,6 +3,7 @@
  *
  *   report.c         parameters, costs, receptive fields; the result
  *   report_layers.c  what DCLS layers learned, and what is suspicious about it
+ *   report_numbers.c numbers that are not finite
  */
 #ifndef DCLS_ANALYSIS_REPORT_H
 #define DCLS_ANALYSIS_REPORT_H
@@ -29,5 +30,7 @@ dcls_status dcls_report_layer(dcls_context *ctx, const dcls_node *node, bool tap
 /* Adds what is suspicious about the layer of that name; thorough: also what is only worth a thought. */
 dcls_status dcls_report_warn_of_layer(dcls_context *ctx, dcls_report *report, const char *name,
                                       const dcls_layer_report *layer, bool thorough);
+/* Of tensors with numbers that are not finite, positions and spreads aside. */
+dcls_status dcls_report_warn_of_numbers(dcls_context *ctx, dcls_report *report, const dcls_model *model);
 
 #endif

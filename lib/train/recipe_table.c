@@ -185,6 +185,8 @@ const dcls_recipe_row *dcls_recipe_find(const char *key)
 
 static const char *const MEANT[][2] = {
     {"lr", "schedule.rate"},
+    {"steps", "schedule.epochs"},
+    {"max_steps", "schedule.epochs"},
     {"learning_rate", "schedule.rate"},
     {"base_lr", "schedule.rate"},
     {"max_lr", "schedule.rate"},

@@ -85,6 +85,15 @@ close() {
   done
 }
 
+@test "what is meant by mistakes that are made often" {
+  colors
+  try 2 eval set
+  is stderr "$stderr" "dcls: eval: 'set' is a directory: if it is the data set, write -d set"
+  [[ $(dcls --version) == *resnet-dcls* ]] || skip "the program was built without models"
+  try 4 infer -m resnet-dcls-cifar10 set/red/1.ppm
+  has stderr "$stderr" "there is no such file, but a built-in model: builtin:resnet-dcls-cifar10"
+}
+
 @test "classes: in the order that is said; names the network does not know" {
   needs jq
   colors

@@ -174,3 +174,13 @@ squeeze() { tr -s ' ' <<<"$1"; }
   has stdout "$output" "gauss"
   try 0 inspect builtin:dclsseg-camvid --tensor blocks.0.dwconv.P
 }
+
+@test "numbers that are not finite are counted" {
+  model classification '{"op": "conv", "name": "c", "inputs": ["input"], "weight": "k"}' c \
+    "$(f32 k '[3, 3, 1, 1]' '["NaN",0,0, 0,"Infinity",0, 0,0,1]')" "$rgb_labels" >m.json
+  try 0 inspect m.json
+  has warning "$output" "warning: tensor 'k': 2 numbers are not finite"
+  classifier >good.json
+  try 0 inspect good.json
+  [[ $output != *"not finite"* ]]
+}

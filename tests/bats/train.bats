@@ -10,7 +10,7 @@ load train_util
   try 0 train $small --train set --val set -o run --epochs 12
   is stdout "$output" ""
   has network "${stderr_lines[0]}" "convmixer, "
-  has data "${stderr_lines[0]}" "3 classes; 18 pictures, 18 for validation; 12 epochs of 3 steps"
+  has data "${stderr_lines[0]}" "3 classes; 18 pictures, 18 for validation out of the same; 12 epochs of 3 steps"
   is pixels "${stderr_lines[1]}" "dcls: pixels are not normalised (0 to 1): --preprocess imagenet or cifar10 does it"
   is heading "$(tr -s ' ' <<<"${stderr_lines[2]}")" " epoch loss accuracy val. loss top-1 time"
   is rows "${#stderr_lines[@]}" 15

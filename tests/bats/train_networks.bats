@@ -175,6 +175,8 @@ load train_util
   refused 2 "loss.class_weights has 2 numbers for 3 classes" $small --train set --class-weights 1,2
   refused 2 "the Lovász loss (loss.lovasz) is one of segmentation, this network classifies" $small --train set --lovasz 1
   refused 2 "loss.lovasz and augment.mixup exclude each other" $small --train set --lovasz 1 --mixup 0.2
+  refused 2 "--arch and --model: give one network" $small --model s.json --train set
+  refused 2 "unknown option '--steps'; did you mean '--epochs'?" --steps 3
   refused 2 "schedule.warmup is not for 'onecycle'" $small --train set --schedule onecycle --warmup 1
   printf '{"loss": {"lovasz": 1}}' >lovasz.json
   refused 2 "dcls: lovasz.json with options: loss.lovasz and augment.mixup exclude" $small --train set lovasz.json --mixup 0.2
