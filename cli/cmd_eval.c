@@ -83,7 +83,7 @@ static int read_resize(eval *e)
     const char *text = e->options->resize;
     int64_t size[2];
     if (text == NULL) return CLI_OK;
-    if (shape_parse(text, size, 2) != 2) {
+    if (!shape_parse(text, size, 2)) {
         cli_error("eval", "--resize: '%s' is not a size such as 180x240, rows first", text);
         return CLI_USAGE;
     }

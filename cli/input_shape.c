@@ -1,5 +1,7 @@
 #include "input_shape.h"
 
+#include <string.h>
+
 #include "output.h"
 #include "shapes.h"
 
@@ -7,7 +9,8 @@
 
 static int usage(const cli *run, const char *text, const char *wanted)
 {
-    cli_error(run->command->name, "--input: '%s' is not %s", text, wanted);
+    const bool explains = strcmp(run->command->name, "explain") == 0; /* where it has another name */
+    cli_error(run->command->name, "--%s: '%s' is not %s", explains ? "size" : "input", text, wanted);
     return CLI_USAGE;
 }
 
@@ -26,7 +29,7 @@ int cli_input_choose(const cli *run, const dcls_model *model, const char *given,
     *out = (cli_input){0};
     out->ndim = dcls_model_input_shape(model, out->shape);
     int spatial = out->ndim - 2;
-    if (given != NULL && shape_parse(given, sizes, DCLS_MAX_DIMS) != spatial)
+    if (given != NULL && !shape_parse(given, sizes, spatial))
         return usage(run, given,
                      spatial == 2 ? "a size such as 224x224" : "a size of as many axes as the model has");
     const dcls_preprocess *preprocess = dcls_model_preprocess(model);

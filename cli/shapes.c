@@ -31,15 +31,17 @@ void shape_crossed(char buffer[SHAPE_TEXT], int ndim, const int64_t *shape)
     join(buffer, ndim, shape, "x");
 }
 
-int shape_parse(const char *text, int64_t *shape, int max_ndim)
+bool shape_parse(const char *text, int64_t *shape, int ndim)
 {
     char copy[SHAPE_TEXT];
-    int ndim = 0;
-    if (strlen(text) >= sizeof copy) return 0;
+    int found = 0;
+    if (strlen(text) >= sizeof copy) return false;
     strcpy(copy, text);
-    for (char *rest = copy; rest != NULL; ndim++) {
-        const char *size = strsep(&rest, "x");
-        if (ndim == max_ndim || !cli_parse_int(size, &shape[ndim]) || shape[ndim] < 1) return 0;
+    for (char *rest = copy; rest != NULL; found++) {
+        const char *size = strsep(&rest, "x,");
+        if (found == ndim || !cli_parse_int(size, &shape[found]) || shape[found] < 1) return false;
     }
-    return ndim;
+    for (int i = 1; found == 1 && i < ndim; i++)
+        shape[i] = shape[0];
+    return found == 1 || found == ndim;
 }

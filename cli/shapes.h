@@ -13,8 +13,7 @@
 void shape_text(char buffer[SHAPE_TEXT], int ndim, const int64_t *shape);
 /* "64x16x16"; empty for a scalar. */
 void shape_crossed(char buffer[SHAPE_TEXT], int ndim, const int64_t *shape);
-/* Reads "180x240": up to max_ndim sizes of at least 1. The number of them, or 0 if text is nothing of the
- * kind. */
-int shape_parse(const char *text, int64_t *shape, int max_ndim);
+/* "224x224", "224,224", or "224" for all sides: ndim positive sizes, rows before columns. */
+bool shape_parse(const char *text, int64_t *shape, int ndim);
 
 #endif

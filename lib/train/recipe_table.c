@@ -71,7 +71,7 @@ static const dcls_recipe_row ROWS[] = {
 
     {"batch", INT, AT(loader.batch), 1, 65536, NULL, "64", "batch", "pictures of a step"},
     {"size", SIZE, AT(loader.height), 1, 65536, NULL, "32,32", "size",
-     "height and width of training pictures"},
+     "height and width of training pictures, or one side of both"},
 
     {"augment.scale", RANGE, AT(loader.augment.scale_min), 0, 100, NULL, "0,0", "scale",
      "factors of size, then a random crop, mostly for masks; 0,0: none"},

@@ -103,12 +103,12 @@ static dcls_status put_int(dcls_context *ctx, dcls_recipe *recipe, const dcls_re
     return DCLS_OK;
 }
 
-/* Numbers with commas between them; returns how many, -1 for anything else. */
-static int split(const dcls_recipe_row *row, const char *text, int most, double *values)
+/* Numbers with any of `marks` between them; returns how many, -1 for anything else. */
+static int split(const dcls_recipe_row *row, const char *text, const char *marks, int most, double *values)
 {
     char piece[64];
     for (int n = 0; n < most; n++) {
-        const size_t length = strcspn(text, ",");
+        const size_t length = strcspn(text, marks);
         if (length >= sizeof piece) return -1;
         memcpy(piece, text, length);
         piece[length] = '\0';
@@ -125,10 +125,10 @@ static dcls_status put_size(dcls_context *ctx, dcls_recipe *recipe, const dcls_r
 {
     char what[RANGE_TEXT + 20], range[RANGE_TEXT];
     double values[2] = {0};
-    const int count = split(row, text, 2, values);
+    const int count = split(row, text, ",x", 2, values);
     if (count == 1) values[1] = values[0];
     if (count < 1 || values[0] != floor(values[0]) || values[1] != floor(values[1])) {
-        snprintf(what, sizeof what, "%s, or HEIGHT,WIDTH", describe_range(row, range, "a whole number"));
+        snprintf(what, sizeof what, "%s, or HEIGHTxWIDTH", describe_range(row, range, "a whole number"));
         return fail_value(ctx, row, text, what);
     }
     const int64_t size[2] = {(int64_t)values[0], (int64_t)values[1]};
@@ -142,7 +142,7 @@ static dcls_status put_real(dcls_context *ctx, dcls_recipe *recipe, const dcls_r
     char what[RANGE_TEXT + 20], range[RANGE_TEXT];
     const bool pair = row->type == DCLS_RECIPE_RANGE;
     double values[2] = {0};
-    const int want = pair ? 2 : 1, count = split(row, text, want, values);
+    const int want = pair ? 2 : 1, count = split(row, text, ",", want, values);
     if (count != want || (pair && values[0] > values[1])) {
         describe_range(row, range, pair ? "two numbers LOW,HIGH" : "a number");
         snprintf(what, sizeof what, "%s", range);
@@ -220,7 +220,7 @@ static dcls_status put_weights(dcls_context *ctx, dcls_recipe *recipe, const dcl
     if (recipe->balanced || text[0] == '\0') return DCLS_OK;
     double *values = dcls_alloc(ctx, MOST_ENTRIES, sizeof *values);
     if (values == NULL) return DCLS_ERR_MEMORY;
-    const int count = split(row, text, MOST_ENTRIES, values);
+    const int count = split(row, text, ",", MOST_ENTRIES, values);
     float *kept = count > 0 ? dcls_arena_alloc(ctx, arena_of(recipe), (size_t)count, sizeof *kept) : NULL;
     bool none = count > 0;
     for (int i = 0; i < count && kept != NULL; i++) {

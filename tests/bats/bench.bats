@@ -102,8 +102,8 @@ load helper
   try 2 bench m.json n.json
   try 2 bench m.json -m m.json
   is stderr "$stderr" "dcls: bench: 'm.json' and -m m.json: give one model"
-  try 2 bench -m m.json --input 4
-  is stderr "$stderr" "dcls: bench: --input: '4' is not a size such as 224x224"
+  try 2 bench -m m.json --input 4x
+  is stderr "$stderr" "dcls: bench: --input: '4x' is not a size such as 224x224"
   try 2 bench -m m.json -r 0
   try 2 bench -m m.json -s 0
   try 2 bench -m m.json --algo fast

@@ -199,7 +199,7 @@ close() {
   try 2 eval m.json -m m.json -d set
   try 2 eval -m m.json -d set --scales 1,two
   try 2 eval -m m.json -d set --scales 0
-  try 2 eval -m m.json -d set --resize 5
+  try 2 eval -m m.json -d set --resize 5x
   try 2 eval -m m.json -d set --kind photos
   try 2 eval -m m.json -d set --confusion matrix.gif
   try 4 eval -m m.json -d set --confusion nowhere/matrix.png

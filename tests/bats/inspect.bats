@@ -36,6 +36,10 @@ squeeze() { tr -s ' ' <<<"$1"; }
   segmenter >m.json
   try 0 inspect m.json
   has heading "$output" "Network for an input of [1, 3, 224, 224] (--input sets another size)"
+  try 0 inspect m.json --input 10
+  has "one side for all" "$output" "Network for an input of [1, 3, 10, 10]"
+  try 0 inspect m.json --input 10,12
+  has "with a comma" "$output" "Network for an input of [1, 3, 10, 12]"
   try 0 inspect m.json --input 10x12
   [[ $output == *"Network for an input of [1, 3, 10, 12]"* && $output != *"--input sets"* ]]
   segmenter | sed 's/"height": "any"/"height": 8/' >f.json
@@ -43,7 +47,7 @@ squeeze() { tr -s ' ' <<<"$1"; }
   try 2 inspect f.json --input 9x9
   is stderr "$stderr" "dcls: inspect: --input: '9x9' is not the size this model is fixed to"
   local value
-  for value in 10 10x 10x0 -1x5 axb 1x2x3 10X12 ''; do
+  for value in 10x 10x0 -1x5 axb 1x2x3 10X12 ''; do
     try 2 inspect m.json --input "$value"
     is stderr "$stderr" "dcls: inspect: --input: '$value' is not a size such as 224x224"
   done
@@ -176,7 +180,7 @@ squeeze() { tr -s ' ' <<<"$1"; }
 }
 
 @test "numbers that are not finite are counted" {
-  model classification '{"op": "conv", "name": "c", "inputs": ["input"], "weight": "k"}' c \
+  model segmentation '{"op": "conv", "name": "c", "inputs": ["input"], "weight": "k"}' c \
     "$(f32 k '[3, 3, 1, 1]' '["NaN",0,0, 0,"Infinity",0, 0,0,1]')" "$rgb_labels" >m.json
   try 0 inspect m.json
   has warning "$output" "warning: tensor 'k': 2 numbers are not finite"

@@ -330,8 +330,8 @@ report_data() { sed -n 's|.*<script type="application/json" id="data">\(.*\)</sc
   try 0 plot m.json --kind field --input 16x16 --seed 3 -o b.svg
   try 2 plot m.json --kind field --input 16x16 --layers x -o c.svg
   is stderr "$stderr" "dcls: m.json: no operation is named 'x'"
-  try 2 plot m.json --kind field --input 16 -o c.svg
-  is stderr "$stderr" "dcls: plot: --input: '16' is not a size such as 224x224"
+  try 2 plot m.json --kind field --input 16x -o c.svg
+  is stderr "$stderr" "dcls: plot: --input: '16x' is not a size such as 224x224"
   try 2 plot m.json --kind field --input 2x2 -o c.svg
   try 2 plot m.json --input 16x16 -o c.svg
   is stderr "$stderr" "dcls: plot: --input belongs to --kind field and to reports"

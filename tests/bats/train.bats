@@ -325,6 +325,8 @@ call_locked() {
   has steps "$(tr -s ' ' <<<"$output")" "steps 90, 3 an epoch"
   has memory "$output" "MiB"
   has validation "$output" " of it for validation"
+  try 0 train $net --batch 6 --size 6x8 --scale 1,1 --train set --dry-run
+  has size "$output" "6 pictures of 6x8"
   try 0 train $small --train set --val set --val-limit 5 --rand-ops 2 --rand-magnitude 14 --dry-run
   has data "$output" "18 pictures, 5 for validation"
   is files "$(ls)" set

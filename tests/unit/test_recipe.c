@@ -360,7 +360,7 @@ static void what_is_refused(void **state)
         {"{\"batch\": 1.5}", DCLS_ERR_ARGUMENT, "'batch' is '1.5', must be a whole number"},
         {"{\"batch\": 1e300}", DCLS_ERR_ARGUMENT, "must be a whole number from 1"},
         {"{\"seed\": -1}", DCLS_ERR_ARGUMENT, "'seed' is '-1'"},
-        {"{\"size\": [1, 2, 3]}", DCLS_ERR_ARGUMENT, "HEIGHT,WIDTH"},
+        {"{\"size\": [1, 2, 3]}", DCLS_ERR_ARGUMENT, "HEIGHTxWIDTH"},
         {"{\"size\": []}", DCLS_ERR_ARGUMENT, "'size' must be a number or [height, width]"},
         {"{\"augment\": {\"scale\": [2, 0.5]}}", DCLS_ERR_ARGUMENT, "'augment.scale' is '2,0.5'"},
         {"{\"augment\": {\"flip\": 1}}", DCLS_ERR_ARGUMENT, "must be true or false, not a number"},
