@@ -83,3 +83,30 @@ run_examples() { # PAGE
   echo "$output"
   [ -z "$output" ]
 }
+
+@test "every key that --json prints stands in its page" {
+  needs jq
+  dcls_model >m.json
+  classifier >c.json
+  ppm 5 4 10 20 30 >a.ppm
+  mkdir in
+  cp a.ppm in/
+  known() { # PAGE, JSON on standard input
+    local key
+    # what users name themselves is below metadata
+    while read -r key; do
+      grep -Eq "^\.(Li|Po Li|Pq Li|Cm|It Li|It Cm|Ar|Ql|Pq No also Li).*\\b$key\\b|\"$key\"|dq$key" "$root/man/$1" || { echo "$1: $key"; return 1; }
+    done < <(jq -r 'del(.metadata?) | [.. | objects | keys[]] | unique[]')
+  }
+  dcls inspect --json m.json | known dcls-inspect.1
+  dcls inspect --json m.json -t "$(dcls inspect --json m.json | jq -r '.tensors[0].name')" | known dcls-inspect.1
+  dcls inspect --json c.json | known dcls-inspect.1
+  dcls explain --json -D 9 -K 4 | known dcls-explain.1
+  dcls explain --json m.json "$(dcls inspect --json m.json | jq -r 'first(.nodes[] | select(.dcls)).name')" | known dcls-explain.1
+  dcls convert --json -q m.json d.bin --prune 0.01 --merge 0.01 --verify in | known dcls-convert.1
+  dcls convert -q m.json dense.bin --to dense
+  dcls convert --json -q dense.bin s.bin --to sparse --kernel-count 2 | known dcls-convert.1
+  dcls diff --json -a m.json d.bin | known dcls-diff.1
+  ! dcls diff --json m.json c.json >different.json
+  known dcls-diff.1 <different.json
+}
