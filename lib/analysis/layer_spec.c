@@ -5,6 +5,7 @@
 
 #include "analysis/report.h"
 #include "dcls_tools.h"
+#include "model/attributes.h"
 #include "model/layers.h"
 #include "plan/plan_internal.h"
 
@@ -14,6 +15,26 @@ static dcls_status no_such_layer(dcls_context *ctx, const char *name, const char
     return dcls_fail(ctx, DCLS_ERR_ARGUMENT,
                      "there is no DCLS layer '%s'; the first one is '%s', dcls inspect shows all", name,
                      first);
+}
+
+static const char *layer_name_at(const void *of, size_t index)
+{
+    const dcls_node *node = &((const dcls_model *)of)->nodes[index];
+    return node->op == DCLS_OP_DCLS ? node->name : NULL;
+}
+
+/* What may have been meant, where another node has the name or a layer one like it. */
+static dcls_status not_in_model(dcls_context *ctx, const dcls_model *model, const char *name,
+                                const char *first)
+{
+    for (size_t i = 0; first != NULL && i < model->node_count; i++)
+        if (strcmp(model->nodes[i].name, name) == 0)
+            return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "'%s' is no DCLS layer but '%s'; the first one is '%s'",
+                             name, dcls_op_name(model->nodes[i].op), first);
+    const char *nearest = first != NULL ? dcls_nearest(name, model->node_count, layer_name_at, model) : NULL;
+    if (nearest == NULL) return no_such_layer(ctx, name, first);
+    return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "there is no DCLS layer '%s'; did you mean '%s'?", name,
+                     nearest);
 }
 
 static dcls_status find_layer(dcls_context *ctx, const dcls_model *model, const char *name, size_t *out)
@@ -26,7 +47,7 @@ static dcls_status find_layer(dcls_context *ctx, const dcls_model *model, const 
         *out = i;
         return DCLS_OK;
     }
-    return no_such_layer(ctx, name, first);
+    return not_in_model(ctx, model, name, first);
 }
 
 static dcls_status measure_spread(dcls_context *ctx, const dcls_node *node, double *out)

@@ -138,17 +138,28 @@ static void put_bars(dcls_string *lines, const struct map *map, int wide)
 
 /* ---- panels ---- */
 
-/* Exactly `width` columns: cut, or filled up with blanks. */
+static int count_columns(const char *text)
+{
+    int columns = 0;
+    for (; *text != '\0'; columns++) {
+        const size_t length = dcls_utf8_length(text, strlen(text));
+        text += length ? length : 1;
+    }
+    return columns;
+}
+
+/* Exactly `width` columns: cut, with two dots, or filled up with blanks. */
 static void put_padded(dcls_string *line, const char *text, int width)
 {
+    const bool cut = width > 4 && count_columns(text) > width;
     int used = 0;
-    while (*text && used < width) {
+    while (*text && used < width - (cut ? 2 : 0)) {
         size_t length = dcls_utf8_length(text, strlen(text));
         dcls_string_append(line, text, length ? length : 1);
         text += length ? length : 1;
         used++;
     }
-    dcls_string_printf(line, "%*s", width - used, "");
+    dcls_string_printf(line, "%*s", width - used, cut ? ".." : "");
 }
 
 static void put_captions(struct panel *panel, const dcls_plot_layer *layer)

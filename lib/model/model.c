@@ -17,9 +17,9 @@ dcls_status dcls_model_from_json(dcls_context *ctx, dcls_tensors *tensors, const
     const char *text = json != NULL ? json : dcls_tensors_meta(tensors, DCLS_META_MODEL);
     if (text == NULL) {
         dcls_tensors_destroy(tensors);
-        return dcls_fail(
-            ctx, DCLS_ERR_FORMAT,
-            "tensors without a network: a state dict must be converted with an architecture first");
+        return dcls_fail(ctx, DCLS_ERR_FORMAT,
+                         "tensors without a network: 'dcls convert IN OUT --arch NAME|FILE' makes a model of "
+                         "a state dict");
     }
     dcls_draft *draft;
     DCLS_TRY(dcls_draft_create(ctx, tensors, &draft));

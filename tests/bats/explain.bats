@@ -110,6 +110,10 @@ END
   is stderr "$stderr" "dcls: c.json: there is no DCLS layer"
   try 2 explain builtin:convmixer-dcls-cifar10 x
   has stderr "$stderr" "there is no DCLS layer 'x'; the first one is '3.0.fn.0'"
+  try 2 explain builtin:convmixer-dcls-cifar10 4.0.fn.o
+  has stderr "$stderr" "there is no DCLS layer '4.0.fn.o'; did you mean '4.0.fn.0'?"
+  try 2 explain builtin:convmixer-dcls-cifar10 3.1
+  has stderr "$stderr" "'3.1' is no DCLS layer but 'conv'; the first one is '3.0.fn.0'"
   echo rubbish >bad
   try 3 explain bad
   try 4 explain missing
