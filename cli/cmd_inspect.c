@@ -124,7 +124,7 @@ static int run_inspect(cli *run, const void *values, cli_operands operands)
 {
     const inspect_options *o = values;
     inspection it = {.run = run, .file_bytes = -1};
-    const cli_source_options how = {.key = o->key, .arch = o->arch, .settings = o->settings};
+    const cli_source_options how = {.key = o->key, .arch = o->arch, .settings = o->settings, .fresh = true};
     cli_source source;
     struct stat st;
     if (!cli_model_named("inspect", operands, o->model, &it.name)) return CLI_USAGE;
@@ -150,7 +150,9 @@ const cli_command cli_cmd_inspect = {
     .about =
         "Shows what FILE holds: a model (binary, JSON or builtin:NAME), a state dict (safetensors or a "
         "PyTorch "
-        "checkpoint) or a .npy array, recognised by content.\n\n"
+        "checkpoint), a .npy array, or a description of a network, which is shown with fresh weights; "
+        "recognised "
+        "by content.\n\n"
         "For a model: every operation with its output, learned numbers (weights, positions P, spreads SIG), "
         "multiply-accumulates with dense kernels and with DCLS layers as sparse taps, and its theoretical "
         "receptive field "

@@ -2,9 +2,11 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "alloc.h"
+#include "dcls_train.h"
 #include "output.h"
 
 #define PREFIX "builtin:"
@@ -61,6 +63,39 @@ int cli_model_load(const cli *run, const char *spec, dcls_model **out)
         result = cli_fail(path, status, run->ctx);
     }
     free(path);
+    return result;
+}
+
+#define DESCRIPTION_BYTES ((off_t)4 << 20) /* at most; models with weights can be large */
+#define FRESH_CLASSES     10               /* where a description leaves their number open */
+
+static bool is_description(const char *text)
+{
+    return text[strspn(text, " \t\r\n")] == '{' && strstr(text, "\"nodes\"") != NULL &&
+           strstr(text, "\"tensors\"") == NULL;
+}
+
+int cli_description_load(const cli *run, const char *name, dcls_model **out)
+{
+    struct stat st;
+    void *text;
+    size_t size;
+    *out = NULL;
+    if (name == NULL || stat(name, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size > DESCRIPTION_BYTES ||
+        dcls_file_load(run->ctx, name, &text, &size) != DCLS_OK)
+        return CLI_OK; /* loading it as a model says what is wrong */
+    int result = CLI_OK;
+    if (memchr(text, '\0', size) == NULL && is_description(text)) {
+        const dcls_create_options options = {.arch_json = text, .classes = FRESH_CLASSES};
+        const dcls_status status = dcls_model_create(run->ctx, &options, out);
+        if (status == DCLS_OK)
+            cli_note(run,
+                     "%s: a description: shown with fresh weights, and %d classes where it leaves them open",
+                     name, FRESH_CLASSES);
+        else
+            result = cli_fail(name, status, run->ctx);
+    }
+    free(text);
     return result;
 }
 
@@ -125,6 +160,10 @@ int cli_source_load(const cli *run, const char *name, const cli_source_options *
     dcls_tensors *tensors;
     *out = (cli_source){0};
     if (cli_builtin_name(name) != NULL) return load_builtin(run, name, how, out);
+    if (how->fresh && how->arch == NULL) {
+        const int described = cli_description_load(run, name, &out->model);
+        if (described != CLI_OK || out->model != NULL) return described;
+    }
     char *path = cli_model_path(name);
     const dcls_status status = how->key != NULL ? dcls_tensors_load_key(run->ctx, path, how->key, &tensors)
                                                 : dcls_tensors_load_file(run->ctx, path, &tensors);

@@ -179,6 +179,25 @@ squeeze() { tr -s ' ' <<<"$1"; }
   try 0 inspect builtin:dclsseg-camvid --tensor blocks.0.dwconv.P
 }
 
+@test "a description without weights is shown with fresh ones" {
+  local node='{"op":"dcls","name":"d","weight":"d.weight","P":"d.P","version":"v1","dilated_kernel_size":5,"padding":2,"kernel_count":3,"out_channels":4}'
+  local rest='{"op":"global_avg_pool","name":"p","flatten":true},{"op":"linear","name":"h","weight":"h.weight","out_channels":"classes"}'
+  local described="{\"task\":\"classification\",\"input\":{\"channels\":3,\"height\":\"any\",\"width\":\"any\"},\"nodes\":[$node,$rest]}"
+  printf '%s' "$described" >plain.json
+  printf '{"format":"dcls-model","version":1,"model":%s}' "$described" >wrapped.json
+  for file in plain wrapped; do
+    try 0 inspect $file.json --input 8
+    is note "$stderr" "dcls: $file.json: a description: shown with fresh weights, and 10 classes where it leaves them open"
+    has shape "$(tr -s ' ' <<<"$output")" "h linear 10 40"
+    try 0 bench -s 0.01 $file.json --input 8
+  done
+  try 3 infer -m plain.json x.ppm
+  has stderr "$stderr" "is a description without weights: 'dcls inspect' shows it"
+  printf '{"nodes":[{"op":"nothing"}]}' >bad.json
+  try 3 inspect bad.json
+  has stderr "$stderr" "dcls: bad.json: "
+}
+
 @test "numbers that are not finite are counted" {
   model segmentation '{"op": "conv", "name": "c", "inputs": ["input"], "weight": "k"}' c \
     "$(f32 k '[3, 3, 1, 1]' '["NaN",0,0, 0,"Infinity",0, 0,0,1]')" "$rgb_labels" >m.json
