@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "alloc.h"
 #include "convert.h"
@@ -258,6 +259,10 @@ static int check_path(const struct convert *convert, bool model)
                       "cannot run ONNX: compare what its runtime answers with dcls infer --logits");
     if (convert->options->onnx_preprocess && !convert_to_onnx(convert))
         return refuse("--onnx-preprocess", "is for an OUT that ends in .onnx");
+    if (strcmp(convert->out, "-") == 0 && convert->options->json)
+        return refuse("--json", "and OUT '-' would both go to standard output");
+    if (strcmp(convert->out, "-") == 0 && isatty(STDOUT_FILENO) == 1)
+        return refuse("OUT '-'", "would write a binary file to the terminal");
     dcls_status status = dcls_output_path_check(convert->run->ctx, convert->out, model);
     return status == DCLS_OK ? CLI_OK : cli_fail(convert->out, status, convert->run->ctx);
 }
@@ -337,13 +342,13 @@ const cli_command cli_cmd_convert = {
     .name = "convert",
     .summary = "convert weights and models, make a model of a PyTorch checkpoint",
     .operands = "IN OUT",
-    .about =
-        "Reads IN (a binary or JSON model, safetensors, a PyTorch checkpoint, .npy, or builtin:NAME; "
-        "recognised by "
-        "content) and writes OUT in the format of its suffix: .bin or .safetensors, .json, .npy for a "
-        "single tensor, or .onnx for a network with DCLS layers folded into plain convolutions. "
-        "PyTorch checkpoints are read without executing anything in them.\n\n"
-        "A state dict stays a state dict unless --arch gives it a network. OUT appears whole or not at all.",
+    .about = "Reads IN (a binary or JSON model, safetensors, a PyTorch checkpoint, .npy, or builtin:NAME; "
+             "recognised by "
+             "content) and writes OUT in the format of its suffix: .bin or .safetensors, .json, .npy for a "
+             "single tensor, or .onnx for a network with DCLS layers folded into plain convolutions. "
+             "PyTorch checkpoints are read without executing anything in them.\n\n"
+             "A state dict stays a state dict unless --arch gives it a network. OUT appears whole or not at "
+             "all; '-' is standard output, and what is said of the conversion is left out then.",
     .examples = "  dcls convert ckpt.pth model.bin --arch convmixer --set version=v1 \\\n"
                 "       --set dilated_kernel_size=9 --preprocess cifar10 --labels labels.txt\n"
                 "  dcls convert model.bin model.json\n"

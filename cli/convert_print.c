@@ -1,5 +1,6 @@
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "alloc.h"
 #include "convert.h"
@@ -201,6 +202,7 @@ static int print_json(const struct convert *convert, const convert_comparison *c
 
 int convert_print(const struct convert *convert, const convert_comparison *comparison)
 {
+    if (strcmp(convert->out, "-") == 0) return CLI_OK; /* standard output is the file */
     if (convert->options->json) return print_json(convert, comparison);
     if (convert->elements != NULL) print_table(convert->elements);
     if (convert->elements != NULL && convert->taps != NULL) putchar('\n');

@@ -26,7 +26,7 @@ static char *size_text(const struct stat *st)
 static void note_written(const struct convert *convert, const char *what, const dcls_tensors *tensors)
 {
     struct stat st;
-    if (stat(convert->out, &st) != 0) return;
+    if (strcmp(convert->out, "-") == 0 || stat(convert->out, &st) != 0) return;
     char *size = size_text(&st);
     cli_note(convert->run, "%s: %s, %s, %s%s", convert->out, what,
              cli_counted((int64_t)dcls_tensors_count(tensors), "tensor").text,

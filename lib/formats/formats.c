@@ -69,6 +69,8 @@ dcls_status dcls_format_for_path(dcls_context *ctx, const char *path, dcls_forma
                     {".npy", DCLS_FORMAT_NPY},
                     {".onnx", DCLS_FORMAT_ONNX}};
     size_t length = strlen(path);
+    *out = DCLS_FORMAT_SAFETENSORS;
+    if (strcmp(path, "-") == 0) return DCLS_OK; /* standard output */
     for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
         size_t tail = strlen(suffixes[i].suffix);
         if (length < tail || strcmp(path + length - tail, suffixes[i].suffix) != 0) continue;

@@ -30,7 +30,7 @@ static void set_interpolated(dcls_conv_layer *c)
     }
 }
 
-/* Of elements as new networks have them (initialize.c), for the choice of a way: a run that goes on finds
+/* Of elements as new networks have them (see initialize.c), for the choice of a way: a run that goes on finds
  * others than it began with, and another way would be other bits. */
 static double usual_spread(const dcls_kernel *k)
 {

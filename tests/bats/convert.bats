@@ -14,6 +14,20 @@ answers() {
   is "answer of $1" "$output" "$2"
 }
 
+@test "- is standard output" {
+  dcls_model >m.json
+  try 0 convert -q m.json file.bin
+  dcls convert m.json - >piped.bin
+  cmp file.bin piped.bin
+  dcls convert --to dense m.json - | dcls inspect - >out
+  has type "$(<out)" " conv "
+  is "nothing but the file" "$(dcls convert m.json - --prune 0.001 | dcls convert - - | dcls inspect --json - | jq -r .kind)" model
+  try 2 convert m.json - --json --prune 0.1
+  has stderr "$stderr" "--json and OUT '-' would both go to standard output"
+  touch ./- # a file of that name has a path
+  try 2 convert m.json ./-
+}
+
 @test "a model between binary and JSON and back, without loss" {
   classifier >m.json
   ppm 2 2 255 0 0 >red.ppm
