@@ -36,8 +36,8 @@ DCLS_API dcls_status dcls_model_set_labels(dcls_context *ctx, dcls_model *model,
 /* True if the set carries a network. */
 DCLS_API bool dcls_tensors_hold_model(const dcls_tensors *tensors);
 
-/* Writes in the format of path's suffix (.bin .safetensors .json; .npy for a set of one tensor); "-" is standard
- * output, in the binary one. */
+/* Writes in the format of path's suffix (.bin .safetensors .json; .npy for a set of one tensor); "-" is
+ * standard output, in the binary one. */
 DCLS_API dcls_status dcls_model_save(dcls_context *ctx, const dcls_model *model, const char *path);
 DCLS_API dcls_status dcls_tensors_save(dcls_context *ctx, const dcls_tensors *tensors, const char *path);
 
