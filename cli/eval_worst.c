@@ -60,7 +60,7 @@ static void put_label(FILE *to, const eval *e, int64_t index)
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._";
     char buffer[EVAL_LABEL_TEXT];
     const char *label = eval_label(e, index, buffer);
-    for (int i = 0; label[i] != '\0' && i < 40; i++)
+    for (int i = 0; i < 40 && label[i] != '\0'; i++)
         fputc((unsigned char)label[i] >= 0x80 || strchr(plain, label[i]) != NULL ? label[i] : '_', to);
 }
 

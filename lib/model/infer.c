@@ -266,7 +266,7 @@ static dcls_status infer_pair(const infer *in, const dcls_node *node, dcls_shape
     bool repeat = is_one_pixel(b);
     for (int i = 0; i < a->ndim; i++) {
         if (!agree(a->size[i], b->size[i]) && !(i >= 2 && repeat)) return fail_pair(in, node);
-        if (out->size[i] == DCLS_ANY && i < 2) out->size[i] = b->size[i];
+        if (i < 2 && out->size[i] == DCLS_ANY) out->size[i] = b->size[i];
     }
     return DCLS_OK;
 }

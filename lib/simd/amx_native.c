@@ -93,7 +93,7 @@ ALWAYS void load_sums(const int rows, const int columns, const float *c, int64_t
 {
     LOAD(0, c, stride);
     if (columns == 2) LOAD(1, c + DCLS_AMX_SIDE, stride);
-    c = (const float *)((const char *)c + DCLS_AMX_SIDE * stride);
+    c += DCLS_AMX_SIDE * (stride / (int64_t)sizeof *c);
     if (rows == 2) LOAD(2, c, stride);
     if (rows == 2 && columns == 2) LOAD(3, c + DCLS_AMX_SIDE, stride);
 }
@@ -102,7 +102,7 @@ ALWAYS void store_sums(const int rows, const int columns, float *c, int64_t stri
 {
     STORE(0, c, stride);
     if (columns == 2) STORE(1, c + DCLS_AMX_SIDE, stride);
-    c = (float *)((char *)c + DCLS_AMX_SIDE * stride);
+    c += DCLS_AMX_SIDE * (stride / (int64_t)sizeof *c);
     if (rows == 2) STORE(2, c, stride);
     if (rows == 2 && columns == 2) STORE(3, c + DCLS_AMX_SIDE, stride);
 }
