@@ -91,7 +91,7 @@ static int run_bench(cli *run, const void *values, cli_operands operands)
         return CLI_USAGE;
     }
     dcls_model *model;
-    int status = cli_description_load(run, name, &model);
+    int status = cli_description_load(run, name, NULL, &model);
     if (status == CLI_OK && model == NULL) status = cli_model_load(run, name, &model);
     if (status != CLI_OK) return status;
     char *called = cli_model_spec(name);

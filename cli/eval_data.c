@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "alloc.h"
 #include "class_names.h"
@@ -82,64 +83,75 @@ static int refuse_names(char *why)
     return CLI_USAGE;
 }
 
-/* The place of FOLDER=CLASS, or of a name that is a label; -1: neither. *folder: the name of the data's. */
-static int64_t place_of(cli_names labels, char *given, char **folder)
+/* The place of FOLDER=CLASS, or of a name that is a label itself; -1: neither. Cuts FOLDER off where it is
+ * said. */
+static int64_t place_of(cli_names labels, char *given)
 {
-    char *sign = strchr(given, '=');
-    *folder = given;
-    if (sign == NULL) return cli_names_place(labels, given);
-    *sign = '\0';
-    return cli_names_place(labels, sign + 1);
+    const int64_t whole = cli_names_place(labels, given);
+    char *sign = strrchr(given, '=');
+    if (whole >= 0 || sign == NULL) return whole;
+    const int64_t place = cli_names_place(labels, sign + 1);
+    if (place >= 0) *sign = '\0';
+    return place;
 }
 
-/* Some of the network's classes by their labels: the others keep these for names. */
+/* Some of the network's classes: the others keep their labels for names. */
 static int place_names(eval *e, cli_names labels)
 {
     cli_labels *given = &e->given;
     char **all = cli_alloc(labels.count, sizeof *all);
     int status = CLI_OK;
-    for (size_t i = 0; i < labels.count; i++)
-        all[i] = cli_copy(labels.items[i]);
     for (size_t i = 0; i < given->count && status == CLI_OK; i++) {
-        char *folder, *whole = cli_copy(given->items[i]);
-        const int64_t place = place_of(labels, given->items[i], &folder);
-        if (place < 0) {
-            status = refuse_names(cli_format(
-                "'%s' says no class of the network, such as '%s': all %zu in order, or FOLDER=CLASS,..",
-                whole, labels.items[0], labels.count));
-        } else {
-            free(all[place]);
-            all[place] = cli_copy(folder);
-        }
-        free(whole);
+        const int64_t place = place_of(labels, given->items[i]);
+        if (place < 0)
+            status = refuse_names(
+                cli_format("'%s' says no class of the network, such as '%s': all %zu in order, or "
+                           "FOLDER=CLASS,..",
+                           given->items[i], labels.items[0], labels.count));
+        else if (all[place] != NULL)
+            status = refuse_names(cli_format("class '%s' is given two folders, '%s' and '%s'",
+                                             labels.items[place], all[place], given->items[i]));
+        else
+            all[place] = cli_copy(given->items[i]);
     }
+    for (size_t i = 0; i < labels.count; i++)
+        if (all[i] == NULL) all[i] = cli_copy(labels.items[i]);
     cli_labels_free(given);
     *given = (cli_labels){all, labels.count};
     return status;
 }
 
-/* As many names as the network has classes stand in its order. */
+static bool says_class(cli_names labels, const char *given)
+{
+    const char *sign = strrchr(given, '=');
+    return sign != NULL && cli_names_place(labels, given) < 0 && cli_names_place(labels, sign + 1) >= 0;
+}
+
+/* As many names as the network has classes stand in its order, unless they say otherwise. */
 static int order_names(eval *e)
 {
     const cli_labels *given = &e->given;
-    bool mapped = false;
-    for (size_t i = 0; i < given->count; i++)
-        mapped = mapped || strchr(given->items[i], '=') != NULL;
-    if (given->count == 0 || ((int64_t)given->count >= e->classes && !mapped)) return CLI_OK;
     const cli_names labels = cli_model_names(e->model);
-    const int status =
-        labels.count == (size_t)e->classes
-            ? place_names(e, labels)
-            : refuse_names(cli_format("the network has %lld classes without names, not %zu: name all of them",
+    bool said = false;
+    int status = CLI_OK;
+    for (size_t i = 0; i < given->count; i++)
+        said = said || says_class(labels, given->items[i]);
+    if (given->count > 0 && ((int64_t)given->count < e->classes || said)) {
+        status = labels.count == (size_t)e->classes
+                     ? place_names(e, labels)
+                     : refuse_names(
+                           cli_format("the network has %lld classes without names, not %zu: name all of them",
                                       (long long)e->classes, given->count));
+    }
     free(labels.items);
     return status;
 }
 
 static int read_names(eval *e, const char *classes)
 {
-    const bool one = strchr(classes, '=') != NULL && strchr(classes, ',') == NULL; /* a list, not a file */
-    if (!one) return cli_labels_read(e->run, classes, &e->given);
+    const bool file =
+        strchr(classes, '=') == NULL || strchr(classes, ',') != NULL || access(classes, F_OK) == 0;
+    if (file) return cli_labels_read(e->run, classes, &e->given); /* or a list */
     e->given.items = cli_alloc(1, sizeof *e->given.items);
     e->given.items[0] = cli_copy(classes);
     e->given.count = 1;

@@ -215,21 +215,42 @@ void cli_inputs_answer_into(cli_inputs *inputs, const char *folder)
     inputs->answers = folder;
 }
 
-static void leave_out_answers(cli_inputs *inputs, const char *path)
+static bool is_answers_folder(const cli_inputs *inputs, const char *path)
 {
     struct stat a, b;
-    int kept = 0;
-    if (inputs->answers == NULL || stat(path, &a) != 0 || stat(inputs->answers, &b) != 0) return;
-    if (a.st_dev != b.st_dev || a.st_ino != b.st_ino) return;
-    for (int i = 0; i < inputs->entry_count; i++)
-        if (cli_is_answer(inputs->entries[i]->d_name))
-            free(inputs->entries[i]);
+    return inputs->answers != NULL && stat(path, &a) == 0 && stat(inputs->answers, &b) == 0 &&
+           a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+/* A link that leads to a pipe or device. */
+static bool would_wait(const char *directory, const struct dirent *entry)
+{
+    struct stat st;
+    if (entry->d_type == DT_REG) return false;
+    char *path = cli_format("%s/%s", directory, entry->d_name);
+    const bool waits = stat(path, &st) == 0 && !S_ISREG(st.st_mode);
+    free(path);
+    return waits;
+}
+
+/* What the names of entries do not tell alone. */
+static void leave_out(cli_inputs *inputs, const char *path)
+{
+    const bool answers_lie_here = is_answers_folder(inputs, path);
+    int kept = 0, answers = 0;
+    for (int i = 0; i < inputs->entry_count; i++) {
+        struct dirent *entry = inputs->entries[i];
+        const bool answer = answers_lie_here && cli_is_answer(entry->d_name);
+        answers += answer;
+        if (answer || would_wait(path, entry))
+            free(entry);
         else
-            inputs->entries[kept++] = inputs->entries[i];
-    if (kept < inputs->entry_count)
-        cli_note(inputs->run, "%s: %s left out, answers of an earlier run", path,
-                 cli_counted(inputs->entry_count - kept, "file").text);
+            inputs->entries[kept++] = entry;
+    }
     inputs->entry_count = kept;
+    if (answers > 0)
+        cli_note(inputs->run, "%s: %s left out, answers of an earlier run by their names", path,
+                 cli_counted(answers, "file").text);
 }
 
 /* True if *out was given a reason why nothing in the directory can be worked on. */
@@ -237,8 +258,10 @@ static bool open_directory(cli_inputs *inputs, const char *path, cli_input *out)
 {
     inputs->directory = path;
     inputs->entry_count = scandir(path, &inputs->entries, is_picture, by_name);
-    if (inputs->entry_count >= 0) note_skipped(inputs, path);
-    leave_out_answers(inputs, path);
+    if (inputs->entry_count >= 0) {
+        note_skipped(inputs, path);
+        leave_out(inputs, path);
+    }
     if (inputs->entry_count > 0) return false;
     if (inputs->entry_count < 0) {
         inputs->entry_count = 0;

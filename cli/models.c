@@ -49,19 +49,21 @@ static bool names_builtin(const char *spec)
     return false;
 }
 
+static int fail_load(const cli *run, const char *spec, const char *path, dcls_status status)
+{
+    if (status != DCLS_ERR_IO || !names_builtin(spec) || access(path, F_OK) == 0)
+        return cli_fail(path, status, run->ctx);
+    cli_error(path, "cannot open: there is no such file, but a built-in model: " PREFIX "%s", path);
+    return CLI_IO;
+}
+
 int cli_model_load(const cli *run, const char *spec, dcls_model **out)
 {
     const char *name = cli_builtin_name(spec);
     char *path = spec != NULL ? cli_model_path(spec) : cli_model_spec(NULL);
     const dcls_status status = spec == NULL || name != NULL ? dcls_builtin_load(run->ctx, name, out)
                                                             : dcls_model_load_file(run->ctx, path, out);
-    int result = CLI_OK;
-    if (status == DCLS_ERR_IO && names_builtin(spec) && access(path, F_OK) != 0) {
-        cli_error(path, "cannot open: there is no such file, but a built-in model: " PREFIX "%s", path);
-        result = CLI_IO;
-    } else if (status != DCLS_OK) {
-        result = cli_fail(path, status, run->ctx);
-    }
+    const int result = status == DCLS_OK ? CLI_OK : fail_load(run, spec, path, status);
     free(path);
     return result;
 }
@@ -75,7 +77,7 @@ static bool is_description(const char *text)
            strstr(text, "\"tensors\"") == NULL;
 }
 
-int cli_description_load(const cli *run, const char *name, dcls_model **out)
+int cli_description_load(const cli *run, const char *name, const cli_list *settings, dcls_model **out)
 {
     struct stat st;
     void *text;
@@ -86,7 +88,10 @@ int cli_description_load(const cli *run, const char *name, dcls_model **out)
         return CLI_OK; /* loading it as a model says what is wrong */
     int result = CLI_OK;
     if (memchr(text, '\0', size) == NULL && is_description(text)) {
-        const dcls_create_options options = {.arch_json = text, .classes = FRESH_CLASSES};
+        const dcls_create_options options = {.arch_json = text,
+                                             .classes = FRESH_CLASSES,
+                                             .settings = settings != NULL ? settings->items : NULL,
+                                             .setting_count = settings != NULL ? settings->count : 0};
         const dcls_status status = dcls_model_create(run->ctx, &options, out);
         if (status == DCLS_OK)
             cli_note(run,
@@ -160,14 +165,14 @@ int cli_source_load(const cli *run, const char *name, const cli_source_options *
     dcls_tensors *tensors;
     *out = (cli_source){0};
     if (cli_builtin_name(name) != NULL) return load_builtin(run, name, how, out);
-    if (how->fresh && how->arch == NULL) {
-        const int described = cli_description_load(run, name, &out->model);
+    if (how->fresh && how->arch == NULL && how->key == NULL) {
+        const int described = cli_description_load(run, name, &how->settings, &out->model);
         if (described != CLI_OK || out->model != NULL) return described;
     }
     char *path = cli_model_path(name);
     const dcls_status status = how->key != NULL ? dcls_tensors_load_key(run->ctx, path, how->key, &tensors)
                                                 : dcls_tensors_load_file(run->ctx, path, &tensors);
-    const int failed = status == DCLS_OK ? CLI_OK : cli_fail(path, status, run->ctx);
+    const int failed = status == DCLS_OK ? CLI_OK : fail_load(run, name, path, status);
     free(path);
     if (failed != CLI_OK) return failed;
     cli_note_choice(run, name, tensors, "--key takes another");

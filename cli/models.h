@@ -19,10 +19,11 @@ int cli_model_load(const cli *run, const char *spec, dcls_model **out);
  * reported, when there are both. */
 bool cli_model_named(const char *command, cli_operands operands, const char *option, const char **name);
 
-/* Whether a file is a description without weights: JSON with nodes and no tensors. A network like it with fresh
- * weights, for commands that look at sizes and costs alone, is made of it, which a note tells; *out is NULL
- * for any other file. A failure is reported; returns the exit status. */
-int cli_description_load(const cli *run, const char *name, dcls_model **out);
+/* Whether a file is a description without weights: JSON with nodes and no tensors. A network like it with
+ * fresh weights, for commands that look at sizes and costs alone, is made of it, which a note tells; settings
+ * (or NULL) are those of dcls_model_create. *out is NULL for any other file. A failure is reported; returns
+ * the exit status. */
+int cli_description_load(const cli *run, const char *name, const cli_list *settings, dcls_model **out);
 
 /* The text of --arch when it names a file (it has a slash or a dot), to be freed; *json is NULL when it names
  * an architecture or is NULL. A failure is reported; returns the exit status. */

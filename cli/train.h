@@ -45,6 +45,7 @@ typedef struct train_point {
     int64_t log_bytes,
         frames; /* of log.ndjson and positions.npy that belong to it; log_bytes -1: not known */
     train_sums window, epoch_sums;
+    int64_t validated;       /* epochs that were done at the last validation */
     int64_t pictures, names; /* of the training data, see train_names; 0: not known */
 } train_point;
 

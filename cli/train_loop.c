@@ -191,6 +191,7 @@ static int keep_score(train_run *t, const dcls_scores *scores, bool *best)
         t->at.best = score;
         t->at.best_epoch = t->at.epoch;
     }
+    t->at.validated = t->at.epoch;
     const int status = train_log_validation(t, scores, t->validation_seconds, *best);
     return status == CLI_OK && *best ? train_save_model(t, "best.bin") : status;
 }
@@ -231,15 +232,16 @@ static int validate_late(train_run *t)
     dcls_scores scores = {0};
     bool best;
     const int64_t every = t->recipe->validate_every;
-    if (t->at.epoch < t->recipe->epochs || t->val == NULL || every == 0 || t->at.epoch % every == 0)
+    if (t->at.epoch < t->recipe->epochs || t->val == NULL || every == 0 || t->at.validated == t->at.epoch)
         return CLI_OK;
     const double begun = train_now();
     int status = validate(t, &scores);
     if (status != CLI_OK || stopped) return status;
     t->validation_seconds = train_now() - begun;
     status = keep_score(t, &scores, &best);
+    if (status != CLI_OK) return status;
     train_show_epoch(t, &scores, best);
-    return status == CLI_OK ? train_save(t) : status;
+    return train_save(t);
 }
 
 static int run_epochs(train_run *t)

@@ -30,8 +30,8 @@ static char *make_note(const train_point *at)
             at->frames);
     put_sums(to, &at->window);
     put_sums(to, &at->epoch_sums);
-    fprintf(to, " %" PRId64 " %" PRId64 " %.17g %.17g", at->pictures, at->names, at->window.added,
-            at->epoch_sums.added);
+    fprintf(to, " %" PRId64 " %" PRId64 " %.17g %.17g %" PRId64, at->pictures, at->names, at->window.added,
+            at->epoch_sums.added, at->validated);
     if (fclose(to) != 0) cli_checked(NULL);
     return note;
 }
@@ -92,6 +92,7 @@ static bool read_note(const char *note, train_point *at)
     if (r.good && *r.rest != '\0') at->names = read_int(&r);
     if (r.good && *r.rest != '\0') at->window.added = read_real(&r);
     if (r.good && *r.rest != '\0') at->epoch_sums.added = read_real(&r);
+    if (r.good && *r.rest != '\0') at->validated = read_int(&r);
     return r.good && *r.rest == '\0';
 }
 

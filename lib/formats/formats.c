@@ -69,8 +69,10 @@ dcls_status dcls_format_for_path(dcls_context *ctx, const char *path, dcls_forma
                     {".npy", DCLS_FORMAT_NPY},
                     {".onnx", DCLS_FORMAT_ONNX}};
     size_t length = strlen(path);
-    *out = DCLS_FORMAT_SAFETENSORS;
-    if (strcmp(path, "-") == 0) return DCLS_OK; /* standard output */
+    if (strcmp(path, "-") == 0) { /* standard output */
+        *out = DCLS_FORMAT_SAFETENSORS;
+        return DCLS_OK;
+    }
     for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
         size_t tail = strlen(suffixes[i].suffix);
         if (length < tail || strcmp(path + length - tail, suffixes[i].suffix) != 0) continue;

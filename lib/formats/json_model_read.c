@@ -138,10 +138,11 @@ static dcls_status check_format(dcls_context *ctx, const dcls_json *root)
     if (dcls_json_kind_of(root) != DCLS_JSON_OBJECT)
         return dcls_fail(ctx, DCLS_ERR_FORMAT, "this JSON is %s, not a model", dcls_json_kind_text(root));
     if (format == NULL && dcls_json_find(root, "nodes") != NULL)
-        return dcls_fail(ctx, DCLS_ERR_FORMAT,
-                         "is a description without weights: 'dcls inspect' shows it, 'dcls train --graph' "
-                         "trains it, 'dcls convert "
-                         "--arch' fits it to a state dict");
+        return dcls_fail(
+            ctx, DCLS_ERR_FORMAT,
+            "is a description without weights: 'dcls inspect FILE' shows it, 'dcls train --graph' "
+            "trains it, 'dcls convert "
+            "--arch' fits it to a state dict");
     if (format == NULL || strcmp(format, DCLS_JSON_MODEL_FORMAT) != 0)
         return dcls_fail(ctx, DCLS_ERR_FORMAT, "this JSON is not a model: 'format' is not \"%s\"",
                          DCLS_JSON_MODEL_FORMAT);

@@ -228,9 +228,9 @@ static dcls_status check_size(dcls_context *ctx, const dcls_pipeline *pipeline, 
     char cure[80] = "--area 0.2,1";
     if (view->mask != NULL) suggest_scale(pipeline, height, width, cure, sizeof cure);
     return dcls_fail(ctx, DCLS_ERR_ARGUMENT,
-                     "the picture comes out as %" PRId64 " x %" PRId64 " pixels, the batch is %" PRId64
-                     " x %" PRId64 ": %s takes random parts, --size %" PRId64 ",%" PRId64 " all of it",
-                     width, height, pipeline->width, pipeline->height, cure, height, width);
+                     "the picture comes out as %" PRId64 "x%" PRId64 " (rows first), the batch is %" PRId64
+                     "x%" PRId64 ": %s takes random parts, --size %" PRId64 "x%" PRId64 " all of it",
+                     height, width, pipeline->height, pipeline->width, cure, height, width);
 }
 
 dcls_status dcls_pipeline_size(dcls_context *ctx, const dcls_pipeline *pipeline, const dcls_view *view,

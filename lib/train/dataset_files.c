@@ -72,13 +72,20 @@ static bool is_directory(DIR *directory, const struct dirent *entry)
     return fstatat(dirfd(directory), entry->d_name, &st, 0) == 0 && S_ISDIR(st.st_mode);
 }
 
+/* Pipes and devices, and links that lead to one. */
+static bool would_wait(DIR *directory, const struct dirent *entry)
+{
+    struct stat st;
+    if (entry->d_type == DT_REG || entry->d_type == DT_DIR) return false;
+    return fstatat(dirfd(directory), entry->d_name, &st, 0) == 0 && !S_ISREG(st.st_mode) &&
+           !S_ISDIR(st.st_mode);
+}
+
 static dcls_status folder_add(dcls_context *ctx, dcls_arena *arena, DIR *directory,
                               const struct dirent *entry, dcls_folder *out)
 {
     const char *name = entry->d_name;
-    const unsigned char type = entry->d_type;
-    const bool waits = type == DT_FIFO || type == DT_SOCK || type == DT_CHR || type == DT_BLK;
-    if (name[0] == '.' || waits) return DCLS_OK;
+    if (name[0] == '.' || would_wait(directory, entry)) return DCLS_OK;
     dcls_names *names = is_directory(directory, entry) ? &out->folders
                         : is_picture(name)             ? &out->pictures
                                                        : &out->others;

@@ -1,4 +1,5 @@
 #include "train/evaluate.h"
+#include "train/logits.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -51,19 +52,6 @@ dcls_status dcls_model_classes(dcls_context *ctx, const dcls_model *model, int64
     if (status == DCLS_OK && *out < 1)
         status = dcls_fail(ctx, DCLS_ERR_ARGUMENT, "the number of the network's outputs is open");
     return status;
-}
-
-static bool ends_in_softmax(const dcls_model *model)
-{
-    int value = model->output;
-    while (value > 0) {
-        const dcls_node *node = &model->nodes[value - 1];
-        if (node->op == DCLS_OP_SOFTMAX) return true;
-        if (node->op != DCLS_OP_RESIZE && node->op != DCLS_OP_FLATTEN && node->op != DCLS_OP_IDENTITY)
-            return false;
-        value = node->inputs[0];
-    }
-    return false;
 }
 
 static dcls_status check_scales(dcls_context *ctx, const dcls_evaluate_options *o, int views)
@@ -140,7 +128,7 @@ static dcls_status prepare(dcls_context *ctx, const dcls_metrics *metrics, dcls_
     DCLS_TRY(choose_preprocess(ctx, e));
     e->threads = dcls_context_threads(ctx);
     e->simd = dcls_simd_get(dcls_cpu_detect());
-    e->probabilities = ends_in_softmax(e->model);
+    e->probabilities = dcls_ends_in_softmax(e->model);
     return DCLS_OK;
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "train/create.h"
+#include "train/positions.h"
 
 typedef enum scheme {
     SCHEME_PYTORCH,        /* nn.ConvNd, nn.Linear, Dcls: kaiming_uniform with a = sqrt 5, biases alike */
@@ -14,12 +15,9 @@ typedef enum scheme {
 
 static const char *const SCHEMES[] = {"pytorch", "trunc_normal", "kaiming_normal", "dirac", NULL};
 
-#define CONVNEXT_SIGMA   0.02
-#define CONVNEXT_SCALE   1e-6
-#define POSITION_SHARE   0.2 /* of the window; the package's 0.5 cells are a clump in wide ones */
-#define SPREAD_GAUSS     0.23
-#define SPREAD_MAX_LEAST 0.05 /* max: |SIG| has no slope at 0, where the package starts */
-#define SPREAD_MAX_MOST  0.25
+#define CONVNEXT_SIGMA 0.02
+#define CONVNEXT_SCALE 1e-6
+#define POSITION_SHARE 0.2 /* of the window; the package's 0.5 cells are a clump in wide ones */
 
 /* FNV-1a, 64 bits. */
 dcls_rng dcls_tensor_rng(uint64_t seed, const char *name)
@@ -185,9 +183,9 @@ static void start_spreads(const start *s, const dcls_tensor *tensor)
 {
     const double spread = dcls_creation_number(s->c, "spread", s->node->name, 0, 1e6, -1);
     if (spread >= 0 || s->node->version == DCLS_GAUSS)
-        fill(tensor, spread >= 0 ? spread : SPREAD_GAUSS);
+        fill(tensor, spread >= 0 ? spread : DCLS_SPREAD_GAUSS);
     else
-        fill_uniform(tensor, s->c->options->seed, SPREAD_MAX_LEAST, SPREAD_MAX_MOST);
+        fill_uniform(tensor, s->c->options->seed, DCLS_SPREAD_MAX_LEAST, DCLS_SPREAD_MAX_MOST);
 }
 
 static void start_layer(const start *s, dcls_slot slot, const dcls_tensor *tensor)

@@ -11,6 +11,7 @@
 
 #include "plan/plan_internal.h"
 #include "train/layer_conv.h"
+#include "train/positions.h"
 
 /* ---- create ---- */
 
@@ -30,11 +31,12 @@ static void set_interpolated(dcls_conv_layer *c)
     }
 }
 
-/* Of elements as new networks have them (see initialize.c), for the choice of a way: a run that goes on finds
+/* Of elements as new networks have them, for the choice of a way: a run that goes on finds
  * others than it began with, and another way would be other bits. */
 static double usual_spread(const dcls_kernel *k)
 {
-    return k->version == DCLS_GAUSS ? 0.23 : k->version == DCLS_MAX ? 0.15 : 0;
+    const double max = (DCLS_SPREAD_MAX_LEAST + DCLS_SPREAD_MAX_MOST) / 2;
+    return k->version == DCLS_GAUSS ? DCLS_SPREAD_GAUSS : k->version == DCLS_MAX ? max : 0;
 }
 
 static dcls_conv_way choose(const dcls_program *p, const dcls_layer *layer, const dcls_conv_layer *c)

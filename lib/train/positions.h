@@ -5,6 +5,12 @@
 
 #include "train/parameters.h"
 
+/* What spreads of new networks begin with; of max between the two, for |SIG| has no slope at 0, where the
+ * package starts. */
+#define DCLS_SPREAD_GAUSS     0.23
+#define DCLS_SPREAD_MAX_LEAST 0.05
+#define DCLS_SPREAD_MAX_MOST  0.25
+
 /* The repulsive loss of the published training code: the mean over
  * unordered pairs of elements of a kernel of max(0, 1 - distance), over the kernels of a P, over P tensors of
  * more than one element; squared and times factor. *loss gets it, the gradients of the positions are added to

@@ -1,6 +1,7 @@
 /* Nodes become layers: which run in one phase, and who writes or adds to which gradient. */
 #include "train/program.h"
 #include "ops/tiles.h"
+#include "train/logits.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -103,16 +104,6 @@ static dcls_status add_layer(dcls_context *ctx, dcls_program *p, int n)
     layer->pair = norm;
     norm->pair = layer;
     return DCLS_OK;
-}
-
-/* The loss is of logits: a softmax that the network ends in is left to it. */
-static int find_logits(const dcls_model *model)
-{
-    int value = model->output;
-    while (value > 0 && is_rename(&model->nodes[value - 1]))
-        value = model->nodes[value - 1].inputs[0];
-    const bool softmax = value > 0 && model->nodes[value - 1].op == DCLS_OP_SOFTMAX;
-    return softmax ? model->nodes[value - 1].inputs[0] : model->output;
 }
 
 /* Nodes that value depends on. */
@@ -393,6 +384,8 @@ static dcls_status choose_chunks(dcls_context *ctx, dcls_program *p)
 static dcls_status build(dcls_context *ctx, dcls_program *p)
 {
     const size_t nodes = p->model->node_count;
+    p->output = p->model->output;
+    if (!p->use.given) DCLS_TRY(dcls_find_logits(ctx, p->model, &p->output));
     p->value_count = (int)nodes + 1;
     p->values = dcls_alloc_zero(ctx, nodes + 1, sizeof *p->values);
     p->layers = dcls_alloc_zero(ctx, 2 * nodes + 1, sizeof *p->layers);
@@ -403,7 +396,6 @@ static dcls_status build(dcls_context *ctx, dcls_program *p)
     const bool ready = p->values && p->layers && p->losses && p->added && p->correct && needed;
     dcls_status status = ready ? DCLS_OK : DCLS_ERR_MEMORY;
     if (status == DCLS_OK) {
-        p->output = p->use.given ? p->model->output : find_logits(p->model);
         mark_needed(p->model, p->output, needed);
         status = find_shapes(ctx, p);
     }

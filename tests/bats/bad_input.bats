@@ -146,7 +146,7 @@ data() { json "\"tensors\":{\"a\":{\"dtype\":\"$1\",\"shape\":$2,\"data\":$3}}}"
   weights 3 "tensor 'a': the list of 'data' holds fewer values than the 3 the shape says" data F32 '[3]' '[1,2]'
   weights 3 "version 2 of the JSON model format; this program knows 1" printf '{"format":"dcls-model","version":2,"tensors":{}}'
   weights 3 "this JSON is not a model: 'format' is not \"dcls-model\"" printf '{"format":"onnx","version":1}'
-  weights 3 "is a description without weights: 'dcls inspect' shows it" printf '{"nodes":[]}'
+  weights 3 "is a description without weights: 'dcls inspect FILE' shows it" printf '{"nodes":[]}'
   weights 3 "unknown key 'tensor'" json '"tensors":{},"tensor":{}}'
 }
 

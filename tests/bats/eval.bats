@@ -123,6 +123,12 @@ close() {
   close .top1 1
   try 2 eval -m m.json -d other --classes bleu,vert
   is stderr "$stderr" "dcls: eval: --classes: 'bleu' says no class of the network, such as 'red': all 3 in order, or FOLDER=CLASS,.."
+  try 2 eval -m m.json -d other --classes vert=green,bleu=green
+  is stderr "$stderr" "dcls: eval: --classes: class 'green' is given two folders, 'vert' and 'bleu'"
+  try 0 eval -m m.json -d set --classes rot=red # the others go by their labels
+  cp -r set equal
+  mv equal/rot equal/a=b
+  try 0 eval -m u.json -d equal --classes a=b,green,blue
   try 2 eval -m u.json -d other --classes bleu,vert
   is stderr "$stderr" "dcls: eval: --classes: the network has 3 classes without names, not 2: name all of them"
   cp -r set/rot other/zinnober

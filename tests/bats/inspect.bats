@@ -189,10 +189,13 @@ squeeze() { tr -s ' ' <<<"$1"; }
     try 0 inspect $file.json --input 8
     is note "$stderr" "dcls: $file.json: a description: shown with fresh weights, and 10 classes where it leaves them open"
     has shape "$(tr -s ' ' <<<"$output")" "h linear 10 40"
+    try 0 inspect $file.json --input 8 --set kernel_count=7
+    has setting "$(tr -s ' ' <<<"$output")" "d v1 5x5 7 "
+    try 2 inspect $file.json --set nothing=7
     try 0 bench -s 0.01 $file.json --input 8
   done
   try 3 infer -m plain.json x.ppm
-  has stderr "$stderr" "is a description without weights: 'dcls inspect' shows it"
+  has stderr "$stderr" "is a description without weights: 'dcls inspect FILE' shows it"
   printf '{"nodes":[{"op":"nothing"}]}' >bad.json
   try 3 inspect bad.json
   has stderr "$stderr" "dcls: bad.json: "

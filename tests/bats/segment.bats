@@ -151,7 +151,7 @@ True True"
   is files "$(ls in | tr '\n' ' ')" "p.mask.png p.overlay.png p.ppm "
   try 0 infer -m m.json -o in/ in
   is again "$(ls in | tr '\n' ' ')" "p.mask.png p.overlay.png p.ppm "
-  has stderr "$stderr" "dcls: in: 2 files left out, answers of an earlier run"
+  has stderr "$stderr" "dcls: in: 2 files left out, answers of an earlier run by their names"
   cp in/p.overlay.png overlay.png
   try 1 infer -m m.json -o in in/p.overlay.png in/p.ppm
   has stderr "$stderr" "dcls: in/p.overlay.png: lies where answers are written and could be replaced"
@@ -170,11 +170,14 @@ True True"
 @test "a pipe in a directory is not waited for" {
   prepare
   mkdir in
-  mkfifo in/b.png
+  mkfifo in/b.png pipe
+  ln -s ../pipe in/c.png
+  ln -s ../a.ppm in/linked.ppm
   cp a.ppm in/
   try 0 infer -m m.json -k 1 in
   has stdout "$output" "in/a.ppm: "
-  rm in/a.ppm
+  has "the linked one" "$output" "in/linked.ppm: "
+  rm in/a.ppm in/linked.ppm
   try 3 infer -m m.json in
   has stderr "$stderr" "there is no picture in this directory"
 }

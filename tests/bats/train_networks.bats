@@ -170,8 +170,8 @@ load train_util
   refused 5 "takes 0.0107 GiB, more than the limit of 0.000977 GiB: make it smaller (--batch, --size), or raise the limit" $small --train set --max-memory 1M --size 400 --area 0.2,1
   refused 3 "dcls: set: is data for classification" --model s.json --train set --batch 6 --size 8
   refused 3 "holds data for segmentation" $small --train set --val scenes
-  refused 2 "is 6 x 5: --scale 0.6,1 takes random parts, --size 10,10 all of it" --graph graph.json --train scenes --classes 3 --batch 2 --size 5,6 --limit 2
-  refused 2 "the picture comes out as 8 x 8 pixels, the batch is 4 x 4: --area 0.2,1 takes" $small --train set --size 4
+  refused 2 "is 5x6: --scale 0.6,1 takes random parts, --size 10x10 all of it" --graph graph.json --train scenes --classes 3 --batch 2 --size 5,6 --limit 2
+  refused 2 "the picture comes out as 8x8 (rows first), the batch is 4x4: --area 0.2,1 takes" $small --train set --size 4
   refused 2 "loss.class_weights has 2 numbers for 3 classes" $small --train set --class-weights 1,2
   refused 2 "the Lovász loss (loss.lovasz) is one of segmentation, this network classifies" $small --train set --lovasz 1
   refused 2 "loss.lovasz and augment.mixup exclude each other" $small --train set --lovasz 1 --mixup 0.2
@@ -237,4 +237,10 @@ load train_util
   done
   is log "$(timeless plain/log.ndjson | sed 's/"val_loss":\([0-9]*\.[0-9]\{4\}\)[0-9]*/\1/')" \
     "$(timeless soft/log.ndjson | sed 's/"val_loss":\([0-9]*\.[0-9]\{4\}\)[0-9]*/\1/')"
+  printf '{"format":"dcls-model","version":1,"model":{"task":"segmentation","input":{"channels":3,"height":"any","width":"any"},
+    "nodes":[{"op":"conv","name":"c","weight":"c.weight","kernel_size":1,"out_channels":"classes"},{"op":"softmax","name":"s"},
+    {"op":"resize","name":"r","scale":2}]}}' >net.json
+  scenes
+  try 3 train -q --graph net.json --classes 3 --train scenes --batch 2 --size 10 -o no || try 2 train -q --graph net.json --classes 3 --train scenes --batch 2 --size 10 -o no
+  has stderr "$stderr" "'r' resizes probabilities"
 }

@@ -79,7 +79,6 @@ load train_util
   wait $process
   [[ -s calm/model.bin ]]
   try 0 train -q $net --size 8 --batch 6 --rate 0.02 --position-rate 0 --train set -o still --epochs 1 --record-positions 1
-  is moved "$(dcls diff --json still/checkpoint.bin still/model.bin | grep -c '"moved":[1-9]' || :)" 0
   /usr/bin/python3 - still/positions.npy <<'END' || { [[ $? == 77 ]] && skip "no python3"; false; }
 import struct, sys
 data = open(sys.argv[1], "rb").read()

@@ -230,7 +230,7 @@ static void test_layer_of_model(void **unused)
     assert_int_equal(f.macs_sparse, 8 * 6 * 4);
     assert_int_equal(f.weights, node->weights);
     assert_int_equal(f.positions, node->positions);
-    check_outcome(ctx, "name", dcls_layer_spec_of(ctx, model, "x", 4, shape, &spec, NULL, NULL),
+    check_outcome(ctx, "name", dcls_layer_spec_of(ctx, model, "nothing", 4, shape, &spec, NULL, NULL),
                   DCLS_ERR_ARGUMENT, "the first one is 'd'");
     dcls_report_destroy(report);
     dcls_model_destroy(model);

@@ -195,7 +195,7 @@ static void flags(void **state)
     assert_true(recipe->trainer.beta1 == 0.5 && recipe->loader.augment.area_min == 0.08);
     assert_true(recipe->trainer.share_positions);
     for (int i = 0; i < 100; i++) {
-        char text[20];
+        char text[32];
         snprintf(text, sizeof text, "k%d=%d", i, i);
         assert_ok(ctx, dcls_recipe_set(ctx, recipe, "model.settings", text));
     }
