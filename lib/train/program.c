@@ -1,12 +1,12 @@
 /* Nodes become layers: which run in one phase, and who writes or adds to which gradient. */
 #include "train/program.h"
-#include "ops/tiles.h"
-#include "train/logits.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/tensor.h"
+#include "ops/tiles.h"
+#include "train/logits.h"
 
 #define LANES_LEAST 8
 #define LANE_IMAGES 32 /* more lanes where each gets so many */
@@ -393,9 +393,8 @@ static dcls_status build(dcls_context *ctx, dcls_program *p)
     p->added = dcls_alloc_zero(ctx, (size_t)p->batch, sizeof *p->added);
     p->correct = dcls_alloc_zero(ctx, (size_t)p->batch, sizeof *p->correct);
     bool *needed = dcls_alloc_zero(ctx, nodes, sizeof *needed);
-    const bool ready = p->values && p->layers && p->losses && p->added && p->correct && needed;
-    dcls_status status = ready ? DCLS_OK : DCLS_ERR_MEMORY;
-    if (status == DCLS_OK) {
+    dcls_status status = DCLS_ERR_MEMORY;
+    if (p->values && p->layers && p->losses && p->added && p->correct && needed) {
         mark_needed(p->model, p->output, needed);
         status = find_shapes(ctx, p);
     }

@@ -300,7 +300,7 @@ static void sizes_that_differ(void **state)
     const dcls_batch *batch;
     dcls_loader *loader = open_loader(*state, set, &options);
     check_outcome(*state, "fixed", dcls_loader_next(*state, loader, &batch), DCLS_ERR_ARGUMENT,
-                  "/images/1.ppm: the picture comes out as 4 x 5 pixels, the batch is 6 x 5");
+                  "/images/1.ppm: the picture comes out as 5x4 (rows first), the batch is 5x6");
     dcls_loader_destroy(loader);
     options.height = options.width = 0;
     loader = open_loader(*state, set, &options);
