@@ -321,3 +321,20 @@ disguised.png[0]: red 96.5%\ndisguised.png[1]: blue 96.5%'
   is stderr "$stderr" "dcls: absent/y.npy: cannot write: No such file or directory"
   is output "$output" ""
 }
+
+@test "limits: what many layers pack of one weight, and pictures resized beyond reason" {
+  local nodes='{"op":"conv","name":"n0","inputs":["input"],"weight":"k","stride":1048576,"padding":1048576}' i
+  for i in 1 2 3 4 5 6 7 8; do
+    nodes+=",{\"op\":\"conv\",\"name\":\"n$i\",\"inputs\":[\"n$((i - 1))\"],\"weight\":\"k\",\"stride\":1048576,\"padding\":1048576}"
+  done
+  printf '{"format":"dcls-model","version":1,"model":{"task":"features","input":{"channels":1,"width":"any"},"nodes":[%s],"output":"n8"},"tensors":{%s}}' \
+    "$nodes" "$(f32 k "[1, 1, 1]" "[1]")" >many.json
+  npy "1, 1, 3" 1 0 1 >x.npy
+  try 0 infer -q -m many.json x.npy
+  try 5 infer -q -m many.json --max-memory 40M x.npy
+  has stderr "$stderr" "packed weights take"
+  printf '{"format":"dcls-model","version":1,"model":{"task":"features","input":{"channels":3,"height":8,"width":8},"preprocess":{"resize":{"shorter":1048576},"filter":"nearest","crop":{"height":8,"width":8}},"nodes":[{"op":"global_avg_pool","name":"g","inputs":["input"],"flatten":true}]},"tensors":{}}' >near.json
+  ppm 1 4000 1 2 3 >tall.ppm
+  try 5 infer -q -m near.json tall.ppm
+  has stderr "$stderr" "is too large"
+}
