@@ -64,6 +64,8 @@ static int make_trainer(train_run *t, dcls_model **network, const dcls_tensors *
         free(path);
         return result;
     }
+    result = train_open_teachers(t, dcls_trainer_model(t->trainer, false));
+    if (result != CLI_OK) return result;
     count_parameters(t, dcls_trainer_model(t->trainer, false));
     if (t->recipe->record_positions == 0 || t->positions > 0 || t->parameters == 0) return CLI_OK;
     cli_error("train", "--record-positions: the network has no positions to record");
@@ -239,6 +241,7 @@ static int run_train(cli *run, const void *values, cli_operands operands)
     dcls_loader_destroy(t.loader);
     dcls_dataset_destroy(t.train);
     dcls_dataset_destroy(t.val);
+    train_close_teachers(&t);
     dcls_trainer_destroy(t.trainer);
     dcls_recipe_destroy(t.recipe);
     free(t.class_weights);

@@ -6,6 +6,7 @@
  *   train_folder.c      the folder of a run: who may write there, recipe.json, names in it
  *   train_data.c        data sets, batches, whether the network fits
  *   train_network.c     the network: new, or made to fit the data's classes
+ *   train_teacher.c     models whose answers are learned
  *   train_state.c       checkpoint.bin, best.bin, model.bin
  *   train_loop.c        epochs and steps, validation, signals
  *   train_log.c         log.ndjson
@@ -57,6 +58,8 @@ typedef struct train_run {
     dcls_dataset *train, *val;
     dcls_loader *loader;
     dcls_trainer *trainer;
+    dcls_teacher *teacher; /* NULL: none, see train_teacher.c */
+    dcls_model **teacher_models;
     int64_t names; /* of the training data */
     dcls_task task;
     int64_t classes, parameters, positions;
@@ -116,6 +119,14 @@ int64_t train_names(const dcls_dataset *set);
 int train_open_network(train_run *t, dcls_model **out);
 /* Whitens the layer that the recipe names, if any: the last thing done to a new network. */
 int train_whiten(train_run *t, dcls_model **model);
+
+/* ---- train_teacher.c ---- */
+
+/* The recipe's teachers, if it has any, for a network to train. */
+int train_open_teachers(train_run *t, const dcls_model *student);
+void train_close_teachers(train_run *t);
+/* One step of the trainer, with what the teachers answer to the batch. */
+dcls_status train_step(train_run *t, const dcls_batch *batch, double rate, dcls_step_result *result);
 
 /* ---- train_state.c ---- */
 

@@ -73,7 +73,7 @@ int train_log_step(train_run *t, const dcls_step_result *result, double rate)
     dcls_json_writer *json = begin_line(t);
     put_place(t, json);
     dcls_json_write_float(json, "loss", (float)(sums->loss / (double)sums->batches));
-    if (t->recipe->trainer.lovasz > 0 || t->recipe->trainer.repulsion > 0)
+    if (t->recipe->trainer.lovasz > 0 || t->recipe->trainer.repulsion > 0 || t->teacher != NULL)
         dcls_json_write_float(json, "cross_entropy",
                               (float)((sums->loss - sums->added) / (double)sums->batches));
     dcls_json_write_float(json, "accuracy",

@@ -73,7 +73,7 @@ static int make_step(train_run *t, const dcls_batch *batch)
 {
     dcls_step_result result;
     const double rate = dcls_schedule_rate(&t->recipe->schedule, dcls_trainer_steps(t->trainer));
-    const dcls_status status = dcls_trainer_step(t->run->ctx, t->trainer, batch, rate, &result);
+    const dcls_status status = train_step(t, batch, rate, &result);
     if (status != DCLS_OK) return fail_step(t, status, rate);
     t->at.batch++;
     add_result(&t->at.window, &result);
@@ -293,7 +293,7 @@ static int time_steps(train_run *t)
         if (status != DCLS_OK) return cli_fail(t->recipe->train, status, ctx);
         if (batch == NULL) break; /* there is one batch alone */
         const double begun = train_now();
-        status = dcls_trainer_step(ctx, t->trainer, batch, rate, &result);
+        status = train_step(t, batch, rate, &result);
         if (status != DCLS_OK) return fail_step(t, status, rate);
         t->step_seconds = train_now() - begun;
     }

@@ -165,7 +165,8 @@ static int set_text(train_run *t, const char *text, bool resumed)
 /* What is saved with a network tells how it was trained, not where the data lay. */
 static int describe(train_run *t)
 {
-    static const char *const paths[] = {"data.train", "data.val", "model.file", "model.graph"};
+    static const char *const paths[] = {"data.train", "data.val", "distill.teachers", "model.file",
+                                        "model.graph"};
     dcls_context *ctx = t->run->ctx;
     dcls_recipe *copy = NULL;
     const char *text = NULL;
@@ -173,7 +174,7 @@ static int describe(train_run *t)
     if (status == DCLS_OK) status = dcls_recipe_create(ctx, &copy);
     if (status == DCLS_OK) status = dcls_recipe_read(ctx, copy, text, NULL);
     for (size_t i = 0; i < sizeof paths / sizeof *paths && status == DCLS_OK; i++)
-        if (i < 2 || t->recipe->create.arch == NULL) status = dcls_recipe_set(ctx, copy, paths[i], "");
+        if (i < 3 || t->recipe->create.arch == NULL) status = dcls_recipe_set(ctx, copy, paths[i], "");
     if (status == DCLS_OK) status = dcls_recipe_text(ctx, copy, &text);
     if (status == DCLS_OK) t->recipe_text = cli_copy(text);
     dcls_recipe_destroy(copy);

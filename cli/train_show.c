@@ -88,11 +88,14 @@ void train_show_start(train_run *t)
 {
     char *network = describe_network(t), *data = describe_data(t);
     const int64_t done = dcls_trainer_steps(t->trainer);
+    const int64_t teachers = t->teacher != NULL ? (int64_t)t->recipe->teacher_count : 0;
+    char *taught = teachers > 0 ? cli_format("; %s", cli_counted(teachers, "teacher").text) : cli_copy("");
     char *place = t->options->resume != NULL ? cli_format("; goes on after step %s", cli_grouped(done).text)
                                              : cli_copy("");
-    cli_note(t->run, "%s; %s; %s of %s%s", network, data, cli_counted(t->recipe->epochs, "epoch").text,
-             cli_counted(t->batches, "step").text, place);
+    cli_note(t->run, "%s; %s%s; %s of %s%s", network, data, taught,
+             cli_counted(t->recipe->epochs, "epoch").text, cli_counted(t->batches, "step").text, place);
     free(place);
+    free(taught);
     free(network);
     free(data);
 }

@@ -20,7 +20,7 @@ _dcls_models() {
 _dcls_value() {
   case $command:$prev in
     infer:-m | infer:--model | bench:-m | bench:--model | eval:-m | eval:--model | inspect:-m | inspect:--model | \
-      explain:-m | explain:--model | train:--model) _dcls_models ;;
+      explain:-m | explain:--model | train:--model | train:--teacher) _dcls_models ;;
     infer:--format) mapfile -t COMPREPLY < <(compgen -W 'text json csv' -- "$cur") ;;
     infer:--algo | eval:--algo | train:--algo) mapfile -t COMPREPLY < <(compgen -W 'auto construct im2col sparse' -- "$cur") ;;
     infer:--precision | train:--precision | bench:--precision) mapfile -t COMPREPLY < <(compgen -W 'fp32 bf16' -- "$cur") ;;
@@ -80,7 +80,7 @@ _dcls_value() {
       train:--validate-every | train:--record-positions | train:--scale | train:--area | train:--crop-padding | \
       train:--rand-ops | train:--rand-magnitude | train:--cutout | train:--mixup | train:--momentum | train:--weight-decay | train:--clip-norm | \
       train:--position-rate | train:--spread-rate | train:--freeze | train:--rate-of | train:--rate | train:--epochs | train:--warmup | \
-      train:--label-smoothing | train:--lovasz | train:--repulsion | train:--repulsion-after | \
+      train:--label-smoothing | train:--teacher-share | train:--temperature | train:--whiten | train:--lovasz | train:--repulsion | train:--repulsion-after | \
       plot:--layers | plot:--channels | plot:--width | plot:--scale | \
       plot:--input | plot:--seed) ;;
     *) return 1 ;;
@@ -141,7 +141,8 @@ _dcls() {
           --replace-version --train --val --data-kind --ignore --limit --val-limit --cache --batch --size --share-positions
           --average --algo --precision --seed --validate-every --record-positions --scale --area --crop-padding --no-flip
           --rand-ops --rand-magnitude --cutout --mixup --optimizer --momentum --weight-decay --clip-norm --position-rate --spread-rate --freeze --rate-of --schedule
-          --rate --epochs --warmup --label-smoothing --class-weights --lovasz --repulsion --repulsion-after'
+          --rate --epochs --warmup --label-smoothing --class-weights --lovasz --repulsion --repulsion-after
+          --teacher --teacher-share --temperature'
         ;;
       bench) options='--model -m --input --batch -b --algo --precision --tune --repeat -r --seconds -s --json' ;;
     esac

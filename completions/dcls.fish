@@ -133,6 +133,9 @@ complete -c dcls -n $train -l class-weights -x -a balanced -d 'Weights of classe
 complete -c dcls -n $train -l lovasz -x -d 'Factor of the Lovász loss of segmentation, added'
 complete -c dcls -n $train -l repulsion -x -d 'Factor of the squared repulsive loss of positions'
 complete -c dcls -n $train -l repulsion-after -x -d 'Epochs before the repulsive loss begins'
+complete -c dcls -n $train -l teacher -r -a '(__dcls_builtins)' -d 'Model whose answers are learned'
+complete -c dcls -n $train -l teacher-share -x -d 'Share of the loss that is theirs'
+complete -c dcls -n $train -l temperature -x -d 'What logits are divided by before they are compared'
 
 set -l eval '__fish_seen_subcommand_from eval'
 complete -c dcls -f -n $eval -s m -l model -r -a '(__dcls_builtins)' -d 'Model file or builtin:NAME'

@@ -30,9 +30,12 @@ typedef struct dcls_recipe {
     dcls_loader_options loader;   /* of training: preprocess is the model's and not set here */
     int64_t cache_mib;
     dcls_trainer_options trainer;
-    size_t class_weight_count; /* of trainer.class_weights */
-    bool balanced;             /* class weights are to be made from the data */
-    dcls_schedule schedule;    /* steps and warmup: see dcls_recipe_plan */
+    size_t class_weight_count;   /* of trainer.class_weights */
+    bool balanced;               /* class weights are to be made from the data */
+    const char *const *teachers; /* model files whose answers are learned */
+    size_t teacher_count;
+    double distill_share;   /* trainer.distill where there are teachers */
+    dcls_schedule schedule; /* steps and warmup: see dcls_recipe_plan */
     int64_t epochs;
     double warmup_epochs;
     double repulsion_epochs;  /* trainer.repulsion_after, in epochs: see dcls_recipe_plan */

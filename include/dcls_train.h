@@ -129,6 +129,8 @@ typedef struct dcls_batch {
     const int32_t *mixed;  /* with mixup: the targets of what was mixed in, else NULL */
     const float
         *share; /* with mixup [count]: the share of `target`; `mixed` has the rest, unless it is ignored */
+    const float *soft;    /* [count, classes, target_pixels]: the probabilities that teachers give, see
+                             dcls_teacher_run, or NULL: loaders know none */
     const int64_t *index; /* [count]: items of the data set */
 } dcls_batch;
 
@@ -325,6 +327,10 @@ typedef struct dcls_trainer_options {
     const float *class_weights; /* [classes] or NULL */
     double lovasz; /* factor of the Lovász-softmax loss of each picture (arXiv 1705.08790), which is added to
                       the cross entropy: for segmentation without mixup; 0: none */
+    /* Share of the loss that is distillation (Hinton et al., arXiv 1503.02531), 0 to 1: instead of so much of
+     * the cross entropy, temperature^2 times the divergence KL(soft | softmax(logits / temperature)), its
+     * mean over targets that count. Batches then have `soft`, made with the same temperature. */
+    double distill, temperature;
 
     dcls_optimizer optimizer;
     double momentum; /* sgd */
@@ -347,14 +353,15 @@ typedef struct dcls_trainer_options {
 } dcls_trainer_options;
 
 /* AdamW as in PyTorch with a decay of 0.05 and no clipping; positions learn 5 times as fast, nudged by 0.004;
- * no average, repulsion or smoothing; sizes are left to be set. */
+ * no average, repulsion, smoothing or distillation (temperature 1); sizes are left to be set. */
 DCLS_API dcls_trainer_options dcls_trainer_options_default(void);
 
 typedef struct dcls_trainer dcls_trainer;
 
 typedef struct dcls_step_result {
     double loss;              /* mean over targets, and what is added, of this batch, before the step */
-    double added;             /* of it: the Lovász loss and repulsion; the rest is cross entropy */
+    double added;             /* of it: the Lovász loss, repulsion, and what distillation makes of it; the
+                                 rest is cross entropy */
     double gradient_norm;     /* before clipping */
     int64_t correct, targets; /* answers that equal `target`, and how many count */
 } dcls_step_result;
@@ -405,6 +412,24 @@ typedef struct dcls_text {
 /* Writes dcls_trainer_model as dcls_model_save does, with texts [count] as metadata. */
 DCLS_API dcls_status dcls_trainer_save_model(dcls_context *ctx, dcls_trainer *trainer, bool averaged,
                                              const dcls_text *texts, size_t count, const char *path);
+
+/* ---- teachers ---- */
+
+/* Networks whose answers another one learns (distillation). */
+typedef struct dcls_teacher dcls_teacher;
+
+/* Makes `count` networks ready to answer batches of the options' batch, height and width for `student`, at
+ * their temperature. Models must outlive it; one thread uses it at a time, and it uses those of ctx. A
+ * network of another task, other classes or another way to make tensors of pictures than the student's is
+ * DCLS_ERR_ARGUMENT; *failed (may be NULL) is then which one, count if none. */
+DCLS_API dcls_status dcls_teacher_create(dcls_context *ctx, const dcls_model *const *models, size_t count,
+                                         const dcls_model *student, const dcls_trainer_options *options,
+                                         dcls_teacher **out, size_t *failed);
+DCLS_API void dcls_teacher_destroy(dcls_teacher *teacher);
+/* The mean of the networks' probabilities softmax(logits / temperature) for a batch: *out [count, classes,
+ * target_pixels] belongs to the teacher, until the next call. */
+DCLS_API dcls_status dcls_teacher_run(dcls_context *ctx, dcls_teacher *teacher, const dcls_batch *batch,
+                                      const float **out);
 
 /* ---- positions as they move ---- */
 

@@ -1,7 +1,7 @@
 /* Cross entropy with label smoothing and class weights, as torch.nn.functional.cross_entropy averages it: the
  * sum over targets that count, over the sum of their weights; of mixed ones those of both, by their shares.
- * To it may be added the Lovász-softmax loss, its mean over the batch's pictures. The gradient is written on
- * the way forward. */
+ * A share of it may give way to what teachers answer (distillation, arXiv 1503.02531), and to it may be added
+ * the Lovász-softmax loss, its mean over the batch's pictures. The gradient is written on the way forward. */
 #include <math.h>
 
 #include "train/lovasz.h"
@@ -21,6 +21,7 @@ typedef struct pixel {
 typedef struct terms {
     double smoothing, scale; /* scale: one over the sum of weights */
     const float *weights;
+    double share, temperature, mean; /* of distillation; mean: one over the number of targets */
 } terms;
 
 static double weight_of(const terms *t, int64_t c)
@@ -45,8 +46,7 @@ static double mass_of(const pixel *p, const terms *t, int64_t c)
 }
 
 /* loss = sum over classes of mass (log of the sum of exponentials - x); d = probability times all mass -
- * mass.
- */
+ * mass, for the share that is not the teachers'. */
 static double pixel_loss(const pixel *p, const terms *t, int64_t best)
 {
     const double norm = (double)p->x[best * p->step] - log((double)p->dx[best * p->step]);
@@ -59,9 +59,25 @@ static double pixel_loss(const pixel *p, const terms *t, int64_t best)
     }
     for (int64_t c = 0; c < p->classes; c++) {
         float *d = p->dx + c * p->step;
-        *d = (float)(t->scale * ((double)*d * all - mass_of(p, t, c)));
+        *d = (float)((1 - t->share) * t->scale * ((double)*d * all - mass_of(p, t, c)));
     }
     return loss * t->scale;
+}
+
+/* T^2 KL(soft | softmax(x / T)), whose gradient is T (softmax(x / T) - soft), times the teachers' share. */
+static double soft_loss(const pixel *p, const terms *t, const float *soft, int64_t best)
+{
+    const double T = t->temperature, factor = t->share * t->mean, top = (double)p->x[best * p->step];
+    double sum = 0, divergence = 0;
+    for (int64_t c = 0; c < p->classes; c++)
+        sum += exp(((double)p->x[c * p->step] - top) / T);
+    for (int64_t c = 0; c < p->classes; c++) {
+        const double logarithm = ((double)p->x[c * p->step] - top) / T - log(sum);
+        const double wanted = (double)soft[c * p->step];
+        if (wanted > 0) divergence += wanted * (log(wanted) - logarithm);
+        p->dx[c * p->step] += (float)(factor * T * (exp(logarithm) - wanted));
+    }
+    return factor * T * T * divergence;
 }
 
 static void ignore(const pixel *p)
@@ -70,15 +86,25 @@ static void ignore(const pixel *p)
         p->dx[c * p->step] = 0;
 }
 
+static terms terms_of(const dcls_program *p)
+{
+    return (terms){.smoothing = p->options.label_smoothing,
+                   .scale = p->target_weight > 0 ? 1 / p->target_weight : 0,
+                   .weights = p->options.class_weights,
+                   .share = p->options.distill,
+                   .temperature = p->options.temperature,
+                   .mean = p->target_count > 0 ? 1 / (double)p->target_count : 0};
+}
+
+/* Cross entropy; *soft gets the teachers' part. */
 static double image_loss(const dcls_visit *visit, int64_t n, const float *x, float *dx, dcls_extent e,
-                         int64_t *correct)
+                         int64_t *correct, double *soft)
 {
     const dcls_program *p = visit->program;
     const dcls_batch *batch = visit->batch;
-    const terms t = {.smoothing = p->options.label_smoothing,
-                     .scale = p->target_weight > 0 ? 1 / p->target_weight : 0,
-                     .weights = p->options.class_weights};
+    const terms t = terms_of(p);
     double loss = 0;
+    *soft = 0;
     for (int64_t i = 0; i < e.pixels; i++) {
         if (i % BLOCK == 0)
             p->simd->softmax(x + i, dx + i, e.channels, e.pixels,
@@ -97,6 +123,7 @@ static double image_loss(const dcls_visit *visit, int64_t n, const float *x, flo
         const int64_t best = largest(&one);
         *correct += best == one.first;
         loss += pixel_loss(&one, &t, best);
+        if (t.share > 0) *soft += soft_loss(&one, &t, batch->soft + n * e.channels * e.pixels + i, best);
     }
     return loss;
 }
@@ -122,9 +149,11 @@ static void loss_forward(const dcls_layer *layer, const dcls_visit *visit)
         const float *x = dcls_visit_value(visit, layer->inputs[0]) + n * floats;
         float *dx = dcls_visit_gradient(visit, layer->inputs[0]) + n * floats;
         const double lovasz = p->options.lovasz > 0 ? image_lovasz(visit, image, x, dx, e) : 0;
+        double soft;
         p->correct[image] = 0;
-        p->losses[image] = image_loss(visit, image, x, dx, e, &p->correct[image]) + lovasz;
-        p->added[image] = lovasz;
+        const double hard = image_loss(visit, image, x, dx, e, &p->correct[image], &soft);
+        p->added[image] = lovasz + soft - p->options.distill * hard;
+        p->losses[image] = hard + p->added[image];
         for (int64_t i = 0; i < floats && p->options.lovasz > 0; i++)
             dx[i] += visit->scratch[i];
     }
@@ -133,6 +162,11 @@ static void loss_forward(const dcls_layer *layer, const dcls_visit *visit)
 static dcls_status loss_create(dcls_context *ctx, dcls_program *p, dcls_layer *layer)
 {
     const dcls_extent e = dcls_program_extent(p, layer->inputs[0]);
+    const double share = p->options.distill, temperature = p->options.temperature;
+    if (!(share >= 0 && share <= 1))
+        return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "distill is %g, must be from 0 to 1", share);
+    if (share > 0 && !(temperature > 0 && isfinite(temperature)))
+        return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "temperature is %g, must be above 0", temperature);
     if (p->options.lovasz == 0) return DCLS_OK;
     if (!(p->options.lovasz > 0 && isfinite(p->options.lovasz)))
         return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "lovasz is %g, must be 0 or more", p->options.lovasz);

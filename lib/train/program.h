@@ -151,7 +151,8 @@ struct dcls_program {
     /* of the last run */
     double *losses, *added; /* [batch]; added: of losses, what is not cross entropy */
     int64_t *correct;
-    double target_weight; /* all weights of targets that count */
+    double target_weight; /* all weights of targets that count .. */
+    int64_t target_count; /* .. and how many there are */
     double *seconds;      /* NULL, or spent in layers so far: [threads, layers, 2], forward and backward */
     void **blocks;        /* memory of values and gradients */
     size_t block_count, block_capacity;

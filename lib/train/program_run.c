@@ -133,6 +133,8 @@ static dcls_status check_batch(dcls_context *ctx, const dcls_program *p, const d
     if (p->use.given != NULL) return DCLS_OK;
     if (p->options.lovasz > 0 && batch->mixed != NULL)
         return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "the Lovász loss (loss.lovasz) takes no mixed pictures");
+    if (p->options.distill > 0 && batch->soft == NULL)
+        return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "a batch without teachers' answers for distillation");
     if (batch->count == p->batch && batch->channels == in->size[1] && batch->height == in->size[2] &&
         batch->width == in->size[3] && batch->target_pixels == pixels)
         return DCLS_OK;
@@ -155,6 +157,7 @@ static dcls_status weigh_targets(dcls_context *ctx, dcls_program *p, const dcls_
 {
     const int64_t classes = p->values[p->values[p->output].root].shape.size[1];
     p->target_weight = 0;
+    p->target_count = 0;
     if (p->use.given != NULL) return DCLS_OK;
     for (int64_t i = 0; i < batch->count * batch->target_pixels; i++) {
         const int32_t first = batch->target[i];
@@ -164,6 +167,7 @@ static dcls_status weigh_targets(dcls_context *ctx, dcls_program *p, const dcls_
         if (first < 0 || first >= classes || second < 0 || second >= classes)
             return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "a target is class %d, the network has %lld",
                              (int)(first < 0 || first >= classes ? first : second), (long long)classes);
+        p->target_count++;
         if (first == second) {
             p->target_weight += weight_of(p, first);
             continue;
@@ -334,8 +338,7 @@ dcls_status dcls_program_run(dcls_context *ctx, dcls_program *program, const dcl
         result->added += program->added[n];
         result->correct += program->correct[n];
     }
-    for (int64_t i = 0; program->use.given == NULL && i < batch->count * batch->target_pixels; i++)
-        result->targets += batch->target[i] != DCLS_IGNORE;
+    result->targets = program->target_count;
     if (!isfinite(result->loss)) return name_broken(&r);
     r.backward = true;
     run_phases(&r);

@@ -93,13 +93,11 @@ size_t dcls_recipe_key_count(void)
 }
 
 /* Headings of groups, in the order of help. */
-static const char *const GROUPS[][2] = {{"model", "Network"},
-                                        {"replace", "Replacing layers of the network"},
-                                        {"data", "Data"},
-                                        {"augment", "Random changes of training pictures"},
-                                        {"optimizer", "Optimiser"},
-                                        {"schedule", "Learning rate"},
-                                        {"loss", "Loss"}};
+static const char *const GROUPS[][2] = {
+    {"model", "Network"},       {"replace", "Replacing layers of the network"},
+    {"data", "Data"},           {"augment", "Random changes of training pictures"},
+    {"optimizer", "Optimiser"}, {"schedule", "Learning rate"},
+    {"loss", "Loss"},           {"distill", "Distillation"}};
 
 static const char *group_of(const char *key)
 {
@@ -113,7 +111,8 @@ static const char *value_of(const dcls_recipe_row *row)
 {
     if (row->choices != NULL) return row->choices;
     switch (row->type) {
-    case DCLS_RECIPE_PATH: return "PATH";
+    case DCLS_RECIPE_PATH:
+    case DCLS_RECIPE_PATHS: return "PATH";
     case DCLS_RECIPE_INT: return "N";
     case DCLS_RECIPE_SIZE: return "H,W";
     case DCLS_RECIPE_REAL: return "X";
@@ -141,7 +140,7 @@ dcls_recipe_key dcls_recipe_key_at(size_t index)
                              .choices = row->choices,
                              .fallback = row->fallback,
                              .is_switch = row->type == DCLS_RECIPE_FLAG,
-                             .is_list = row->type == DCLS_RECIPE_LIST};
+                             .is_list = row->type == DCLS_RECIPE_LIST || row->type == DCLS_RECIPE_PATHS};
 }
 
 /* One of these takes the place of another. */
@@ -261,6 +260,7 @@ dcls_status dcls_recipe_check(dcls_context *ctx, dcls_recipe *recipe)
     recipe->loader.cache_bytes = recipe->cache_mib << 20;
     recipe->create.seed = recipe->replace.seed = recipe->loader.seed = recipe->trainer.seed =
         (uint64_t)recipe->seed;
+    recipe->trainer.distill = recipe->teacher_count > 0 ? recipe->distill_share : 0;
     recipe->trainer.batch = recipe->loader.batch;
     recipe->trainer.height = recipe->loader.height;
     recipe->trainer.width = recipe->loader.width;

@@ -19,6 +19,7 @@ typedef enum dcls_recipe_type {
     DCLS_RECIPE_CHOICE,
     DCLS_RECIPE_NAME,   /* a text that is one of the choices */
     DCLS_RECIPE_LIST,   /* texts */
+    DCLS_RECIPE_PATHS,  /* a list of them */
     DCLS_RECIPE_WEIGHTS /* numbers, or "balanced" */
 } dcls_recipe_type;
 

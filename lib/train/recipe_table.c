@@ -18,6 +18,7 @@
 #define CHOICE  DCLS_RECIPE_CHOICE
 #define NAME    DCLS_RECIPE_NAME
 #define STRINGS DCLS_RECIPE_LIST
+#define PATHS   DCLS_RECIPE_PATHS
 #define WEIGHTS DCLS_RECIPE_WEIGHTS
 
 #define LARGE 9007199254740991.0 /* 2^53 - 1 */
@@ -149,6 +150,13 @@ static const dcls_recipe_row ROWS[] = {
     {"loss.repulsion_after", REAL, AT(repulsion_epochs), 0, 1e9, NULL, "0", "repulsion-after",
      "epochs before the repulsive loss begins"},
 
+    {"distill.teachers", PATHS, LIST(teachers, teacher_count), 0, 0, NULL, NULL, "teacher",
+     "model whose answers to the training pictures are learned; of several their mean"},
+    {"distill.share", REAL, AT(distill_share), 0, 1, NULL, "0.5", "teacher-share",
+     "share of the loss that is theirs, the rest being that of the data"},
+    {"distill.temperature", REAL, AT(trainer.temperature), 0.01, 1000, NULL, "1", "temperature",
+     "what logits are divided by before they are compared with the teachers'"},
+
     {"share_positions", FLAG, AT(trainer.share_positions), 0, 0, NULL, "false", "share-positions",
      "layers of a stage learn one P"},
     {"average", REAL, AT(trainer.average), 0, 0.99999999, NULL, "0", "average",
@@ -227,6 +235,10 @@ static const char *const MEANT[][2] = {
     {"validation", "data.val"},
     {"hflip", "augment.flip"},
     {"random_state", "seed"},
+    {"teacher_model", "distill.teachers"},
+    {"teacher_path", "distill.teachers"},
+    {"distillation_alpha", "distill.share"},
+    {"distillation_tau", "distill.temperature"},
 };
 
 const char *dcls_recipe_meant(const char *name)

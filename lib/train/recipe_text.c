@@ -75,19 +75,6 @@ static bool are_settings(const dcls_recipe *recipe, const dcls_recipe_row *row)
     return true;
 }
 
-static void write_entries(dcls_json_out *out, const dcls_recipe *recipe, const dcls_recipe_row *row,
-                          char *text, size_t size)
-{
-    dcls_json_begin(out, '[');
-    for (size_t i = 0; dcls_recipe_get(recipe, row, i, text, size); i++) {
-        if (row->type == DCLS_RECIPE_WEIGHTS)
-            dcls_json_raw(out, text);
-        else
-            dcls_json_string(out, text);
-    }
-    dcls_json_end(out, ']');
-}
-
 /* A recipe that is written is read from another folder. */
 static void write_path(dcls_json_out *out, const char *path)
 {
@@ -99,6 +86,21 @@ static void write_path(dcls_json_out *out, const char *path)
     dcls_json_string(out, here != NULL && !whole.failed ? whole.data : path);
     dcls_string_free(&whole);
     free(here);
+}
+
+static void write_entries(dcls_json_out *out, const dcls_recipe *recipe, const dcls_recipe_row *row,
+                          char *text, size_t size)
+{
+    dcls_json_begin(out, '[');
+    for (size_t i = 0; dcls_recipe_get(recipe, row, i, text, size); i++) {
+        if (row->type == DCLS_RECIPE_WEIGHTS)
+            dcls_json_raw(out, text);
+        else if (row->type == DCLS_RECIPE_PATHS)
+            write_path(out, text);
+        else
+            dcls_json_string(out, text);
+    }
+    dcls_json_end(out, ']');
 }
 
 static void write_row(dcls_json_out *out, const dcls_recipe *recipe, const dcls_recipe_row *row, char *text,
@@ -117,6 +119,7 @@ static void write_row(dcls_json_out *out, const dcls_recipe *recipe, const dcls_
             write_entries(out, recipe, row, text, size);
         break;
     case DCLS_RECIPE_PATH: write_path(out, text); break;
+    case DCLS_RECIPE_PATHS: write_entries(out, recipe, row, text, size); break;
     case DCLS_RECIPE_WEIGHTS:
         if (recipe->balanced)
             dcls_json_string(out, text);

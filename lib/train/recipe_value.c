@@ -262,7 +262,8 @@ dcls_status dcls_recipe_put(dcls_context *ctx, dcls_recipe *recipe, const dcls_r
     case DCLS_RECIPE_SIZE: return put_size(ctx, recipe, row, text);
     case DCLS_RECIPE_REAL:
     case DCLS_RECIPE_RANGE: return put_real(ctx, recipe, row, text);
-    case DCLS_RECIPE_LIST: return put_entry(ctx, recipe, row, text);
+    case DCLS_RECIPE_LIST:
+    case DCLS_RECIPE_PATHS: return put_entry(ctx, recipe, row, text);
     case DCLS_RECIPE_WEIGHTS: return put_weights(ctx, recipe, row, text);
     }
     return DCLS_OK;
@@ -326,7 +327,8 @@ static const char *wanted(const dcls_recipe_row *row)
     case DCLS_RECIPE_SIZE: return "a number or [height, width]";
     case DCLS_RECIPE_RANGE: return "[low, high]";
     case DCLS_RECIPE_WEIGHTS: return "a list of numbers or \"balanced\"";
-    case DCLS_RECIPE_LIST: return "a list of strings";
+    case DCLS_RECIPE_LIST:
+    case DCLS_RECIPE_PATHS: return "a list of strings";
     default: return "a string";
     }
 }
@@ -337,9 +339,23 @@ static dcls_status fail_kind(dcls_context *ctx, const dcls_recipe_row *row, cons
                      dcls_json_kind_text(value));
 }
 
+bool dcls_recipe_is_relative(const char *path)
+{
+    static const char builtin[] = "builtin:";
+    return path[0] != '/' && path[0] != '\0' && strncmp(path, builtin, sizeof builtin - 1) != 0;
+}
+
+/* A path of a file in `folder` begins there. */
+static void put_folder(const dcls_json *path, const char *folder, dcls_string *out)
+{
+    const char *text = dcls_json_as_string(path);
+    if (text != NULL && dcls_recipe_is_relative(text) && folder != NULL)
+        dcls_string_printf(out, "%s/", folder);
+}
+
 /* ["a", "b"] in place of what there was; for settings also {"dim": 64, "dims": [64, 128]}, which adds. */
 static dcls_status put_list(dcls_context *ctx, dcls_recipe *recipe, const dcls_recipe_row *row,
-                            const dcls_json *value)
+                            const dcls_json *value, const char *folder)
 {
     const bool pairs = dcls_json_kind_of(value) == DCLS_JSON_OBJECT && is_settings(row);
     if (!pairs && dcls_json_kind_of(value) != DCLS_JSON_ARRAY) return fail_kind(ctx, row, value);
@@ -349,6 +365,7 @@ static dcls_status put_list(dcls_context *ctx, dcls_recipe *recipe, const dcls_r
         dcls_string text = {0};
         bool good = true;
         if (pairs) dcls_string_printf(&text, "%s=", dcls_json_name(entry));
+        if (row->type == DCLS_RECIPE_PATHS) put_folder(entry, folder, &text);
         if (dcls_json_as_string(entry) == NULL && !pairs)
             good = false;
         else
@@ -366,21 +383,14 @@ static dcls_status put_list(dcls_context *ctx, dcls_recipe *recipe, const dcls_r
     return status;
 }
 
-bool dcls_recipe_is_relative(const char *path)
-{
-    static const char builtin[] = "builtin:";
-    return path[0] != '/' && path[0] != '\0' && strncmp(path, builtin, sizeof builtin - 1) != 0;
-}
-
 dcls_status dcls_recipe_put_json(dcls_context *ctx, dcls_recipe *recipe, const dcls_recipe_row *row,
                                  const dcls_json *value, const char *folder)
 {
-    if (row->type == DCLS_RECIPE_LIST) return put_list(ctx, recipe, row, value);
+    if (row->type == DCLS_RECIPE_LIST || row->type == DCLS_RECIPE_PATHS)
+        return put_list(ctx, recipe, row, value, folder);
     if (!suits(row, value)) return fail_kind(ctx, row, value);
     dcls_string text = {0};
-    const char *path = row->type == DCLS_RECIPE_PATH ? dcls_json_as_string(value) : NULL;
-    if (path != NULL && dcls_recipe_is_relative(path) && folder != NULL)
-        dcls_string_printf(&text, "%s/", folder);
+    if (row->type == DCLS_RECIPE_PATH) put_folder(value, folder, &text);
     /* [] takes back what a base says */
     const bool none = row->type == DCLS_RECIPE_WEIGHTS && dcls_json_kind_of(value) == DCLS_JSON_ARRAY &&
                       dcls_json_count(value) == 0;
@@ -449,6 +459,7 @@ bool dcls_recipe_get(const dcls_recipe *recipe, const dcls_recipe_row *row, size
     case DCLS_RECIPE_CHOICE: memcpy(&place, at, sizeof place); return get_choice(row, place, buffer, size);
     case DCLS_RECIPE_FLAG: return get_text(*at != 0 ? "true" : "false", buffer, size);
     case DCLS_RECIPE_LIST:
+    case DCLS_RECIPE_PATHS:
         memcpy(&list, at, sizeof list);
         memcpy(&count, (const char *)recipe + row->count_offset, sizeof count);
         return index < count && get_text(list[index], buffer, size);

@@ -29,6 +29,7 @@ dcls_trainer_options dcls_trainer_options_default(void)
                                   .weight_decay = 0.05,
                                   .position_rate = 5,
                                   .spread_rate = 1,
+                                  .temperature = 1,
                                   .nudge = 0.004};
 }
 

@@ -40,6 +40,51 @@ load train_util
   is list "$(jq -c .model.labels <<<"$output")" '["k","l","m"]'
 }
 
+@test "teachers: what they answer is learned, without anything of the data where the share is 1" {
+  needs jq
+  colors
+  train teacher --epochs 12
+  mkdir wrong # the colours' folders under each other's names
+  cp -r set/red wrong/blue
+  cp -r set/green wrong/red
+  cp -r set/blue wrong/green
+  try 0 train $small --train wrong --val set -o taught --epochs 12 --teacher teacher --teacher teacher/model.bin --teacher-share 1 --temperature 2
+  has start "$stderr" "2 teachers; 12 epochs"
+  is learned "$(jq -s '[.[].val_top1 // 0] | max == 1' taught/log.ndjson)" true
+  is parts "$(jq -s '[.[] | select(.loss)] | all(.cross_entropy > 0 and .loss > 0 and .loss != .cross_entropy)' taught/log.ndjson)" true
+  is where "$(jq -c '.distill | [.teachers[] | startswith("/")] + [.share, .temperature]' taught/recipe.json)" '[true,true,1,2]'
+  is what "$(dcls inspect --json taught/best.bin | jq -r '.metadata["dcls.recipe"]' | jq -c '.distill')" '{"share":1,"temperature":2}'
+  train halves --epochs 2 --teacher teacher
+  train whole --epochs 3 --teacher teacher
+  try 0 train -q --resume halves --epochs 3
+  [[ -s halves/model.bin ]]
+  train one --epochs 2 --teacher teacher --threads 1
+  train two --epochs 2 --teacher teacher --threads 2
+  try 0 diff --atol 0 one/model.bin two/model.bin
+}
+
+@test "teachers that do not fit are refused" {
+  colors
+  scenes
+  segmentation_graph >graph.json
+  train teacher --epochs 1
+  try 4 train $small --train set -o no --teacher nothing.bin
+  has missing "$stderr" "nothing.bin"
+  try 2 train $small --train set -o no --teacher teacher --preprocess imagenet
+  has input "$stderr" "dcls: teacher: the teacher makes tensors of pictures with another mean, std or number of channels"
+  mkdir two
+  cp -r set/red set/green two
+  try 2 train $small --train two -o no --teacher teacher --batch 4 --labels blue,green
+  has classes "$stderr" "dcls: teacher: the teacher has 3 classes, the network to train 2"
+  try 3 train $small --train set -o no --labels green,blue,red --teacher teacher
+  has order "$stderr" "dcls: teacher: its class 0 is 'blue', that of the network to train 'green'"
+  try 2 train --graph graph.json --train scenes --classes 3 --batch 2 --size 8 --scale 1,1 -o no --teacher teacher
+  has task "$stderr" "dcls: teacher: the teacher and the network to train have other tasks"
+  try 2 train $small --train set -o no --teacher teacher --teacher-share 1.5
+  has share "$stderr" "'distill.share' is '1.5', must be a number from 0 to 1"
+  [[ ! -e no ]]
+}
+
 @test "masks: values that are no class are told of, and masks of nothing else refused" {
   scenes
   segmentation_graph | sed 's/"out_channels": 3/"out_channels": "classes"/' >graph.json
