@@ -188,6 +188,8 @@ static int fail_model(const eval *e, dcls_status status)
 int eval_open_data(eval *e)
 {
     const char *classes = e->options->classes;
+    if (classes != NULL && e->task == DCLS_TASK_SEGMENTATION)
+        return refuse_names(cli_copy("is for folders of classes: masks say their classes by numbers"));
     const int read = classes != NULL ? read_names(e, classes) : CLI_OK;
     if (read != CLI_OK) return read;
     const dcls_status known = dcls_model_classes(e->run->ctx, e->model, &e->classes);

@@ -160,6 +160,8 @@ close() {
   try 0 eval -m s.json -d pairs
   is first "${lines[0]}" "pairs: 2 pictures, 16 pixels, 3 classes"
   has row "$(tr -s ' ' <<<"$output")" "green 50.00% 50.00% 50.00% 100.00% blue 50.0%"
+  try 2 eval -m s.json -d pairs --classes green,red,blue
+  is names "$stderr" "dcls: eval: --classes: is for folders of classes: masks say their classes by numbers"
 }
 
 @test "--limit, CIFAR-10 files" {
