@@ -167,7 +167,8 @@ static bool run_picture(struct work *work, const dcls_image *image)
     if (cached == NULL) return false;
 
     double start = now_ms();
-    float *tensor = cli_alloc((size_t)shape[1] * (size_t)shape[2], (size_t)shape[3] * sizeof *tensor);
+    float *tensor = malloc((size_t)(shape[1] * shape[2] * shape[3]) * sizeof *tensor); /* a plan takes it */
+    if (tensor == NULL) return fail(work, CLI_LIMIT, cli_copy("out of memory"));
     bool good = check(work, dcls_preprocess_run(work->worker->ctx, preprocess, image, tensor));
     item.milliseconds = now_ms() - start;
     item.stem = work->stem;

@@ -14,7 +14,8 @@
  * that says what is wrong. On failure out-parameters are set to NULL or left as they were; nothing is leaked.
  * The library never prints, exits or aborts.
  *
- * Threads.  There is no global state but a list of idle threads, kept for the next parallel loop. A context
+ * Threads.  There is no global state but a list of idle threads, kept for the next parallel loop, which no
+ * signal reaches. A context
  * and a plan are each used by one thread at a time; a loaded model and a set of tensors are immutable through
  * this header and may be shared by any number of threads.
  *
@@ -59,7 +60,7 @@ typedef enum dcls_status {
     DCLS_ERR_UNSUPPORTED, /* valid, but not something this library does */
     DCLS_ERR_IO,          /* the operating system could not open, read or write */
     DCLS_ERR_LIMIT,       /* a stated limit would be exceeded */
-    DCLS_ERR_MEMORY       /* out of memory */
+    DCLS_ERR_MEMORY       /* out of memory, or a single piece of it over the limit */
 } dcls_status;
 
 /* A short fixed English name of a status: "ok", "bad format", .. Never NULL. */
@@ -77,8 +78,8 @@ DCLS_API void dcls_context_destroy(dcls_context *ctx);
 DCLS_API const char *dcls_context_message(const dcls_context *ctx);
 
 /* Number of threads that plans made from ctx run with, and that making them and reading large files take, 1
- * to 1024; 0 asks for the default: the processors this process may use (affinity and cgroup quota). Results
- * are the same bits for any number. */
+ * to 1024; 0 asks for the default: the processors this process may use now (affinity and cgroup quota), as a
+ * new context has it. Results are the same bits for any number. */
 DCLS_API dcls_status dcls_context_set_threads(dcls_context *ctx, int threads);
 DCLS_API int dcls_context_threads(const dcls_context *ctx);
 
@@ -86,7 +87,8 @@ typedef enum dcls_limit {
     DCLS_LIMIT_FILE_BYTES,   /* size of a file or of one of its parts; default 64 GiB */
     DCLS_LIMIT_JSON_BYTES,   /* size of a JSON text; default 256 MiB */
     DCLS_LIMIT_PIXELS,       /* pixels of one picture; default 178,956,970 */
-    DCLS_LIMIT_MEMORY_BYTES, /* what one plan or one picture may take; default 8 GiB */
+    DCLS_LIMIT_MEMORY_BYTES, /* what one plan, one picture or any single piece of memory but a file's may
+                                take; default 8 GiB */
     DCLS_LIMIT_COUNT
 } dcls_limit;
 

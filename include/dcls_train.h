@@ -438,8 +438,9 @@ DCLS_API dcls_status dcls_teacher_run(dcls_context *ctx, dcls_teacher *teacher, 
  * after every call: rows are written before the header counts them. */
 typedef struct dcls_recording dcls_recording;
 
-/* Opens a recording of a model, or makes one; rows behind the first `frames` are cut off. A file of another
- * model is DCLS_ERR_FORMAT, a model without positions DCLS_ERR_ARGUMENT. */
+/* Opens a recording of a model, or makes one; rows behind the first `frames` are cut off, and with 0 of them
+ * the recording may have been another model's. Any other file is DCLS_ERR_FORMAT, a model without positions
+ * DCLS_ERR_ARGUMENT. */
 DCLS_API dcls_status dcls_recording_open(dcls_context *ctx, const char *path, const dcls_model *model,
                                          int64_t frames, dcls_recording **out);
 DCLS_API void dcls_recording_close(dcls_recording *recording);

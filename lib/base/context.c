@@ -30,11 +30,18 @@ const char *dcls_status_name(dcls_status status)
     return "unknown status";
 }
 
+static int default_threads(void)
+{
+    const int available = dcls_threads_available();
+    return available < MAX_THREADS ? available : MAX_THREADS;
+}
+
 dcls_status dcls_context_create(dcls_context **out)
 {
     dcls_context *ctx = calloc(1, sizeof *ctx);
     *out = ctx;
     if (ctx == NULL) return DCLS_ERR_MEMORY;
+    ctx->threads = default_threads();
     ctx->limit[DCLS_LIMIT_FILE_BYTES] = UINT64_C(64) << 30;
     ctx->limit[DCLS_LIMIT_JSON_BYTES] = UINT64_C(256) << 20;
     ctx->limit[DCLS_LIMIT_PIXELS] = 178956970;
@@ -51,7 +58,8 @@ dcls_status dcls_contexts_create(dcls_context *ctx, int count, dcls_context ***o
 {
     dcls_context **contexts = *out = calloc((size_t)count, sizeof(dcls_context *));
     for (int i = 0; contexts != NULL && i < count; i++) {
-        if (dcls_context_create(&contexts[i]) != DCLS_OK) {
+        contexts[i] = calloc(1, sizeof **contexts);
+        if (contexts[i] == NULL) {
             dcls_contexts_destroy(contexts, count);
             contexts = *out = NULL;
         } else {
@@ -79,14 +87,13 @@ dcls_status dcls_context_set_threads(dcls_context *ctx, int threads)
     if (threads < 0 || threads > MAX_THREADS)
         return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "number of threads is %d, must be 0 to %d", threads,
                          MAX_THREADS);
-    ctx->threads = threads;
+    ctx->threads = threads > 0 ? threads : default_threads();
     return DCLS_OK;
 }
 
 int dcls_context_threads(const dcls_context *ctx)
 {
-    int wanted = ctx->threads > 0 ? ctx->threads : dcls_threads_available();
-    return wanted < MAX_THREADS ? wanted : MAX_THREADS;
+    return ctx->threads;
 }
 
 static bool is_limit(dcls_limit limit)

@@ -6,7 +6,7 @@
 
 struct dcls_context {
     char message[1024];
-    int threads; /* 0: not asked yet */
+    int threads;
     uint64_t limit[DCLS_LIMIT_COUNT];
 };
 
@@ -20,9 +20,8 @@ dcls_status dcls_fail(dcls_context *ctx, dcls_status status, const char *fmt, ..
  * status. */
 dcls_status dcls_fail_within(dcls_context *ctx, dcls_status status, const char *fmt, ...) DCLS_PRINTF(3, 4);
 
-/* [count] contexts with the limits of ctx, for one of several threads each, which starts no more;
- * dcls_contexts_destroy. *out is
- * NULL when memory is short. */
+/* [count] contexts with the limits of ctx, for one of several threads each, which starts no more; to be freed
+ * by dcls_contexts_destroy. *out is NULL when memory is short. */
 dcls_status dcls_contexts_create(dcls_context *ctx, int count, dcls_context ***out);
 void dcls_contexts_destroy(dcls_context **contexts, int count);
 

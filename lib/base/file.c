@@ -39,7 +39,7 @@ static dcls_status enlarge(dcls_context *ctx, dcls_bytes *bytes, size_t *capacit
 {
     size_t doubled;
     if (!dcls_mul_size(*capacity, 2, &doubled)) return fail_limit(ctx, SIZE_MAX);
-    unsigned char *data = dcls_alloc(ctx, doubled, 1);
+    unsigned char *data = dcls_alloc_file(ctx, doubled);
     if (data == NULL) return DCLS_ERR_MEMORY;
     memcpy(data, bytes->data, bytes->size);
     free(bytes->data);
@@ -90,7 +90,7 @@ static size_t read_parts(dcls_context *ctx, int fd, size_t size, unsigned char *
 /* Reads to the end whatever fstat said: files grow and shrink, and those under /proc claim to be empty. */
 static dcls_status read_all(dcls_context *ctx, int fd, uint64_t limit, size_t capacity, dcls_bytes *bytes)
 {
-    bytes->data = dcls_alloc(ctx, capacity, 1);
+    bytes->data = dcls_alloc_file(ctx, capacity);
     if (bytes->data == NULL) return DCLS_ERR_MEMORY;
     bytes->size = read_parts(ctx, fd, capacity - 1, bytes->data);
     for (;;) {

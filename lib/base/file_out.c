@@ -255,7 +255,11 @@ static void sync_directory(const dcls_output *output)
 
 static int put_in_place(dcls_output *output)
 {
-    if (fsync(output->fd) != 0) return errno;
+    int synced;
+    do
+        synced = fsync(output->fd);
+    while (synced != 0 && errno == EINTR);
+    if (synced != 0) return errno;
     bool in_place = false;
     int error = output->temp[0] == '\0' ? link_unnamed(output, &in_place) : 0;
     if (error != 0) return error;

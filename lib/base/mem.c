@@ -33,14 +33,24 @@ static bool is_over_limit(dcls_context *ctx, size_t bytes)
     return true;
 }
 
-void *dcls_alloc(dcls_context *ctx, size_t count, size_t size)
+static void *get(dcls_context *ctx, size_t count, size_t size, bool limited)
 {
     size_t bytes;
     if (!padded_size(count, size, ALIGNMENT, &bytes)) return out_of_memory(ctx, count, size);
-    if (is_over_limit(ctx, bytes)) return NULL;
+    if (limited && is_over_limit(ctx, bytes)) return NULL;
     void *memory = aligned_alloc(ALIGNMENT, bytes > 0 ? bytes : ALIGNMENT);
     if (memory == NULL) out_of_memory(ctx, count, size);
     return memory;
+}
+
+void *dcls_alloc(dcls_context *ctx, size_t count, size_t size)
+{
+    return get(ctx, count, size, true);
+}
+
+void *dcls_alloc_file(dcls_context *ctx, size_t bytes)
+{
+    return get(ctx, bytes, 1, false);
 }
 
 void *dcls_alloc_large(dcls_context *ctx, size_t count, size_t size)

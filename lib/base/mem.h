@@ -5,9 +5,12 @@
 #include "base/context.h"
 
 /* count * size bytes, uninitialised, 64-byte aligned (whole cache lines and vectors). On failure NULL, with
- * DCLS_ERR_MEMORY recorded in ctx. A count or size of 0 gives a pointer that may be freed. Free with free().
- */
+ * the reason recorded in ctx, for DCLS_ERR_MEMORY: the system has no more, or more in one piece than
+ * DCLS_LIMIT_MEMORY_BYTES (and than 2 MiB) was asked for. A count or size of 0 gives a pointer that may be
+ * freed. Free with free(). */
 void *dcls_alloc(dcls_context *ctx, size_t count, size_t size);
+/* The same for what a file holds, which has a limit of its own. */
+void *dcls_alloc_file(dcls_context *ctx, size_t bytes);
 /* The same, zeroed. */
 void *dcls_alloc_zero(dcls_context *ctx, size_t count, size_t size);
 /* As dcls_alloc, for much memory that is read and written over and over: in large pages where the system has
@@ -15,8 +18,8 @@ void *dcls_alloc_zero(dcls_context *ctx, size_t count, size_t size);
  */
 void *dcls_alloc_large(dcls_context *ctx, size_t count, size_t size);
 /* Grows an array of *capacity elements of `size` bytes to hold at least `needed`, doubling. array is the
- * address of the pointer (T **), which may be NULL. On failure array and capacity are unchanged. Aligned as
- * by malloc; free with free(). */
+ * address of the pointer (T **), which may be NULL. On failure, as of
+ * dcls_alloc, array and capacity are unchanged. Aligned as by malloc; free with free(). */
 dcls_status dcls_grow(dcls_context *ctx, void *array, size_t *capacity, size_t needed, size_t size);
 
 /* Overflow-checked arithmetic on sizes; true means it fits and *out is set. */

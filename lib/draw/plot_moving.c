@@ -30,7 +30,7 @@ static void find_offsets(const struct moving *m)
     while ((P = dcls_recording_next(m->model, &node)) != NULL) {
         for (size_t i = 0; i < m->plot.layer_count; i++)
             if (m->plot.layers[i].P == P) m->offsets[i] = offset;
-        offset += (int64_t)(P->nbytes / sizeof(float));
+        offset += dcls_recording_positions(P);
     }
 }
 

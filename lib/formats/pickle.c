@@ -117,12 +117,12 @@ dcls_status dcls_pickle_make_tuple(dcls_pickle_machine *m, size_t from)
 }
 
 /* Picklers number their memo from 0 or 1 and spend at least a byte on each entry, so an index beyond the
- * pickle's size is no pickler's: refusing it keeps the table no larger than the file. */
+ * pickle's size is no pickler's. The table stays within twice DCLS_PICKLE_MAX_VALUES. */
 dcls_status dcls_pickle_remember(dcls_pickle_machine *m, uint64_t index)
 {
     size_t old = m->memo_capacity;
     DCLS_TRY(dcls_pickle_need(m, 1));
-    if (index > m->size)
+    if (index > m->size || index > DCLS_PICKLE_MAX_VALUES)
         return dcls_fail(m->ctx, DCLS_ERR_FORMAT, "memo index %llu is out of range",
                          (unsigned long long)index);
     DCLS_TRY(dcls_grow(m->ctx, &m->memo, &m->memo_capacity, (size_t)index + 1, sizeof *m->memo));

@@ -71,7 +71,7 @@ static dcls_status count_windows(dcls_context *ctx, counting *c, int threads)
 static dcls_status count_masks(dcls_context *ctx, const dcls_dataset *set, const tally *sum)
 {
     const int threads = dcls_context_threads(ctx);
-    const size_t classes = sum->classes < 256 ? (size_t)sum->classes : 256; /* masks hold bytes */
+    const size_t classes = sum->classes < DCLS_IGNORED_PIXEL ? (size_t)sum->classes : DCLS_IGNORED_PIXEL;
     counting c = {.set = set};
     int64_t *room = dcls_alloc_zero(ctx, 3 * classes * (size_t)threads, sizeof *room), *next = room;
     c.tallies = dcls_alloc(ctx, (size_t)threads, sizeof *c.tallies);

@@ -48,6 +48,7 @@ dcls_status dcls_dataset_values(dcls_context *ctx, const dcls_dataset *set, int6
 {
     memset(counts, 0, DCLS_MASK_VALUES * sizeof *counts);
     if (set->task != DCLS_TASK_SEGMENTATION) return DCLS_OK;
+    if (most < 0) return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "%lld masks at most", (long long)most);
     const int threads = dcls_context_threads(ctx);
     const int64_t all = (int64_t)set->count;
     census c = {.set = set, .count = most < all ? most : all};

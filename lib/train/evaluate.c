@@ -47,11 +47,12 @@ dcls_status dcls_model_classes(dcls_context *ctx, const dcls_model *model, int64
     dcls_shape *shapes = dcls_alloc(ctx, model->node_count + 1, sizeof *shapes);
     if (shapes == NULL) return DCLS_ERR_MEMORY;
     dcls_status status = dcls_infer_open(ctx, model, DCLS_ERR_ARGUMENT, ndim, input, shapes);
-    if (status == DCLS_OK) *out = shapes[model->output].size[1];
+    const int64_t classes = status == DCLS_OK ? shapes[model->output].size[1] : 0;
     free(shapes);
-    if (status == DCLS_OK && *out < 1)
-        status = dcls_fail(ctx, DCLS_ERR_ARGUMENT, "the number of the network's outputs is open");
-    return status;
+    DCLS_TRY(status);
+    if (classes < 1) return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "the number of the network's outputs is open");
+    *out = classes;
+    return DCLS_OK;
 }
 
 static dcls_status check_scales(dcls_context *ctx, const dcls_evaluate_options *o, int views)

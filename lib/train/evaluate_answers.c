@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/threads.h"
 #include "ops/ops.h"
+#include "train/dataset.h"
 #include "train/evaluate.h"
 #include "train/metrics.h"
 
@@ -140,7 +141,7 @@ static void count_strip(const dcls_evaluation *e, dcls_eval_item *item, map_slot
     dcls_item_score score;
     join_views(e, item, first, rows, slot->sum, slot->one);
     for (int64_t i = 0; i < pixels; i++)
-        slot->target[i] = mask[i] == 255 ? DCLS_IGNORE : mask[i];
+        slot->target[i] = mask[i] == DCLS_IGNORED_PIXEL ? DCLS_IGNORE : mask[i];
     dcls_metrics_add(slot->metrics, 1, pixels, slot->sum, slot->target, &score);
     add_score(&item->score, &score);
     for (int64_t i = 0; i < pixels && item->answers != NULL; i++)

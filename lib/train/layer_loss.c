@@ -68,11 +68,12 @@ static double pixel_loss(const pixel *p, const terms *t, int64_t best)
 static double soft_loss(const pixel *p, const terms *t, const float *soft, int64_t best)
 {
     const double T = t->temperature, factor = t->share * t->mean, top = (double)p->x[best * p->step];
-    double sum = 0, divergence = 0;
+    double norm = 0, divergence = 0;
     for (int64_t c = 0; c < p->classes; c++)
-        sum += exp(((double)p->x[c * p->step] - top) / T);
+        norm += exp(((double)p->x[c * p->step] - top) / T);
+    norm = log(norm);
     for (int64_t c = 0; c < p->classes; c++) {
-        const double logarithm = ((double)p->x[c * p->step] - top) / T - log(sum);
+        const double logarithm = ((double)p->x[c * p->step] - top) / T - norm;
         const double wanted = (double)soft[c * p->step];
         if (wanted > 0) divergence += wanted * (log(wanted) - logarithm);
         p->dx[c * p->step] += (float)(factor * T * (exp(logarithm) - wanted));

@@ -26,7 +26,7 @@ typedef enum dcls_recipe_type {
 typedef struct dcls_recipe_row {
     const char *key;
     dcls_recipe_type type;
-    size_t offset, size; /* of its field in dcls_recipe */
+    size_t offset;       /* of its field in dcls_recipe */
     size_t count_offset; /* of a list's length, a size_t */
     double min, max;
     const char *choices;  /* "a|b": values are their places */

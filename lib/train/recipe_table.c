@@ -4,9 +4,16 @@
 
 #include "train/recipe.h"
 
-#define AT(member) offsetof(dcls_recipe, member), sizeof(((dcls_recipe *)0)->member), 0
-#define LIST(member, count)                                                                                  \
-    offsetof(dcls_recipe, member), sizeof(((dcls_recipe *)0)->member), offsetof(dcls_recipe, count)
+#define AT(member)          offsetof(dcls_recipe, member), 0
+#define LIST(member, count) offsetof(dcls_recipe, member), offsetof(dcls_recipe, count)
+
+/* SIZE and RANGE set a member and the next one. */
+#define NEXT(type, member, next)                                                                             \
+    _Static_assert(offsetof(type, next) == offsetof(type, member) + sizeof(((type *)0)->member),             \
+                   #next " must follow " #member)
+NEXT(dcls_loader_options, height, width);
+NEXT(dcls_augment, scale_min, scale_max);
+NEXT(dcls_augment, area_min, area_max);
 
 #define TEXT    DCLS_RECIPE_TEXT
 #define PATH    DCLS_RECIPE_PATH

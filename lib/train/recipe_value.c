@@ -139,13 +139,12 @@ static dcls_status put_size(dcls_context *ctx, dcls_recipe *recipe, const dcls_r
 static dcls_status put_real(dcls_context *ctx, dcls_recipe *recipe, const dcls_recipe_row *row,
                             const char *text)
 {
-    char what[RANGE_TEXT + 20], range[RANGE_TEXT];
+    char what[RANGE_TEXT];
     const bool pair = row->type == DCLS_RECIPE_RANGE;
     double values[2] = {0};
     const int want = pair ? 2 : 1, count = split(row, text, ",", want, values);
     if (count != want || (pair && values[0] > values[1])) {
-        describe_range(row, range, pair ? "two numbers LOW,HIGH" : "a number");
-        snprintf(what, sizeof what, "%s", range);
+        describe_range(row, what, pair ? "two numbers LOW,HIGH" : "a number");
         return fail_value(ctx, row, text, what);
     }
     memcpy(field(recipe, row), values, (size_t)want * sizeof values[0]);
@@ -183,7 +182,8 @@ static void drop_setting(dcls_recipe *recipe, const char *text)
     create->setting_count = kept;
 }
 
-/* The list is made anew: the structures it is for want arrays. */
+/* Lists are plain arrays, as the structures they are for want them: room for a new entry is made as their
+ * length becomes a power of two, so that no capacity need be kept. */
 static dcls_status put_entry(dcls_context *ctx, dcls_recipe *recipe, const dcls_recipe_row *row,
                              const char *text)
 {

@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/tensor.h"
 #include "train/recording.h"
 
 struct dcls_recording {
@@ -35,13 +36,18 @@ const dcls_tensor *dcls_recording_next(const dcls_model *model, size_t *node)
     return NULL;
 }
 
+int64_t dcls_recording_positions(const dcls_tensor *P)
+{
+    return (int64_t)(P->nbytes / dcls_dtype_size(P->dtype));
+}
+
 int64_t dcls_recording_columns(const dcls_model *model)
 {
     const dcls_tensor *P;
     int64_t columns = 1;
     size_t node = 0;
     while ((P = dcls_recording_next(model, &node)) != NULL)
-        columns += (int64_t)(P->nbytes / sizeof(float));
+        columns += dcls_recording_positions(P);
     return columns;
 }
 
@@ -90,18 +96,25 @@ static bool read_shape(const char *header, int64_t *frames, int64_t *columns)
     return *frames >= 0 && *columns > 0 && *end == ')';
 }
 
-/* A file that is there must be one of ours, of so many columns. */
-static dcls_status check_header(dcls_context *ctx, const dcls_recording *r)
+/* A file that is there must be one of ours; *columns is what it has. */
+static dcls_status read_header(dcls_context *ctx, const dcls_recording *r, int64_t *columns)
 {
     char found[DCLS_RECORDING_HEADER + 1] = {0}, wanted[DCLS_RECORDING_HEADER + 1];
-    int64_t frames, columns;
+    int64_t frames;
     const ssize_t size = pread(r->fd, found, DCLS_RECORDING_HEADER, 0);
     if (size < 0) return dcls_fail_errno(ctx, "cannot read positions", errno);
-    if (size != DCLS_RECORDING_HEADER || !read_shape(found + 10, &frames, &columns))
+    if (size != DCLS_RECORDING_HEADER || !read_shape(found + 10, &frames, columns))
         return dcls_fail(ctx, DCLS_ERR_FORMAT, "is not a recording of positions");
-    make_header(wanted, frames, columns);
+    make_header(wanted, frames, *columns);
     if (memcmp(wanted, found, DCLS_RECORDING_HEADER) != 0)
         return dcls_fail(ctx, DCLS_ERR_FORMAT, "is not a recording of positions");
+    return DCLS_OK;
+}
+
+static dcls_status check_header(dcls_context *ctx, const dcls_recording *r)
+{
+    int64_t columns;
+    DCLS_TRY(read_header(ctx, r, &columns));
     if (columns == r->columns) return DCLS_OK;
     return dcls_fail(ctx, DCLS_ERR_FORMAT, "records %lld positions, the network has %lld",
                      (long long)columns - 1, (long long)r->columns - 1);
@@ -116,6 +129,8 @@ static dcls_status open_file(dcls_context *ctx, dcls_recording *r, const char *p
     if (!S_ISREG(st.st_mode))
         return dcls_fail(ctx, DCLS_ERR_IO, "cannot write positions: it is no regular file");
     const int64_t row = r->columns * (int64_t)sizeof(float);
+    int64_t columns;
+    if (st.st_size > 0 && frames == 0) DCLS_TRY(read_header(ctx, r, &columns)); /* of any model */
     if (st.st_size > 0 && frames > 0) {
         DCLS_TRY(check_header(ctx, r));
         const int64_t there = (st.st_size - DCLS_RECORDING_HEADER) / row;
@@ -169,8 +184,9 @@ dcls_status dcls_recording_add(dcls_context *ctx, dcls_recording *recording, con
     size_t node = 0;
     *to++ = (float)step;
     while ((P = dcls_recording_next(model, &node)) != NULL) {
-        memcpy(to, P->data, P->nbytes);
-        to += P->nbytes / sizeof *to;
+        const int64_t count = dcls_recording_positions(P);
+        dcls_to_float(P->dtype, P->data, to, (size_t)count);
+        to += count;
     }
     DCLS_TRY(write_at(ctx, recording, recording->row, size,
                       DCLS_RECORDING_HEADER + recording->frames * (int64_t)size));

@@ -10,6 +10,8 @@
 
 /* The next distinct P tensor in order of nodes, from *node on, which begins at 0; NULL past the end. */
 const dcls_tensor *dcls_recording_next(const dcls_model *model, size_t *node);
+/* Numbers in it. */
+int64_t dcls_recording_positions(const dcls_tensor *P);
 /* Floats of a row. */
 int64_t dcls_recording_columns(const dcls_model *model);
 

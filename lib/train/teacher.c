@@ -99,8 +99,10 @@ static dcls_status create(dcls_context *ctx, dcls_teacher *t, const dcls_model *
                           const dcls_model *student, const dcls_trainer_options *options, size_t *at)
 {
     *at = count;
-    if (count == 0 || options->batch < 1 || options->height < 1 || options->width < 1)
-        return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "no teacher, or a batch without pictures");
+    int64_t pixels;
+    if (count == 0 || options->batch < 1 || options->height < 1 || options->width < 1 ||
+        !dcls_mul_i64(options->height, options->width, &pixels))
+        return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "no teacher, or a batch of no size");
     if (!(options->temperature > 0 && isfinite(options->temperature)))
         return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "temperature is %g, must be above 0", options->temperature);
     t->networks = dcls_alloc_zero(ctx, count, sizeof *t->networks);
@@ -128,6 +130,7 @@ dcls_status dcls_teacher_create(dcls_context *ctx, const dcls_model *const *mode
     size_t at = count;
     *out = NULL;
     dcls_teacher *t = dcls_alloc_zero(ctx, 1, sizeof *t);
+    if (failed != NULL) *failed = count;
     if (t == NULL) return DCLS_ERR_MEMORY;
     const dcls_status status = create(ctx, t, models, count, student, options, &at);
     if (failed != NULL) *failed = at;

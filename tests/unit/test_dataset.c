@@ -304,6 +304,12 @@ static void balance_of_masks(void **state)
     assert_true(fabsf(weights[1] - 0.6f / 0.25f) < 1e-6f);
     assert_true(fabsf(weights[2] - 1) < 1e-6f && weights[3] == 1);
     assert_int_equal(dcls_dataset_balance(ctx, set, 0, weights), DCLS_ERR_ARGUMENT);
+    /* of as many classes as a mask has values, those of 255 are still ignored */
+    float all[256];
+    assert_ok(ctx, dcls_dataset_balance(ctx, set, 256, all));
+    assert_true(all[255] == 1 && all[3] == 1);
+    int64_t values[DCLS_MASK_VALUES];
+    assert_int_equal(dcls_dataset_values(ctx, set, -1, values), DCLS_ERR_ARGUMENT);
     dcls_dataset_destroy(set);
     remove_dir(&dir);
 }

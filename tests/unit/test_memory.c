@@ -65,6 +65,10 @@ static void settings_are_checked(void **state)
     assert_int_equal(dcls_context_threads(ctx), 1);
     assert_int_equal(dcls_context_set_threads(ctx, 0), DCLS_OK);
     assert_in_range(dcls_context_threads(ctx), 1, 1024);
+    dcls_context *fresh;
+    assert_int_equal(dcls_context_create(&fresh), DCLS_OK);
+    assert_int_equal(dcls_context_threads(fresh), dcls_context_threads(ctx));
+    dcls_context_destroy(fresh);
     assert_int_equal(dcls_context_limit(ctx, DCLS_LIMIT_PIXELS), 178956970);
     assert_int_equal(dcls_context_limit(ctx, DCLS_LIMIT_FILE_BYTES), UINT64_C(64) << 30);
     assert_int_equal(dcls_context_limit(ctx, DCLS_LIMIT_JSON_BYTES), UINT64_C(256) << 20);

@@ -239,6 +239,12 @@ static void test_load_errors(void **state)
     dcls_context_set_limit(ctx, DCLS_LIMIT_FILE_BYTES, 9);
     check_outcome(ctx, "limit", dcls_tensors_load_file(ctx, t.file, &set), DCLS_ERR_LIMIT,
                   "limit of 9 bytes");
+    /* what a file holds has that limit alone */
+    static char large[(4 << 20) + 10] = "\2\0\0\0\0\0\0\0{}";
+    write_bytes(t.file, large, sizeof large);
+    dcls_context_set_limit(ctx, DCLS_LIMIT_FILE_BYTES, sizeof large);
+    dcls_context_set_limit(ctx, DCLS_LIMIT_MEMORY_BYTES, 3 << 20);
+    check_outcome(ctx, "large", dcls_tensors_load_file(ctx, t.file, &set), DCLS_ERR_FORMAT, NULL);
     remove(t.file);
     rmdir(t.path);
 }
