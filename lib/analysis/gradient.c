@@ -6,6 +6,7 @@
 
 #include "ops/backward.h"
 #include "ops/conv_backward.h"
+#include "plan/node_ops.h"
 #include "plan/plan_internal.h"
 
 /* Multiply-accumulates from which several threads gain more than starting and waiting for them costs. */
@@ -75,7 +76,8 @@ static dcls_status prepare_conv(dcls_context *ctx, const dcls_gradient *g, const
                                 back_conv *out)
 {
     const dcls_node *node = step->node;
-    out->forward = dcls_plan_geometry(g->plan, node, node->inputs[0], step->output);
+    out->forward =
+        dcls_node_geometry(node, &g->plan->shapes[node->inputs[0]], &g->plan->shapes[step->output]);
     if (node->window.pad_mode != DCLS_PAD_ZEROS) {
         out->pad = step;
         for (int d = 0; d < 3; d++) {

@@ -1,5 +1,6 @@
 /* Which nodes run as one step. A convolution takes along the batch norms, activation, layer scale and
  * residual that follow it, as long as nobody else looks at the values between. */
+#include "plan/node_ops.h"
 #include "plan/plan_internal.h"
 
 typedef struct fuser {
@@ -17,16 +18,6 @@ static bool is_rename(const dcls_node *node)
     case DCLS_OP_DROP_PATH:
     case DCLS_OP_IDENTITY: return true;
     default: return false;
-    }
-}
-
-static dcls_activation activation_of(const dcls_node *node)
-{
-    switch (node->op) {
-    case DCLS_OP_RELU: return DCLS_ACT_RELU;
-    case DCLS_OP_GELU: return node->approximate ? DCLS_ACT_GELU_TANH : DCLS_ACT_GELU;
-    case DCLS_OP_SIGMOID: return DCLS_ACT_SIGMOID;
-    default: return DCLS_ACT_NONE;
     }
 }
 
@@ -48,7 +39,7 @@ static int residual_of(const fuser *f, const dcls_group *group, const dcls_node 
 static bool absorb(const fuser *f, dcls_group *group, const dcls_node *node, int value)
 {
     bool plain = group->activation == DCLS_ACT_NONE && group->affine_count == 0;
-    dcls_activation activation = activation_of(node);
+    dcls_activation activation = dcls_node_activation(node);
     if (is_rename(node)) return node->op != DCLS_OP_FLATTEN;
     if (node->op == DCLS_OP_BATCH_NORM || node->op == DCLS_OP_LAYER_SCALE) {
         if (group->residual >= 0 || group->activation2 != DCLS_ACT_NONE) return false;

@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 
 #include "ops/tiles.h"
+#include "plan/node_ops.h"
 #include "plan/plan_internal.h"
 
 const float *dcls_plan_floats(dcls_context *ctx, dcls_arena *arena, const dcls_tensor *tensor)
@@ -52,35 +53,6 @@ dcls_extent dcls_plan_extent(const dcls_plan *plan, int value)
     for (int d = 2; d < shape->ndim; d++)
         e.pixels *= shape->size[d];
     return e;
-}
-
-void dcls_plan_spatial(const dcls_plan *plan, int value, int64_t size[3])
-{
-    const dcls_shape *shape = &plan->shapes[value];
-    for (int d = 0; d < 3; d++) {
-        int from = shape->ndim - 3 + d;
-        size[d] = from >= 2 ? shape->size[from] : 1;
-    }
-}
-
-dcls_geometry dcls_plan_geometry(const dcls_plan *plan, const dcls_node *node, int in, int out)
-{
-    const dcls_window *w = &node->window;
-    dcls_geometry g = {.batch = plan->shapes[in].size[0],
-                       .in_channels = plan->shapes[in].size[1],
-                       .out_channels = plan->shapes[out].size[1],
-                       .groups = node->groups};
-    dcls_plan_spatial(plan, in, g.in);
-    dcls_plan_spatial(plan, out, g.out);
-    for (int d = 0; d < 3; d++) {
-        int from = w->ndim - 3 + d;
-        bool real = from >= 0;
-        g.kernel[d] = real ? w->kernel[from] : 1;
-        g.stride[d] = real ? w->stride[from] : 1;
-        g.dilation[d] = real ? w->dilation[from] : 1;
-        g.pad[d] = real ? w->pad_before[from] : 0;
-    }
-    return g;
 }
 
 /* ---- run functions ---- */
@@ -166,13 +138,9 @@ static dcls_status lower_activation(dcls_context *ctx, const dcls_plan *plan, co
                                     dcls_step *step)
 {
     (void)ctx, (void)plan, (void)group;
-    const dcls_node *node = step->node;
     step->run = run_activation;
     step->in_place = true;
-    step->activation = node->op == DCLS_OP_RELU      ? DCLS_ACT_RELU
-                       : node->op == DCLS_OP_SIGMOID ? DCLS_ACT_SIGMOID
-                       : node->approximate           ? DCLS_ACT_GELU_TANH
-                                                     : DCLS_ACT_GELU;
+    step->activation = dcls_node_activation(step->node);
     return DCLS_OK;
 }
 
@@ -214,10 +182,9 @@ static dcls_status lower_pool(dcls_context *ctx, const dcls_plan *plan, const dc
                               dcls_step *step)
 {
     (void)ctx;
-    const dcls_window *w = &step->node->window;
-    step->geometry = dcls_plan_geometry(plan, step->node, step->node->inputs[0], group->tail + 1);
-    for (int d = 0; d < 3; d++)
-        step->pad_after[d] = w->ndim - 3 + d >= 0 ? w->pad_after[w->ndim - 3 + d] : 0;
+    const dcls_node *node = step->node;
+    step->geometry = dcls_node_geometry(node, &plan->shapes[node->inputs[0]], &plan->shapes[group->tail + 1]);
+    dcls_node_pad_after(node, step->pad_after);
     step->run = run_pool;
     return DCLS_OK;
 }
@@ -272,17 +239,7 @@ static dcls_status lower_resize(dcls_context *ctx, const dcls_plan *plan, const 
 {
     (void)ctx;
     const dcls_node *node = step->node;
-    dcls_resize_shape *r = &step->resize;
-    r->planes = step->extent.batch * step->extent.channels;
-    r->linear = node->interpolation == DCLS_INTERP_LINEAR;
-    r->align_corners = node->align_corners;
-    dcls_plan_spatial(plan, node->inputs[0], r->in);
-    dcls_plan_spatial(plan, group->tail + 1, r->out);
-    int spatial = plan->shapes[node->inputs[0]].ndim - 2;
-    for (int d = 0; d < 3; d++) {
-        int from = spatial - 3 + d;
-        r->scale[d] = from >= 0 ? node->scale[from] : 0;
-    }
+    step->resize = dcls_node_resize(node, &plan->shapes[node->inputs[0]], &plan->shapes[group->tail + 1]);
     step->input_count = 1; /* a second input gives its size alone */
     step->run = run_resize;
     return DCLS_OK;

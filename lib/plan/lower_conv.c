@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "plan/node_ops.h"
 #include "plan/plan_internal.h"
 
 /* ---- weights and epilogue ---- */
@@ -283,7 +284,8 @@ static dcls_status make_conv(dcls_context *ctx, const dcls_plan *plan, const dcl
     dcls_epilogue epilogue;
     DCLS_TRY(fold_group(ctx, plan, step->arena, group, f));
     DCLS_TRY(make_epilogue(ctx, plan, step->arena, group, f, &epilogue));
-    dcls_geometry g = dcls_plan_geometry(plan, node, node->inputs[0], group->tail + 1);
+    dcls_geometry g =
+        dcls_node_geometry(node, &plan->shapes[node->inputs[0]], &plan->shapes[group->tail + 1]);
     step->run = run_conv;
     step->in_place = group->residual >= 0;
     if (node->window.pad_mode != DCLS_PAD_ZEROS) DCLS_TRY(pad_ahead(ctx, node, step, &g));

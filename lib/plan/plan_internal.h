@@ -150,9 +150,5 @@ dcls_status dcls_plan_affine(dcls_context *ctx, dcls_arena *arena, const dcls_no
                              float **scale, float **shift);
 /* lower.c: batch, channels and pixels of a value. */
 dcls_extent dcls_plan_extent(const dcls_plan *plan, int value);
-/* lower.c: spatial sizes of a value with leading ones. */
-void dcls_plan_spatial(const dcls_plan *plan, int value, int64_t size[3]);
-/* lower.c: a window's attributes for a step from value in to value out. */
-dcls_geometry dcls_plan_geometry(const dcls_plan *plan, const dcls_node *node, int in, int out);
 
 #endif

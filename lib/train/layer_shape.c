@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "ops/backward.h"
+#include "plan/node_ops.h"
 #include "train/program.h"
 
 static float *cleared(const dcls_layer *layer, const dcls_visit *visit)
@@ -14,13 +15,6 @@ static float *cleared(const dcls_layer *layer, const dcls_visit *visit)
 }
 
 /* ---- pools ---- */
-
-static void pads_after(const dcls_layer *layer, int64_t pad[3])
-{
-    const dcls_window *w = &layer->node->window;
-    for (int d = 0; d < 3; d++)
-        pad[d] = w->ndim - 3 + d >= 0 ? w->pad_after[w->ndim - 3 + d] : 0;
-}
 
 static dcls_geometry pool_geometry(const dcls_layer *layer, const dcls_visit *visit)
 {
@@ -35,7 +29,7 @@ static void pool_forward(const dcls_layer *layer, const dcls_visit *visit)
     const float *x = dcls_visit_value(visit, layer->inputs[0]);
     float *y = dcls_visit_value(visit, layer->output);
     int64_t pad_after[3];
-    pads_after(layer, pad_after);
+    dcls_node_pad_after(layer->node, pad_after);
     if (layer->node->op == DCLS_OP_MAX_POOL)
         dcls_max_pool_forward(visit->program->simd, &g, x, y, 1);
     else
@@ -50,7 +44,7 @@ static void pool_backward(const dcls_layer *layer, const dcls_visit *visit)
     const float *dy = dcls_visit_gradient(visit, layer->output);
     float *dx = cleared(layer, visit);
     int64_t pad_after[3];
-    pads_after(layer, pad_after);
+    dcls_node_pad_after(layer->node, pad_after);
     if (layer->node->op == DCLS_OP_MAX_POOL)
         dcls_max_pool_backward(visit->program->simd, &g, dcls_visit_value(visit, layer->inputs[0]), dy, dx);
     else
@@ -104,27 +98,13 @@ typedef struct resize_layer {
     dcls_resize_back *back;
 } resize_layer;
 
-static void spatial(const dcls_shape *shape, int64_t size[3])
-{
-    for (int d = 0; d < 3; d++)
-        size[d] = shape->ndim - 3 + d >= 2 ? shape->size[shape->ndim - 3 + d] : 1;
-}
-
 static dcls_status create_resize(dcls_context *ctx, dcls_program *p, dcls_layer *layer)
 {
-    const dcls_node *node = layer->node;
     const dcls_shape *in = &p->values[layer->inputs[0]].shape;
     resize_layer *r = layer->state = dcls_alloc_zero(ctx, 1, sizeof *r);
     if (r == NULL) return DCLS_ERR_MEMORY;
+    r->shape = dcls_node_resize(layer->node, in, &p->values[layer->output].shape);
     r->shape.planes = in->size[1];
-    r->shape.linear = node->interpolation == DCLS_INTERP_LINEAR;
-    r->shape.align_corners = node->align_corners;
-    spatial(in, r->shape.in);
-    spatial(&p->values[layer->output].shape, r->shape.out);
-    for (int d = 0; d < 3; d++) {
-        const int from = in->ndim - 5 + d;
-        r->shape.scale[d] = from >= 0 ? node->scale[from] : 0;
-    }
     if (!layer->wanted[0]) return DCLS_OK;
     DCLS_TRY(dcls_resize_back_create(ctx, &r->shape, &r->back));
     layer->scratch_floats = dcls_resize_back_scratch(r->back);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "ops/backward.h"
+#include "plan/node_ops.h"
 #include "train/program.h"
 
 static int64_t floats_of(const dcls_visit *visit, int value)
@@ -29,14 +30,6 @@ static dcls_extent extent_of(const dcls_visit *visit, int value)
 
 /* ---- activations: the slope is kept ---- */
 
-static dcls_activation activation_of(const dcls_layer *layer)
-{
-    switch (layer->node->op) {
-    case DCLS_OP_SIGMOID: return DCLS_ACT_SIGMOID;
-    default: return layer->node->approximate ? DCLS_ACT_GELU_TANH : DCLS_ACT_GELU;
-    }
-}
-
 static dcls_status create_activation(dcls_context *ctx, dcls_program *p, dcls_layer *layer)
 {
     (void)ctx;
@@ -61,7 +54,7 @@ static void call_for(const dcls_visit *visit, int value, int64_t from, int64_t c
 static void forward_with_statistics(const dcls_layer *layer, const dcls_visit *visit)
 {
     const dcls_simd *simd = visit->program->simd;
-    const dcls_activation activation = activation_of(layer);
+    const dcls_activation activation = dcls_node_activation(layer->node);
     const dcls_extent e = dcls_program_extent(visit->program, layer->output);
     const float *x = dcls_visit_value(visit, layer->inputs[0]);
     float *y = dcls_visit_value(visit, layer->output), *slope = dcls_visit_saved(layer, visit);
@@ -87,9 +80,10 @@ static void activation_forward(const dcls_layer *layer, const dcls_visit *visit)
     if (layer->statistics != NULL)
         forward_with_statistics(layer, visit);
     else if (layer->wanted[0])
-        simd->activate_slope(activation_of(layer), x, y, dcls_visit_saved(layer, visit), n, 0, (float[2]){0});
+        simd->activate_slope(dcls_node_activation(layer->node), x, y, dcls_visit_saved(layer, visit), n, 0,
+                             (float[2]){0});
     else
-        simd->activate(activation_of(layer), x, y, n);
+        simd->activate(dcls_node_activation(layer->node), x, y, n);
 }
 
 static void activation_backward(const dcls_layer *layer, const dcls_visit *visit)

@@ -6,6 +6,7 @@
 
 #include "base/tensor.h"
 #include "ops/tiles.h"
+#include "plan/node_ops.h"
 #include "train/logits.h"
 
 #define LANES_LEAST 8
@@ -468,20 +469,9 @@ dcls_extent dcls_program_extent(const dcls_program *program, int value)
 
 dcls_geometry dcls_program_geometry(const dcls_program *program, const dcls_layer *layer)
 {
-    const dcls_window *w = &layer->node->window;
-    const dcls_shape *in = &program->values[layer->inputs[0]].shape,
-                     *out = &program->values[layer->output].shape;
-    dcls_geometry g = {
-        .batch = 1, .in_channels = in->size[1], .out_channels = out->size[1], .groups = layer->node->groups};
-    for (int d = 0; d < 3; d++) {
-        const int from = w->ndim - 3 + d, i = in->ndim - 3 + d, o = out->ndim - 3 + d;
-        g.in[d] = i >= 2 ? in->size[i] : 1;
-        g.out[d] = o >= 2 ? out->size[o] : 1;
-        g.kernel[d] = from >= 0 ? w->kernel[from] : 1;
-        g.stride[d] = from >= 0 ? w->stride[from] : 1;
-        g.dilation[d] = from >= 0 ? w->dilation[from] : 1;
-        g.pad[d] = from >= 0 ? w->pad_before[from] : 0;
-    }
+    dcls_geometry g = dcls_node_geometry(layer->node, &program->values[layer->inputs[0]].shape,
+                                         &program->values[layer->output].shape);
+    g.batch = 1;
     return g;
 }
 
