@@ -252,8 +252,8 @@ fuzz: ## build the fuzz targets with clang and libFuzzer: build/clang-sanfuzz/te
 
 fuzz-smoke: fuzz ## run every fuzz target over its corpus
 	@set -e; for f in $(FUZZ_SRC:tests/fuzz/fuzz_%.c=%); do \
-	  echo "  FUZZ  $$f"; build/clang-sanfuzz/tests/fuzz/fuzz_$$f -runs=0 tests/fuzz/corpus/$$f >/dev/null 2>fuzz.log || { cat fuzz.log; exit 1; }; \
-	done; rm -f fuzz.log
+	  echo "  FUZZ  $$f"; build/clang-sanfuzz/tests/fuzz/fuzz_$$f -runs=0 tests/fuzz/corpus/$$f >/dev/null 2>build/fuzz.log || { cat build/fuzz.log; exit 1; }; \
+	done
 
 valgrind: ## run the tests of C programs and of the command line under valgrind
 	@sh tools/deps.sh build test memcheck

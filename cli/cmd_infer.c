@@ -73,7 +73,7 @@ static int check_options(const cli *run, const infer_options *o)
 static int check_logits(const infer_shared *infer, cli_operands operands)
 {
     const char *path = infer->options->logits, *model = infer->options->model;
-    if (path == NULL || strcmp(path, "-") == 0) return CLI_OK;
+    if (path == NULL) return CLI_OK;
     if (model != NULL && cli_is_input(path, model)) return CLI_USAGE;
     for (int i = 0; i < operands.count; i++)
         if (cli_is_input(path, operands.items[i])) return CLI_USAGE;

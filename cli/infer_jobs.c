@@ -8,6 +8,7 @@
 #include "alloc.h"
 #include "infer.h"
 #include "output.h"
+#include "progress.h"
 #include "shapes.h"
 
 struct pool {
@@ -22,7 +23,7 @@ struct pool {
     infer_logits *logits;
     infer_counts *counts;
     int status;
-    bool progress_shown;
+    cli_progress progress;
     atomic_bool stop;
 };
 
@@ -70,13 +71,11 @@ static void stop(struct pool *pool, int status)
 /* A count on the terminal while results go elsewhere. */
 static void show_progress(struct pool *pool)
 {
-    if (!pool->progress_shown) return;
-    fprintf(stderr, "\r%" PRIu64 " inputs, %" PRIu64 " failed ", pool->counts->inputs, pool->counts->failed);
-}
-
-static void clear_progress(const struct pool *pool)
-{
-    if (pool->progress_shown) fputs("\r\033[K", stderr);
+    if (!cli_progress_due(&pool->progress)) return;
+    char *line =
+        cli_format("%" PRIu64 " inputs, %" PRIu64 " failed", pool->counts->inputs, pool->counts->failed);
+    cli_progress_show(&pool->progress, line);
+    free(line);
 }
 
 static void add_logits(struct pool *pool, const struct job *job, const infer_logits *logits)
@@ -87,7 +86,7 @@ static void add_logits(struct pool *pool, const struct job *job, const infer_log
     dcls_status status =
         infer_logits_add(pool->logits, logits->ndim, logits->shape, logits->data, logits->count, limit);
     if (status == DCLS_OK) return;
-    clear_progress(pool);
+    cli_progress_end(&pool->progress);
     shape_text(shape, logits->ndim, logits->shape);
     shape_text(before, pool->logits->ndim, pool->logits->shape);
     if (status == DCLS_ERR_ARGUMENT)
@@ -102,9 +101,9 @@ static void print_result(struct pool *pool, const struct job *job, const infer_r
 {
     infer_counts *counts = pool->counts;
     counts->inputs++;
-    clear_progress(pool);
     if (result->not_finite && counts->not_finite++ == 0) counts->first_not_finite = cli_copy(job->input.name);
     if (result->error != NULL) {
+        cli_progress_end(&pool->progress);
         cli_error(job->input.name, "%s", result->error);
         if (counts->failed++ == 0) counts->first_status = result->status;
         if (pool->infer->options->fail_fast) atomic_store(&pool->stop, true);
@@ -210,11 +209,11 @@ bool infer_run_jobs(const infer_shared *infer, cli_inputs *inputs, infer_logits 
                         .printing = PTHREAD_MUTEX_INITIALIZER,
                         .turn_changed = PTHREAD_COND_INITIALIZER,
                         .logits = logits,
-                        .counts = counts,
-                        .progress_shown = !infer->run->common.quiet && isatty(STDERR_FILENO) == 1 &&
-                                          isatty(STDOUT_FILENO) != 1};
+                        .counts = counts};
+    cli_progress_begin(&pool.progress, infer->run);
+    pool.progress.shown = pool.progress.shown && isatty(STDOUT_FILENO) != 1;
     run_workers(&pool, choose_jobs(infer, inputs));
-    clear_progress(&pool);
+    cli_progress_end(&pool.progress);
     *status = pool.status;
     return pool.status == CLI_OK;
 }

@@ -7,11 +7,6 @@
 
 #define PIECE ((size_t)4096) /* numbers made floats at a time */
 
-static bool is_real(dcls_dtype dtype)
-{
-    return dtype == DCLS_F32 || dtype == DCLS_F64 || dtype == DCLS_F16 || dtype == DCLS_BF16;
-}
-
 static int64_t count_not_finite(const dcls_tensor *tensor)
 {
     const size_t size = dcls_dtype_size(tensor->dtype), all = tensor->nbytes / size;
@@ -39,7 +34,7 @@ dcls_status dcls_report_warn_of_numbers(dcls_context *ctx, dcls_report *report, 
     const dcls_tensors *tensors = model->tensors;
     for (size_t i = 0; i < tensors->count; i++) {
         const dcls_tensor *tensor = &tensors->items[i];
-        if (!is_real(tensor->dtype)) continue;
+        if (!dcls_dtype_is_float(tensor->dtype)) continue;
         const int64_t found = count_not_finite(tensor);
         if (found == 0 || is_told(model, tensor)) continue;
         DCLS_TRY(dcls_report_warn(ctx, report, "tensor '%s': %lld number%s not finite", tensor->name,

@@ -61,13 +61,6 @@ void dcls_html_key_begin(dcls_html *h, const char *key, char bracket)
 
 /* ---- facts and warnings ---- */
 
-static const char *task_name(dcls_task task)
-{
-    return task == DCLS_TASK_SEGMENTATION ? "segmentation"
-           : task == DCLS_TASK_FEATURES   ? "features"
-                                          : "classification";
-}
-
 static void put_totals(dcls_html *h)
 {
     int64_t weights = 0, positions = 0, spreads = 0, dense = 0, sparse = 0;
@@ -94,7 +87,7 @@ static void put_facts(dcls_html *h)
     const char *line;
     if (h->report) {
         dcls_html_key_begin(h, "facts", '{');
-        dcls_html_key_string(h, "task", task_name(dcls_model_task(h->plot->source->model)));
+        dcls_html_key_string(h, "task", dcls_task_name(dcls_model_task(h->plot->source->model)));
         dcls_html_key_begin(h, "input", '[');
         for (int d = 1; d < o->ndim; d++)
             dcls_json_int(&h->json, o->shape[d]);

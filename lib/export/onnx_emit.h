@@ -33,8 +33,6 @@ const char *dcls_emit_cast(dcls_onnx_emit *e, const char *x, dcls_dtype dtype);
 /* A tensor of the model as floats of the given shape, without a copy where it is F32; stored once however
  * often it is asked for. */
 const char *dcls_emit_tensor(dcls_onnx_emit *e, const dcls_tensor *tensor, int ndim, const int64_t *shape);
-/* A vector over axis 1 of values like x: [C, 1, ..]. */
-const char *dcls_emit_vector(dcls_onnx_emit *e, const dcls_tensor *tensor, const dcls_shape *x);
 /* A number, stored once. */
 const char *dcls_emit_scalar(dcls_onnx_emit *e, float value);
 /* A vector of I64 named after what it is for. */

@@ -64,7 +64,8 @@ const char *dcls_emit_tensor(dcls_onnx_emit *e, const dcls_tensor *tensor, int n
     return name;
 }
 
-const char *dcls_emit_vector(dcls_onnx_emit *e, const dcls_tensor *tensor, const dcls_shape *x)
+/* A vector over axis 1 of values like x: [C, 1, ..]. */
+static const char *emit_vector(dcls_onnx_emit *e, const dcls_tensor *tensor, const dcls_shape *x)
 {
     int64_t shape[DCLS_MAX_DIMS] = {tensor->shape[0]};
     for (int i = 1; i < x->ndim - 1; i++)
@@ -194,19 +195,18 @@ static dcls_status emit_layer_norm(dcls_onnx_emit *e)
         return DCLS_OK;
     }
     const char *y = dcls_emit_step(e, "Div", centred, deviation);
-    const char *weight = dcls_emit_vector(e, node->weight, shape);
+    const char *weight = emit_vector(e, node->weight, shape);
     if (node->bias == NULL) {
         dcls_emit_last(e, "Mul", y, weight);
         return DCLS_OK;
     }
-    dcls_emit_last(e, "Add", dcls_emit_step(e, "Mul", y, weight), dcls_emit_vector(e, node->bias, shape));
+    dcls_emit_last(e, "Add", dcls_emit_step(e, "Mul", y, weight), emit_vector(e, node->bias, shape));
     return DCLS_OK;
 }
 
 static dcls_status emit_layer_scale(dcls_onnx_emit *e)
 {
-    dcls_emit_last(e, "Mul", dcls_emit_input(e, 0),
-                   dcls_emit_vector(e, e->node->weight, dcls_emit_shape(e, 0)));
+    dcls_emit_last(e, "Mul", dcls_emit_input(e, 0), emit_vector(e, e->node->weight, dcls_emit_shape(e, 0)));
     return DCLS_OK;
 }
 

@@ -13,7 +13,7 @@
 #define MAX_TENSORS  ((size_t)1 << 18)
 #define MAX_WRAPPERS 8 /* wrappers in wrappers */
 
-const char *const dcls_torch_wrappers[] = {
+static const char *const WRAPPERS[] = {
     "model",          "state_dict",     "model_state_dict", "model_state", "net",
     "network",        "module",         "params",           "weights",     "model_ema",
     "ema_state_dict", "state_dict_ema", "params_ema",       "ema",         NULL};
@@ -33,7 +33,7 @@ static dcls_status find_wrapped(dcls_torch_reader *r, const dcls_pickle_value *m
                                 dcls_pickle_value **out)
 {
     *out = NULL;
-    for (const char *const *key = dcls_torch_wrappers; *key; key++) {
+    for (const char *const *key = WRAPPERS; *key; key++) {
         bool holds = false;
         dcls_pickle_value *value = dcls_pickle_get(mapping, *key);
         if (!value || dcls_torch_is_tensor(value)) continue;

@@ -9,12 +9,9 @@
 
 /* Reads a checkpoint of either form, recognised by its first bytes, as dcls_pytorch_zip_read() and
  * dcls_pytorch_legacy_read() do. A checkpoint of several state dicts is asked for `key`, an entry of its
- * outermost dict such as "model_ema"; NULL takes the default: the first of dcls_torch_wrappers that holds
+ * outermost dict such as "model_ema"; NULL takes the default: the first of a list of usual names that holds
  * tensors, "model" before "state_dict" and averaged weights last. Takes ownership of *bytes. */
 dcls_status dcls_pytorch_read_key(dcls_context *ctx, dcls_bytes *bytes, const char *key, dcls_tensors **out);
-
-/* Keys a state dict is looked for under, in order of preference; ends with NULL. */
-extern const char *const dcls_torch_wrappers[];
 
 /* ---- shared by the two forms ------------------------------------------------------------------------- */
 

@@ -50,7 +50,7 @@ static dcls_status copy_dense(dcls_context *ctx, const dcls_tensors *from, const
 {
     dcls_tensors *set;
     DCLS_TRY(dcls_tensors_create(ctx, "", &set));
-    dcls_status status = dcls_copy_meta(ctx, from, set);
+    dcls_status status = dcls_copy_meta(ctx, from, NULL, set);
     for (size_t i = 0; i < from->count && status == DCLS_OK; i++) {
         const dcls_tensor *tensor = &from->items[i];
         if (fates[i].layer != NULL) {

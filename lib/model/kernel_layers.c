@@ -263,20 +263,11 @@ static const dcls_kernel_layer *layer_of(const dcls_kernel_layers *layers, const
     return NULL;
 }
 
-/* The network's description would be wrong. */
-static dcls_status copy_meta(dcls_context *ctx, const dcls_tensors *from, dcls_tensors *to)
-{
-    const char *key;
-    for (size_t i = 0; (key = dcls_tensors_meta_key(from, i)) != NULL; i++)
-        if (strcmp(key, DCLS_META_MODEL) != 0)
-            DCLS_TRY(dcls_tensors_set_meta(ctx, to, key, dcls_tensors_meta_value(from, i)));
-    return DCLS_OK;
-}
-
 static dcls_status rewrite(dcls_context *ctx, dcls_kernel_layers *layers, const bool *leaves,
                            dcls_put_layer *put, void *arg, dcls_tensors *set)
 {
-    DCLS_TRY(copy_meta(ctx, layers->tensors, set));
+    /* the network's description would be wrong */
+    DCLS_TRY(dcls_copy_meta(ctx, layers->tensors, DCLS_META_MODEL, set));
     for (size_t i = 0; i < layers->tensors->count; i++) {
         const dcls_tensor *tensor = &layers->tensors->items[i];
         const dcls_kernel_layer *layer = layer_of(layers, tensor);

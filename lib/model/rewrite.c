@@ -23,11 +23,12 @@ dcls_status dcls_copy_tensor(dcls_context *ctx, dcls_tensors *set, const dcls_te
     return DCLS_OK;
 }
 
-dcls_status dcls_copy_meta(dcls_context *ctx, const dcls_tensors *from, dcls_tensors *to)
+dcls_status dcls_copy_meta(dcls_context *ctx, const dcls_tensors *from, const char *except, dcls_tensors *to)
 {
-    for (size_t i = 0; dcls_tensors_meta_key(from, i) != NULL; i++)
-        DCLS_TRY(
-            dcls_tensors_set_meta(ctx, to, dcls_tensors_meta_key(from, i), dcls_tensors_meta_value(from, i)));
+    const char *key;
+    for (size_t i = 0; (key = dcls_tensors_meta_key(from, i)) != NULL; i++)
+        if (except == NULL || strcmp(key, except) != 0)
+            DCLS_TRY(dcls_tensors_set_meta(ctx, to, key, dcls_tensors_meta_value(from, i)));
     return DCLS_OK;
 }
 

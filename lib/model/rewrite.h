@@ -8,7 +8,8 @@
 dcls_status dcls_load_floats(dcls_context *ctx, const dcls_tensor *tensor, float **out);
 
 dcls_status dcls_copy_tensor(dcls_context *ctx, dcls_tensors *set, const dcls_tensor *tensor);
-dcls_status dcls_copy_meta(dcls_context *ctx, const dcls_tensors *from, dcls_tensors *to);
+/* All metadata but that of one key; NULL: all. */
+dcls_status dcls_copy_meta(dcls_context *ctx, const dcls_tensors *from, const char *except, dcls_tensors *to);
 
 /* The network over a set of tensors of its own, which has all that its nodes name; nodes [model->node_count]
  * in place of the model's. The set is taken, in failure too. */

@@ -16,8 +16,6 @@ typedef struct dcls_epilogue {
     dcls_activation activation2;
 } dcls_epilogue;
 
-bool dcls_epilogue_is_identity(const dcls_epilogue *e);
-
 /* In place on n contiguous pixels of one channel. residual: the same pixels, or NULL when e has none. */
 void dcls_epilogue_apply(const dcls_simd *simd, const dcls_epilogue *e, int64_t channel, float *y,
                          const float *residual, int64_t n);

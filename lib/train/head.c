@@ -74,7 +74,7 @@ static dcls_status put_tensor(dcls_context *ctx, dcls_tensors *set, const dcls_n
 static dcls_status put_tensors(dcls_context *ctx, dcls_tensors *set, const dcls_model *model, size_t head,
                                int64_t classes)
 {
-    DCLS_TRY(dcls_copy_meta(ctx, model->tensors, set));
+    DCLS_TRY(dcls_copy_meta(ctx, model->tensors, NULL, set));
     for (int slot = 0; slot < DCLS_SLOT_COUNT; slot++)
         DCLS_TRY(put_tensor(ctx, set, &model->nodes[head], (dcls_slot)slot, classes));
     const dcls_tensors *from = model->tensors;

@@ -218,7 +218,7 @@ static dcls_status copy_used(dcls_context *ctx, const dcls_model *model, const d
     for (size_t i = 0; i < model->node_count; i++)
         if (nodes[i].P != model->nodes[i].P && !is_used(model, nodes, model->nodes[i].P))
             leaves[model->nodes[i].P - model->tensors->items] = true;
-    dcls_status status = dcls_copy_meta(ctx, model->tensors, set);
+    dcls_status status = dcls_copy_meta(ctx, model->tensors, NULL, set);
     for (size_t i = 0; i < model->tensors->count && status == DCLS_OK; i++)
         if (!leaves[i]) status = dcls_copy_tensor(ctx, set, &model->tensors->items[i]);
     free(leaves);

@@ -276,7 +276,7 @@ static dcls_status put_layer(dcls_context *ctx, dcls_tensors *set, const swap *s
 static dcls_status copy_tensors(dcls_context *ctx, const replacement *r, dcls_tensors *set)
 {
     const dcls_tensors *from = r->model->tensors;
-    DCLS_TRY(dcls_copy_meta(ctx, from, set));
+    DCLS_TRY(dcls_copy_meta(ctx, from, NULL, set));
     for (size_t i = 0; i < from->count; i++) {
         const swap *found = NULL;
         for (size_t k = 0; k < r->count; k++)

@@ -167,7 +167,7 @@ static dcls_status store_texts(dcls_context *ctx, const dcls_trainer *trainer, c
                                dcls_tensors *set)
 {
     dcls_string json = {0};
-    dcls_status status = dcls_copy_meta(ctx, trainer->model->tensors, set);
+    dcls_status status = dcls_copy_meta(ctx, trainer->model->tensors, NULL, set);
     if (status == DCLS_OK) status = dcls_model_to_json(ctx, trainer->model, 0, &json);
     if (status == DCLS_OK) status = dcls_tensors_set_meta(ctx, set, DCLS_META_MODEL, json.data);
     if (status == DCLS_OK && note != NULL) status = dcls_tensors_set_meta(ctx, set, NOTE, note);
@@ -239,10 +239,7 @@ static bool belongs_to_optimizer(const dcls_tensors *state, const char *name)
 
 static dcls_status copy_model_parts(dcls_context *ctx, const dcls_tensors *state, dcls_tensors *set)
 {
-    const char *key;
-    for (size_t i = 0; (key = dcls_tensors_meta_key(state, i)) != NULL; i++)
-        if (strcmp(key, NOTE) != 0)
-            DCLS_TRY(dcls_tensors_set_meta(ctx, set, key, dcls_tensors_meta_value(state, i)));
+    DCLS_TRY(dcls_copy_meta(ctx, state, NOTE, set));
     for (size_t i = 0; i < state->count; i++)
         if (!belongs_to_optimizer(state, state->items[i].name))
             DCLS_TRY(dcls_copy_tensor(ctx, set, &state->items[i]));
@@ -265,12 +262,11 @@ dcls_status dcls_trainer_stored_model(dcls_context *ctx, const dcls_tensors *sta
 dcls_status dcls_trainer_save_model(dcls_context *ctx, dcls_trainer *trainer, bool averaged,
                                     const dcls_text *texts, size_t count, const char *path)
 {
-    (void)dcls_trainer_model(trainer, averaged);
-    const dcls_model *model = averaged && trainer->average != NULL ? trainer->average : trainer->model;
+    const dcls_model *model = dcls_trainer_model(trainer, averaged);
     dcls_tensors *set; /* texts are about this file: checkpoints have the trainer's own */
     DCLS_TRY(dcls_output_path_check(ctx, path, true));
     DCLS_TRY(dcls_tensors_create(ctx, "", &set));
-    dcls_status status = dcls_copy_meta(ctx, model->tensors, set);
+    dcls_status status = dcls_copy_meta(ctx, model->tensors, NULL, set);
     for (size_t i = 0; i < count && status == DCLS_OK; i++)
         status = dcls_tensors_set_meta(ctx, set, texts[i].key, texts[i].value);
     if (status == DCLS_OK) status = copy_tensors(ctx, model->tensors, set);
