@@ -5,9 +5,11 @@
 #include "formats/json.h"
 
 /* What text JSON has for an element:
- *   floats    a number, or one of the strings "NaN", "Infinity", "-Infinity", "NaN:HEX" (the bits of any
- * other NaN) integers  a number without fraction or exponent, or the same in a string (beyond 2^53) BOOL
- * true, false, or the byte as a number if it is neither 0 nor 1 */
+ *
+ * - of a float: a number, or one of the strings "NaN", "Infinity", "-Infinity" and "NaN:HEX" (the bits of any
+ *   other NaN);
+ * - of an integer: a number without fraction or exponent, or the same in a string (beyond 2^53);
+ * - of a BOOL: true, false, or the byte as a number if it is neither 0 nor 1. */
 
 /* Stores the element at to; false if the token is none of these or out of the dtype's range. */
 bool dcls_element_parse(dcls_dtype dtype, dcls_json_token token, void *to);

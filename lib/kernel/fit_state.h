@@ -31,9 +31,11 @@ typedef struct fit_bank {
     int *lo, *n;
 } fit_bank;
 
+/* fit_state.soft: wide enough to see past the kink of a tent at a whole cell, and, for the last iterations,
+ * narrow enough for the slope itself. */
 #define FIT_SOFT  0.25
 #define FIT_SHARP 1e-6
-#define FIT_SPARE 1
+#define FIT_SPARE 1 /* elements more than wanted, of which the least useful is then dropped */
 
 /* One thread's window being fitted. */
 typedef struct fit_state {

@@ -68,11 +68,12 @@ dcls_status dcls_sample_taps(dcls_context *ctx, const dcls_node *node, const dcl
 
 /* Multiply-adds at full speed per output pixel, fitted to `dcls bench --tune` over
  * tests/bench/tune_models.py:
+ *
  * - sparse: taps, and what begins and ends the list of a window;
  * - construct and im2col: products with `outputs` rows, and making each column they multiply, which for
- * im2col is a sum over the cells of an element;
+ *   im2col is a sum over the cells of an element;
  * - depthwise layers run as sparse ones either way. Beside their few taps, what is read, copied and written
- * for every pixel and begun anew for every row counts as well. */
+ *   for every pixel and begun anew for every row counts as well. */
 #define SPARSE_SPEED    0.75
 #define SPARSE_WINDOW   2.0
 #define DEPTHWISE_SPEED 0.8
