@@ -3,21 +3,14 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "alloc.h"
 #include "bench.h"
+#include "stopwatch.h"
 
 #define LEAST_REPEATS 3
 #define MOST_REPEATS  100000
 #define TURNS         10
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static int by_size(const void *a, const void *b)
 {
@@ -64,14 +57,14 @@ static void fill_input(float *input, size_t count)
 /* Warm runs tell how many fit into the time. */
 static dcls_status warm_up(dcls_context *ctx, const bench_wanted *wanted, course *c)
 {
-    const double start = now();
+    const double start = cli_now();
     const size_t enough = wanted->repeats > 0 ? ((size_t)wanted->repeats + 9) / 10 : SIZE_MAX;
     size_t runs = 0;
     double least = INFINITY, before = start;
     do {
         const dcls_status status = dcls_plan_run(ctx, c->run->plan, c->input, c->output);
         if (status != DCLS_OK) return status;
-        const double after = now();
+        const double after = cli_now();
         least = fmin(least, after - before);
         before = after;
         runs++;
@@ -91,10 +84,10 @@ static dcls_status prepare(dcls_context *ctx, const dcls_model *model, const ben
     options.algo = algo;
     options.precision = wanted->precision;
     c->run->algo = bench_algo_names[algo];
-    const double before = now();
+    const double before = cli_now();
     dcls_status status = dcls_plan_create(ctx, model, &options, result->ndim, result->shape, &c->run->plan);
     if (status != DCLS_OK) return status;
-    c->run->plan_seconds = now() - before;
+    c->run->plan_seconds = cli_now() - before;
     const size_t count = count_of(result->ndim, result->shape);
     c->input = cli_alloc(count, sizeof *c->input);
     c->output = cli_alloc(dcls_plan_output_count(c->run->plan), sizeof *c->output);
@@ -115,11 +108,11 @@ static dcls_status run_until(dcls_context *ctx, course *c, size_t end, bool alon
         if (status != DCLS_OK) return status;
     }
     for (; c->done < end; c->done++) {
-        const double before = now();
+        const double before = cli_now();
         const dcls_status status =
             dcls_plan_run_timed(ctx, c->run->plan, c->input, c->output, c->samples + c->done * c->steps);
         if (status != DCLS_OK) return status;
-        c->whole[c->done] = now() - before;
+        c->whole[c->done] = cli_now() - before;
     }
     return DCLS_OK;
 }

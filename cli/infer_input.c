@@ -3,7 +3,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "alloc.h"
 #include "infer.h"
@@ -11,6 +10,7 @@
 #include "numbers.h"
 #include "output.h"
 #include "shapes.h"
+#include "stopwatch.h"
 
 /* Where the results of one input go while it is worked on. */
 struct work {
@@ -19,13 +19,6 @@ struct work {
     FILE *text;
     const char *name, *stem;
 };
-
-static double now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
-}
 
 /* An input that does not fit the network is a bad input, not wrong usage. */
 static int input_exit(dcls_status status)
@@ -109,14 +102,14 @@ static const cached_plan *find_plan(struct work *work, int ndim, const int64_t *
     infer_worker *worker = work->worker;
     const cached_plan *cached;
     bool created;
-    double start = now_ms();
+    double start = cli_now();
     dcls_plan_options options = dcls_plan_options_default();
     options.algo = (dcls_algo)worker->infer->options->algo;
     options.precision = (dcls_precision)worker->infer->options->precision;
     dcls_status status = plan_cache_get(worker->ctx, &worker->plans, worker->infer->model, &options, ndim,
                                         shape, &cached, &created);
     if (!check(work, status)) return NULL;
-    if (created) say_planned(worker, cached, now_ms() - start);
+    if (created) say_planned(worker, cached, 1e3 * (cli_now() - start));
     return cached;
 }
 
@@ -130,10 +123,10 @@ static void share_threads(const infer_worker *worker, dcls_plan *plan)
 /* Runs one item [1, C, spatial..]; item has everything but the output. */
 static bool run_item(struct work *work, const cached_plan *cached, const float *tensor, infer_item *item)
 {
-    double start = now_ms();
+    double start = cli_now();
     share_threads(work->worker, cached->plan);
     if (!check(work, dcls_plan_run(work->worker->ctx, cached->plan, tensor, cached->output))) return false;
-    item->milliseconds += now_ms() - start;
+    item->milliseconds += 1e3 * (cli_now() - start);
     item->input = work->name;
     item->output = cached->output;
     item->size = cached->output_size;
@@ -166,11 +159,11 @@ static bool run_picture(struct work *work, const dcls_image *image)
     const cached_plan *cached = find_plan(work, 4, shape);
     if (cached == NULL) return false;
 
-    double start = now_ms();
+    double start = cli_now();
     float *tensor = malloc((size_t)(shape[1] * shape[2] * shape[3]) * sizeof *tensor); /* a plan takes it */
     if (tensor == NULL) return fail(work, CLI_LIMIT, cli_copy("out of memory"));
     bool good = check(work, dcls_preprocess_run(work->worker->ctx, preprocess, image, tensor));
-    item.milliseconds = now_ms() - start;
+    item.milliseconds = 1e3 * (cli_now() - start);
     item.stem = work->stem;
     good = good && run_item(work, cached, tensor, &item);
     free(tensor);

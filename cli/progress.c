@@ -5,38 +5,31 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "alloc.h"
 #include "output.h"
+#include "stopwatch.h"
 
 #define STEP  0.1 /* seconds between lines */
 #define FIRST 0.5 /* short work shows none */
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 void cli_progress_begin(cli_progress *progress, const cli *run)
 {
     const char *term = getenv("TERM");
-    *progress = (cli_progress){.start = now()};
+    *progress = (cli_progress){.start = cli_now()};
     progress->shown =
         !run->common.quiet && isatty(STDERR_FILENO) == 1 && term != NULL && strcmp(term, "dumb") != 0;
 }
 
 double cli_progress_seconds(const cli_progress *progress)
 {
-    return now() - progress->start;
+    return cli_now() - progress->start;
 }
 
 bool cli_progress_due(cli_progress *progress)
 {
-    const double time = now();
+    const double time = cli_now();
     if (!progress->shown || time - progress->start < FIRST || time - progress->last < STEP) return false;
     progress->last = time;
     return true;

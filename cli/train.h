@@ -21,6 +21,7 @@
 #include "dcls_recipe.h"
 #include "options.h"
 #include "progress.h"
+#include "stopwatch.h"
 
 typedef struct train_options {
     const char *out, *resume;
@@ -81,7 +82,6 @@ typedef struct train_run {
     cli_progress progress;
 } train_run;
 
-double train_now(void);
 const char *train_score_name(const train_run *t); /* "mIoU", "top-1" */
 
 /* ---- train_options.c ---- */

@@ -83,7 +83,7 @@ int train_log_step(train_run *t, const dcls_step_result *result, double rate)
     if (t->step_seconds > 0)
         dcls_json_write_int(json, "items_per_second",
                             (int64_t)((double)t->recipe->loader.batch / t->step_seconds + 0.5));
-    put_seconds(json, "elapsed", t->before + train_now() - t->begun);
+    put_seconds(json, "elapsed", t->before + cli_now() - t->begun);
     *sums = (train_sums){0};
     return end_line(t, json);
 }

@@ -87,20 +87,20 @@ static int run_batches(train_run *t)
 {
     dcls_context *ctx = t->run->ctx;
     const dcls_batch *batch = NULL;
-    double saved = train_now(), begun = saved;
+    double saved = cli_now(), begun = saved;
     dcls_status status = dcls_loader_seek(ctx, t->loader, t->at.epoch, t->at.batch);
     while (status == DCLS_OK && (status = dcls_loader_next(ctx, t->loader, &batch)) == DCLS_OK &&
            batch != NULL) {
         int result = make_step(t, batch);
         if (result != CLI_OK) return result;
-        const double now = train_now();
+        const double now = cli_now();
         blend(&t->step_seconds, now - begun);
         if (stopped || now - saved >= t->options->save_every) {
             result = train_save(t);
             if (result != CLI_OK || stopped) return result;
-            saved = train_now();
+            saved = cli_now();
         }
-        begun = train_now();
+        begun = cli_now();
     }
     if (status != DCLS_OK) return cli_fail(t->recipe->train, status, ctx);
     return stopped ? train_save(t) : CLI_OK;
@@ -150,12 +150,12 @@ static int tell_start(train_run *t)
 {
     dcls_scores scores = {0};
     if (t->recipe->model_file == NULL || t->val == NULL || t->recipe->validate_every == 0) return CLI_OK;
-    const double start = train_now();
+    const double start = cli_now();
     const int status = validate(t, &scores);
     if (status != CLI_OK || stopped) return status;
     t->start_score = score_of(t, &scores);
     cli_note(t->run, "before training: %s %.2f%%", train_score_name(t), 100 * t->start_score);
-    return train_log_validation(t, &scores, train_now() - start, false);
+    return train_log_validation(t, &scores, cli_now() - start, false);
 }
 
 /* The start is known to a run that was not resumed. */
@@ -209,11 +209,11 @@ static int end_epoch(train_run *t)
     }
     const bool due = is_due(t);
     if (due) {
-        const double begun = train_now();
+        const double begun = cli_now();
         status = validate(t, &scores);
         if (status != CLI_OK) return status;
         if (stopped) return train_save(t);
-        t->validation_seconds = train_now() - begun;
+        t->validation_seconds = cli_now() - begun;
         next_epoch(t);
         status = keep_score(t, &scores, &best);
     } else {
@@ -234,10 +234,10 @@ static int validate_late(train_run *t)
     const int64_t every = t->recipe->validate_every;
     if (t->at.epoch < t->recipe->epochs || t->val == NULL || every == 0 || t->at.validated == t->at.epoch)
         return CLI_OK;
-    const double begun = train_now();
+    const double begun = cli_now();
     int status = validate(t, &scores);
     if (status != CLI_OK || stopped) return status;
-    t->validation_seconds = train_now() - begun;
+    t->validation_seconds = cli_now() - begun;
     status = keep_score(t, &scores, &best);
     if (status != CLI_OK) return status;
     train_show_epoch(t, &scores, best);
@@ -260,7 +260,7 @@ static int run_epochs(train_run *t)
 int train_loop(train_run *t)
 {
     catch_signals();
-    t->begun = t->told = train_now();
+    t->begun = t->told = cli_now();
     t->before = t->at.seconds;
     cli_progress_begin(&t->progress, t->run);
     const bool fresh = t->at.epoch == 0 && t->at.batch == 0;
@@ -292,10 +292,10 @@ static int time_steps(train_run *t)
         status = dcls_loader_next(ctx, t->loader, &batch);
         if (status != DCLS_OK) return cli_fail(t->recipe->train, status, ctx);
         if (batch == NULL) break; /* there is one batch alone */
-        const double begun = train_now();
+        const double begun = cli_now();
         status = train_step(t, batch, rate, &result);
         if (status != DCLS_OK) return fail_step(t, status, rate);
-        t->step_seconds = train_now() - begun;
+        t->step_seconds = cli_now() - begun;
     }
     return CLI_OK;
 }
@@ -313,12 +313,12 @@ static int time_validation(train_run *t)
     options.algo = t->recipe->trainer.algo;
     options.items = items;
     options.item_count = (size_t)count;
-    const double begun = train_now();
+    const double begun = cli_now();
     dcls_status status = dcls_metrics_create(ctx, t->classes, &metrics);
     if (status == DCLS_OK)
         status = dcls_evaluate(ctx, dcls_trainer_model(t->trainer, true), t->val, &options, metrics);
     dcls_metrics_destroy(metrics);
-    t->validation_seconds = (train_now() - begun) * (double)all / (double)count;
+    t->validation_seconds = (cli_now() - begun) * (double)all / (double)count;
     return status == DCLS_OK ? CLI_OK : cli_fail(t->recipe->val, status, ctx);
 }
 

@@ -6,7 +6,6 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "alloc.h"
 #include "numbers.h"
@@ -15,13 +14,6 @@
 
 #define PLAIN_SECONDS   60 /* between lines where there is no terminal */
 #define VERBOSE_SECONDS 5
-
-double train_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 const char *train_score_name(const train_run *t)
 {
@@ -204,7 +196,7 @@ void train_show_step(train_run *t, double rate)
         free(line);
         return;
     }
-    const double now = train_now();
+    const double now = cli_now();
     const double wait = t->run->common.verbose ? VERBOSE_SECONDS : PLAIN_SECONDS;
     if (now - t->told < wait || t->at.batch == t->batches) return;
     char *line = step_line(t, rate);
@@ -237,7 +229,7 @@ static void print_heading(train_run *t)
 void train_show_epoch(train_run *t, const dcls_scores *scores, bool best)
 {
     char number[48];
-    t->told = train_now();
+    t->told = cli_now();
     if (t->run->common.quiet) return;
     cli_progress_end(&t->progress);
     print_heading(t);
@@ -249,6 +241,5 @@ void train_show_epoch(train_run *t, const dcls_scores *scores, bool best)
                 100 * (t->task == DCLS_TASK_SEGMENTATION ? scores->mean_iou : scores->top1));
     else if (t->val != NULL)
         fprintf(stderr, " %10s %9s", "", "");
-    fprintf(stderr, " %9s%s\n", cli_duration_of(t->before + train_now() - t->begun).text,
-            best ? "  best" : "");
+    fprintf(stderr, " %9s%s\n", cli_duration_of(t->before + cli_now() - t->begun).text, best ? "  best" : "");
 }

@@ -118,7 +118,7 @@ int train_save(train_run *t)
     if (synced != CLI_OK) return synced;
     t->at.pictures = dcls_dataset_count(t->train);
     t->at.names = t->names;
-    t->at.seconds = t->before + train_now() - t->begun;
+    t->at.seconds = t->before + cli_now() - t->begun;
     char *note = make_note(&t->at), *path = train_path(t, "checkpoint.bin");
     dcls_tensors *set = NULL;
     dcls_status status = dcls_trainer_store(ctx, t->trainer, note, &set);

@@ -1,7 +1,7 @@
 /* Where the time of a run goes, step by step. */
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "dcls_tools.h"
 #include "plan/plan_internal.h"
 
@@ -40,21 +40,14 @@ dcls_step_facts dcls_plan_step(const dcls_plan *plan, size_t index)
     return facts;
 }
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 dcls_status dcls_plan_run_timed(dcls_context *ctx, dcls_plan *plan, const float *input, float *output,
                                 double *seconds)
 {
     (void)ctx;
-    double before = now();
+    double before = dcls_now();
     for (int s = 0; s < plan->step_count; s++) {
         dcls_plan_run_step(plan, s, input, output);
-        const double after = now();
+        const double after = dcls_now();
         seconds[s] = after - before;
         before = after;
     }
@@ -88,9 +81,9 @@ static double measure_peak(dcls_context *ctx, float (*multiply_add)(int64_t), do
     if (threads > PEAK_THREADS) threads = PEAK_THREADS;
     double best = 0;
     for (int repeat = 0; repeat < PEAK_REPEATS; repeat++) {
-        const double before = now();
+        const double before = dcls_now();
         dcls_parallel_for(threads, threads, spin, &work);
-        const double seconds = now() - before, all = (double)threads * (double)PEAK_ROUNDS * macs;
+        const double seconds = dcls_now() - before, all = (double)threads * (double)PEAK_ROUNDS * macs;
         if (seconds > 0 && all / seconds > best) best = all / seconds;
     }
     return best;

@@ -2,8 +2,8 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/threads.h"
 #include "train/program.h"
 
@@ -37,13 +37,6 @@ static void look_at(run *r, int l, const dcls_visit *visit)
         r->broken = l;
 }
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 typedef void layer_fn(const dcls_layer *layer, const dcls_visit *visit);
 
 static void call(layer_fn *function, const dcls_layer *layer, const dcls_visit *visit, int way)
@@ -53,9 +46,9 @@ static void call(layer_fn *function, const dcls_layer *layer, const dcls_visit *
         function(layer, visit);
         return;
     }
-    const double start = now();
+    const double start = dcls_now();
     function(layer, visit);
-    p->seconds[(visit->worker * p->layer_count + (layer - p->layers)) * 2 + way] += now() - start;
+    p->seconds[(visit->worker * p->layer_count + (layer - p->layers)) * 2 + way] += dcls_now() - start;
 }
 
 static void visit_forward(run *r, const dcls_visit *visit)
