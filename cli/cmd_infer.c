@@ -46,6 +46,10 @@ static const cli_option options[] = {
      1e15},
     {"max-memory", 0, CLI_SIZE, "SIZE", AT(max_memory),
      "refuse what would take more memory, such as 500M or 2G (default: 8G)", 0, 0},
+    {"mmap", 0, CLI_FLAG, NULL, AT(mmap),
+     "map a binary model instead of reading it: large ones are there sooner; the file must not change "
+     "meanwhile",
+     0, 0},
     {0}};
 
 static const infer_options defaults = {.alpha = 0.5};
@@ -167,7 +171,7 @@ static int run_inputs(const infer_shared *infer, cli_inputs *inputs)
 static int run_model(infer_shared *infer, cli_inputs *inputs)
 {
     dcls_model *model;
-    int status = cli_model_load(infer->run, infer->options->model, &model);
+    int status = cli_model_open(infer->run, infer->options->model, infer->options->mmap, &model);
     if (status != CLI_OK) return status;
     describe_model(infer, model);
     status = prepare_output(infer);

@@ -59,9 +59,15 @@ static int fail_load(const cli *run, const char *spec, const char *path, dcls_st
 
 int cli_model_load(const cli *run, const char *spec, dcls_model **out)
 {
+    return cli_model_open(run, spec, false, out);
+}
+
+int cli_model_open(const cli *run, const char *spec, bool mapped, dcls_model **out)
+{
     const char *name = cli_builtin_name(spec);
     char *path = spec != NULL ? cli_model_path(spec) : cli_model_spec(NULL);
     const dcls_status status = spec == NULL || name != NULL ? dcls_builtin_load(run->ctx, name, out)
+                               : mapped                     ? dcls_model_map_file(run->ctx, path, out)
                                                             : dcls_model_load_file(run->ctx, path, out);
     const int result = status == DCLS_OK ? CLI_OK : fail_load(run, spec, path, status);
     free(path);

@@ -14,6 +14,8 @@ char *cli_model_spec(const char *spec);
 /* Loads the model, as cli_model_path has it; spec NULL is the built-in classifier. A failure is reported;
  * returns the exit status. */
 int cli_model_load(const cli *run, const char *spec, dcls_model **out);
+/* The same; mapped: as dcls_model_map_file does. */
+int cli_model_open(const cli *run, const char *spec, bool mapped, dcls_model **out);
 
 /* The one model that is named, as the first operand or by -m; NULL when there is neither. False, which is
  * reported, when there are both. */

@@ -116,7 +116,7 @@ _dcls() {
     case $command in
       infer)
         options='--model -m --top -k --format --output -o --alpha --logits --files0-from --algo --precision --jobs --no-exif
-          --fail-fast --max-pixels --max-memory'
+          --fail-fast --max-pixels --max-memory --mmap'
         ;;
       convert)
         options='--key --arch --set --preprocess --labels --to --kernel-count --error --layers --seed --effort --threshold --merge

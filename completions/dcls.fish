@@ -39,6 +39,7 @@ complete -c dcls -n $infer -l no-exif -d 'Ignore the orientation in JPEG picture
 complete -c dcls -n $infer -l fail-fast -d 'Stop at the first input that fails'
 complete -c dcls -n $infer -l max-pixels -x -d 'Refuse larger pictures'
 complete -c dcls -n $infer -l max-memory -x -d 'Refuse what takes more memory'
+complete -c dcls -n $infer -l mmap -d 'Map a binary model instead of reading it'
 
 set -l convert '__fish_seen_subcommand_from convert'
 complete -c dcls -n $convert -l key -x -a 'model_ema state_dict model' -d 'State dict of a checkpoint that holds several'

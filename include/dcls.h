@@ -171,6 +171,11 @@ typedef struct dcls_model dcls_model;
  * A bare state dict is DCLS_ERR_FORMAT: it needs an architecture, see dcls_model_from_tensors in
  * dcls_tools.h. */
 DCLS_API dcls_status dcls_model_load_file(dcls_context *ctx, const char *path, dcls_model **out);
+/* The same, but that weights in the binary format stay in the file, which is mapped: large models are there
+ * sooner, and processes that use one file share its memory. While the model lives nobody may cut the file
+ * short or write into it: the process would be ended by SIGBUS, or go on with other weights. Replacing it by
+ * another file of its name, as dcls does, is harmless. JSON models and pipes are read as ever. */
+DCLS_API dcls_status dcls_model_map_file(dcls_context *ctx, const char *path, dcls_model **out);
 /* The same from memory; data may be freed after the call. */
 DCLS_API dcls_status dcls_model_load_memory(dcls_context *ctx, const void *data, size_t size,
                                             dcls_model **out);

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -123,17 +124,54 @@ static dcls_status read_fd(dcls_context *ctx, int fd, uint64_t limit, dcls_bytes
     return status;
 }
 
-dcls_status dcls_file_read(dcls_context *ctx, const char *path, uint64_t limit, dcls_bytes *out)
+static dcls_status open_file(dcls_context *ctx, const char *path, int *fd)
 {
-    *out = (dcls_bytes){0};
-    if (strcmp(path, "-") == 0) return read_fd(ctx, STDIN_FILENO, limit, out);
-
     struct stat st; /* asked before opening: opening a device can have effects */
     if (stat(path, &st) != 0) return dcls_fail_errno(ctx, "cannot open", errno);
     DCLS_TRY(refuse_kind(ctx, &st));
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    if (fd < 0) return dcls_fail_errno(ctx, "cannot open", errno);
+    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    return *fd >= 0 ? DCLS_OK : dcls_fail_errno(ctx, "cannot open", errno);
+}
+
+dcls_status dcls_file_read(dcls_context *ctx, const char *path, uint64_t limit, dcls_bytes *out)
+{
+    int fd;
+    *out = (dcls_bytes){0};
+    if (strcmp(path, "-") == 0) return read_fd(ctx, STDIN_FILENO, limit, out);
+    DCLS_TRY(open_file(ctx, path, &fd));
     dcls_status status = read_fd(ctx, fd, limit, out);
     close(fd);
     return status;
+}
+
+static dcls_status map_fd(dcls_context *ctx, int fd, uint64_t limit, dcls_bytes *out)
+{
+    struct stat st;
+    if (fstat(fd, &st) != 0) return dcls_fail_errno(ctx, "cannot read", errno);
+    if (!S_ISREG(st.st_mode) || st.st_size == 0) return read_fd(ctx, fd, limit, out);
+    if ((uint64_t)st.st_size > limit) return fail_limit(ctx, limit);
+    void *data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (data == MAP_FAILED) return read_fd(ctx, fd, limit, out);
+    *out = (dcls_bytes){.data = data, .size = (size_t)st.st_size, .mapped = true};
+    return DCLS_OK;
+}
+
+dcls_status dcls_file_map(dcls_context *ctx, const char *path, uint64_t limit, dcls_bytes *out)
+{
+    int fd;
+    *out = (dcls_bytes){0};
+    if (strcmp(path, "-") == 0) return read_fd(ctx, STDIN_FILENO, limit, out);
+    DCLS_TRY(open_file(ctx, path, &fd));
+    dcls_status status = map_fd(ctx, fd, limit, out);
+    close(fd);
+    return status;
+}
+
+void dcls_bytes_free(dcls_bytes *bytes)
+{
+    if (bytes->mapped)
+        munmap(bytes->data, bytes->size);
+    else
+        free(bytes->data);
+    *bytes = (dcls_bytes){0};
 }

@@ -7,13 +7,20 @@
 #include "base/context.h"
 
 typedef struct dcls_bytes {
-    unsigned char *data; /* 64-byte aligned, owned: free() */
+    unsigned char *data; /* 64-byte aligned, owned: free(), where it may be mapped dcls_bytes_free */
     size_t size;
+    bool mapped; /* to be read alone */
 } dcls_bytes;
+
+void dcls_bytes_free(dcls_bytes *bytes);
 
 /* Reads a regular file, pipe or FIFO; "-" is standard input. Directories and devices are refused. More than
  * `limit` bytes is DCLS_ERR_LIMIT. */
 dcls_status dcls_file_read(dcls_context *ctx, const char *path, uint64_t limit, dcls_bytes *out);
+
+/* The same, but a regular file is mapped where the system can do so. Whoever cuts it short meanwhile ends the
+ * process with SIGBUS. */
+dcls_status dcls_file_map(dcls_context *ctx, const char *path, uint64_t limit, dcls_bytes *out);
 
 /* "what: " and the system's words for an errno; DCLS_ERR_IO, or DCLS_ERR_MEMORY for ENOMEM. */
 dcls_status dcls_fail_errno(dcls_context *ctx, const char *what, int error);

@@ -36,6 +36,19 @@ dcls_status dcls_tensors_load_file(dcls_context *ctx, const char *path, dcls_ten
     return dcls_tensors_read(ctx, &bytes, out);
 }
 
+/* Weights in the binary format stand in the file as they are used. */
+dcls_status dcls_tensors_map_file(dcls_context *ctx, const char *path, dcls_tensors **out)
+{
+    const char *looks_like;
+    dcls_bytes bytes;
+    *out = NULL;
+    DCLS_TRY(dcls_file_map(ctx, path, dcls_context_limit(ctx, DCLS_LIMIT_FILE_BYTES), &bytes));
+    if (!bytes.mapped || dcls_format_sniff(bytes.data, bytes.size, &looks_like) == DCLS_FORMAT_SAFETENSORS)
+        return dcls_tensors_read(ctx, &bytes, out);
+    dcls_bytes_free(&bytes);
+    return dcls_tensors_load_file(ctx, path, out);
+}
+
 dcls_status dcls_tensors_load_key(dcls_context *ctx, const char *path, const char *key, dcls_tensors **out)
 {
     const char *looks_like;

@@ -29,6 +29,8 @@ dcls_status dcls_pytorch_zip_read(dcls_context *ctx, dcls_bytes *bytes, dcls_ten
 dcls_status dcls_pytorch_legacy_read(dcls_context *ctx, dcls_bytes *bytes, dcls_tensors **out);
 /* Sniffs, then calls the right one of the above. */
 dcls_status dcls_tensors_read(dcls_context *ctx, dcls_bytes *bytes, dcls_tensors **out);
+/* dcls_tensors_load_file, but that a safetensors file is mapped: see dcls_model_map_file. */
+dcls_status dcls_tensors_map_file(dcls_context *ctx, const char *path, dcls_tensors **out);
 
 dcls_status dcls_safetensors_write(dcls_context *ctx, const dcls_tensors *set, const char *path);
 dcls_status dcls_json_write(dcls_context *ctx, const dcls_tensors *set, const char *path);

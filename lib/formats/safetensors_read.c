@@ -245,11 +245,8 @@ dcls_status dcls_safetensors_read(dcls_context *ctx, dcls_bytes *bytes, dcls_ten
     bool in_place = false;
     *out = NULL;
     dcls_status status = read_bytes(ctx, bytes, out, &in_place);
-    if (status == DCLS_OK && in_place)
-        status = dcls_tensors_own(ctx, *out, bytes->data);
-    else
-        free(bytes->data);
-    *bytes = (dcls_bytes){0};
+    if (status == DCLS_OK && in_place) status = dcls_tensors_own_bytes(ctx, *out, bytes);
+    dcls_bytes_free(bytes);
     if (status != DCLS_OK) {
         dcls_tensors_destroy(*out);
         *out = NULL;

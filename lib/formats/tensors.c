@@ -22,6 +22,7 @@ void dcls_tensors_destroy(dcls_tensors *tensors)
     for (size_t i = 0; i < tensors->block_count; i++)
         free(tensors->blocks[i]);
     free(tensors->blocks);
+    dcls_bytes_free(&tensors->mapping);
     free(tensors->items);
     free(tensors->meta);
     dcls_map_free(&tensors->index);
@@ -41,6 +42,15 @@ dcls_status dcls_tensors_own(dcls_context *ctx, dcls_tensors *set, void *block)
         return status;
     }
     set->blocks[set->block_count++] = block;
+    return DCLS_OK;
+}
+
+dcls_status dcls_tensors_own_bytes(dcls_context *ctx, dcls_tensors *set, dcls_bytes *bytes)
+{
+    const dcls_bytes taken = *bytes;
+    *bytes = (dcls_bytes){0};
+    if (!taken.mapped) return dcls_tensors_own(ctx, set, taken.data);
+    set->mapping = taken;
     return DCLS_OK;
 }
 

@@ -19,6 +19,7 @@ struct dcls_tensors {
     dcls_arena strings;
     void **blocks; /* memory the set owns; tensors point into it */
     size_t block_count, block_capacity;
+    dcls_bytes mapping; /* .. or into a file that is mapped */
 };
 
 dcls_status dcls_tensors_create(dcls_context *ctx, const char *format, dcls_tensors **out);
@@ -26,6 +27,8 @@ dcls_status dcls_tensors_create(dcls_context *ctx, const char *format, dcls_tens
 /* Gives memory from dcls_alloc() to the set, which frees it when destroyed; on failure it is freed at once.
  */
 dcls_status dcls_tensors_own(dcls_context *ctx, dcls_tensors *set, void *block);
+/* The same for a whole file, whose bytes are then the set's. */
+dcls_status dcls_tensors_own_bytes(dcls_context *ctx, dcls_tensors *set, dcls_bytes *bytes);
 
 /* Adds a tensor; its name is copied, its data is not: it must point into an owned block or outlive the set.
  * nbytes is computed here. A duplicate name is DCLS_ERR_FORMAT. */

@@ -46,6 +46,14 @@ dcls_status dcls_model_load_file(dcls_context *ctx, const char *path, dcls_model
     return dcls_model_from_json(ctx, tensors, NULL, out);
 }
 
+dcls_status dcls_model_map_file(dcls_context *ctx, const char *path, dcls_model **out)
+{
+    *out = NULL;
+    dcls_tensors *tensors;
+    DCLS_TRY(dcls_tensors_map_file(ctx, path, &tensors));
+    return dcls_model_from_json(ctx, tensors, NULL, out);
+}
+
 dcls_status dcls_model_load_memory(dcls_context *ctx, const void *data, size_t size, dcls_model **out)
 {
     *out = NULL;

@@ -73,6 +73,29 @@ pictures() {
   is stdout "$output" "red.ppm: red 96.5%  green 1.8%  blue 1.8%"
 }
 
+@test "--mmap: the same answers, of models that can be mapped and of others" {
+  pictures
+  dcls convert m.json m.bin
+  for model in m.bin m.json builtin:resnet-dcls-cifar10; do
+    try 0 infer -m "$model" --format csv *.ppm
+    local want=$output
+    try 0 infer -m "$model" --mmap --format csv *.ppm
+    is "$model" "$output" "$want"
+  done
+  try 0 infer -m <(cat m.bin) --mmap red.ppm
+  is pipe "$output" "red.ppm: red 96.5%  green 1.8%  blue 1.8%"
+  : >empty.bin
+  try 3 infer -m empty.bin --mmap red.ppm
+  is empty "$stderr" "dcls: empty.bin: this is an empty file, not a weights file: safetensors, JSON models, PyTorch checkpoints and .npy can be read"
+  head -c 100 m.bin >cut.bin
+  try 3 infer -m cut.bin --mmap red.ppm
+  local said=$stderr
+  try 3 infer -m cut.bin red.ppm
+  is cut "$said" "$stderr"
+  try 4 infer -m nothing.bin --mmap red.ppm
+  try 4 infer -m . --mmap red.ppm
+}
+
 @test "a picture on standard input" {
   pictures
   run --separate-stderr bash -c '"$0" infer -m m.json -k 1 - <red.ppm' "$DCLS"

@@ -182,7 +182,16 @@ static void saves_and_loads(void **state)
         assert_int_equal(dcls_tensors_count(again->tensors), dcls_tensors_count(model->tensors));
         free(same);
         dcls_model_destroy(again);
+        assert_ok(ctx, dcls_model_map_file(ctx, path, &again));
+        assert_int_equal(again->tensors->mapping.mapped, i < 2); /* JSON is read */
         unlink(path);
+        same = model_text(ctx, again);
+        assert_string_equal(text, same);
+        free(same);
+        for (size_t k = 0; k < again->tensors->count; k++)
+            assert_memory_equal(again->tensors->items[k].data, model->tensors->items[k].data,
+                                again->tensors->items[k].nbytes);
+        dcls_model_destroy(again);
     }
     assert_int_equal(dcls_model_save(ctx, model, "m.npy"), DCLS_ERR_ARGUMENT);
     assert_int_equal(dcls_output_path_check(ctx, "m.pth", false), DCLS_ERR_ARGUMENT);
