@@ -30,6 +30,8 @@ static bool is_named_log(const char *path)
 
 plot_subject plot_subject_of(const char *path)
 {
+    /* Logs of before 0.1.0 begin with "dcls", the oldest without a head. */
+    static const char *const logs[] = {"{\"dcls_version\":", "{\"dcls\":", "{\"step\":"};
     char begin[SNIFFED + 1] = "";
     struct stat st;
     if (stat(path, &st) != 0 || !S_ISREG(st.st_mode)) return PLOT_MODEL; /* a pipe is read once */
@@ -40,7 +42,8 @@ plot_subject plot_subject_of(const char *path)
     begin[size] = '\0';
     fclose(file);
     if (empty && is_named_log(path)) return PLOT_LOG;
-    if (strncmp(begin, "{\"dcls\":", 8) == 0 || strncmp(begin, "{\"step\":", 8) == 0) return PLOT_LOG;
+    for (size_t i = 0; i < sizeof logs / sizeof *logs; i++)
+        if (strncmp(begin, logs[i], strlen(logs[i])) == 0) return PLOT_LOG;
     if (memcmp(begin, "\x93NUMPY", 6) == 0) return PLOT_RECORDING;
     return PLOT_MODEL;
 }

@@ -47,14 +47,14 @@ static void put_seconds(dcls_json_writer *json, const char *key, double seconds)
 int train_log_start(train_run *t)
 {
     dcls_json_writer *json = begin_line(t);
-    dcls_json_write_string(json, "dcls", dcls_version());
+    dcls_json_write_string(json, "dcls_version", dcls_version());
     dcls_json_write_string(json, "task", dcls_task_name(t->task));
-    dcls_json_write_int(json, "classes", t->classes);
+    dcls_json_write_int(json, "class_count", t->classes);
     dcls_json_write_int(json, "parameters", t->parameters);
     dcls_json_write_int(json, "pictures", dcls_dataset_count(t->train));
-    dcls_json_write_int(json, "validation_pictures", t->val != NULL ? dcls_dataset_count(t->val) : 0);
+    dcls_json_write_int(json, "val_pictures", t->val != NULL ? dcls_dataset_count(t->val) : 0);
     dcls_json_write_int(json, "batch", t->recipe->loader.batch);
-    dcls_json_write_int(json, "batches", t->batches);
+    dcls_json_write_int(json, "steps_per_epoch", t->batches);
     dcls_json_write_int(json, "epochs", t->recipe->epochs);
     return end_line(t, json);
 }
@@ -76,14 +76,13 @@ int train_log_step(train_run *t, const dcls_step_result *result, double rate)
     if (t->recipe->trainer.lovasz > 0 || t->recipe->trainer.repulsion > 0 || t->teacher != NULL)
         dcls_json_write_float(json, "cross_entropy",
                               (float)((sums->loss - sums->added) / (double)sums->batches));
-    dcls_json_write_float(json, "accuracy",
-                          sums->targets > 0 ? (float)sums->correct / (float)sums->targets : 0);
+    dcls_json_write_float(json, "top1", sums->targets > 0 ? (float)sums->correct / (float)sums->targets : 0);
     dcls_json_write_float(json, "rate", (float)rate);
     dcls_json_write_float(json, "gradient_norm", (float)result->gradient_norm);
     if (t->step_seconds > 0)
-        dcls_json_write_int(json, "items_per_second",
+        dcls_json_write_int(json, "pictures_per_second",
                             (int64_t)((double)t->recipe->loader.batch / t->step_seconds + 0.5));
-    put_seconds(json, "elapsed", t->before + cli_now() - t->begun);
+    put_seconds(json, "elapsed_seconds", t->before + cli_now() - t->begun);
     *sums = (train_sums){0};
     return end_line(t, json);
 }
@@ -95,8 +94,9 @@ int train_log_validation(train_run *t, const dcls_scores *scores, double seconds
     dcls_json_write_float(json, "val_loss", (float)scores->loss);
     dcls_json_write_float(json, "val_top1", (float)scores->top1);
     dcls_json_write_float(json, "val_top5", (float)scores->top5);
-    if (t->task == DCLS_TASK_SEGMENTATION) dcls_json_write_float(json, "val_miou", (float)scores->mean_iou);
-    put_seconds(json, "seconds", seconds);
+    if (t->task == DCLS_TASK_SEGMENTATION)
+        dcls_json_write_float(json, "val_mean_iou", (float)scores->mean_iou);
+    put_seconds(json, "val_seconds", seconds);
     dcls_json_write_bool(json, "best", best);
     return end_line(t, json);
 }

@@ -14,10 +14,23 @@ static dcls_status add_point(dcls_context *ctx, dcls_curve *curve, double step, 
     return DCLS_OK;
 }
 
+/* Names of before 0.1.0: runs of that time go on. */
+static const char *former_name(const char *key)
+{
+    static const char *const names[][2] = {{"steps_per_epoch", "batches"},
+                                           {"top1", "accuracy"},
+                                           {"elapsed_seconds", "elapsed"},
+                                           {"val_mean_iou", "val_miou"}};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(names[i][0], key) == 0) return names[i][1];
+    return key;
+}
+
 static double number(const dcls_json *line, const char *key)
 {
     double value = NAN;
-    dcls_json_as_double(dcls_json_find(line, key), &value);
+    if (!dcls_json_as_double(dcls_json_find(line, key), &value))
+        dcls_json_as_double(dcls_json_find(line, former_name(key)), &value);
     return value;
 }
 
@@ -25,7 +38,7 @@ static double number(const dcls_json *line, const char *key)
 static void read_start(const dcls_json *line, dcls_run_log *log)
 {
     const char *task = dcls_json_as_string(dcls_json_find(line, "task"));
-    const double batches = number(line, "batches");
+    const double batches = number(line, "steps_per_epoch");
     log->segmentation = task != NULL && strcmp(task, "segmentation") == 0;
     if (batches >= 1) log->batches = batches;
 }
@@ -35,8 +48,8 @@ static void read_start(const dcls_json *line, dcls_run_log *log)
 static dcls_status read_values(dcls_context *ctx, const dcls_json *line, double step, dcls_run_log *log)
 {
     const char *loss = dcls_json_find(line, "cross_entropy") != NULL ? "cross_entropy" : "loss";
-    const char *const keys[DCLS_CURVE_KINDS] = {loss, "accuracy", "rate", "val_loss",
-                                                log->segmentation ? "val_miou" : "val_top1"};
+    const char *const keys[DCLS_CURVE_KINDS] = {loss, "top1", "rate", "val_loss",
+                                                log->segmentation ? "val_mean_iou" : "val_top1"};
     for (int k = 0; k < DCLS_CURVE_KINDS; k++) {
         const double value = number(line, keys[k]);
         if (isfinite(value)) DCLS_TRY(add_point(ctx, &log->curves[k], step, value));
@@ -47,7 +60,7 @@ static dcls_status read_values(dcls_context *ctx, const dcls_json *line, double 
 static dcls_status read_line(dcls_context *ctx, const dcls_json *line, dcls_run_log *log)
 {
     const double step = number(line, "step"), epoch = number(line, "epoch"), score = number(line, "val_top1"),
-                 elapsed = number(line, "elapsed");
+                 elapsed = number(line, "elapsed_seconds");
     if (!(step >= 0)) {
         read_start(line, log);
         return DCLS_OK;

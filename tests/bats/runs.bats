@@ -5,11 +5,11 @@ load helper
 
 # A log of a run of two epochs of three steps each.
 log() { # ACCURACY
-  printf '{"dcls":"0.1.0","task":"classification","classes":3,"batch":6,"batches":3,"epochs":2}\n'
-  printf '{"step":2,"epoch":0,"loss":1.1,"accuracy":0.4,"rate":0.01,"elapsed":1}\n'
-  printf '{"step":3,"epoch":1,"val_loss":0.9,"val_top1":%s,"val_miou":0.1,"best":true}\n' "$1"
-  printf '{"step":6,"epoch":1,"loss":0.7,"accuracy":0.8,"rate":0.005}\n'
-  printf '{"step":6,"epoch":2,"val_loss":"nan","val_top1":0.7,"val_miou":0.9,"best":true}\n'
+  printf '{"dcls_version":"0.1.0","task":"classification","class_count":3,"batch":6,"steps_per_epoch":3,"epochs":2}\n'
+  printf '{"step":2,"epoch":0,"loss":1.1,"top1":0.4,"rate":0.01,"elapsed_seconds":1}\n'
+  printf '{"step":3,"epoch":1,"val_loss":0.9,"val_top1":%s,"val_mean_iou":0.1,"best":true}\n' "$1"
+  printf '{"step":6,"epoch":1,"loss":0.7,"top1":0.8,"rate":0.005}\n'
+  printf '{"step":6,"epoch":2,"val_loss":"nan","val_top1":0.7,"val_mean_iou":0.9,"best":true}\n'
 }
 
 @test "curves: formats, the same bytes for the same log, size" {
@@ -43,6 +43,21 @@ log() { # ACCURACY
   has stderr "$stderr" "a picture shows 1 to 16 logs, not 17"
   try 4 plot x/log.ndjson -o p.png nothing.ndjson
   has stderr "$stderr" "nothing.ndjson: "
+}
+
+@test "curves: logs with the names of before 0.1.0" {
+  mkdir w
+  local task
+  for task in classification segmentation; do
+    log 0.5 | sed "s/classification/$task/" >a.ndjson
+    sed -e 's/"dcls_version"/"dcls"/; s/"class_count"/"classes"/; s/"steps_per_epoch"/"batches"/; s/"top1"/"accuracy"/' \
+      -e 's/"elapsed_seconds"/"elapsed"/; s/"val_mean_iou"/"val_miou"/' a.ndjson >w/a.ndjson
+    run ! cmp -s a.ndjson w/a.ndjson
+    try 0 plot a.ndjson -o $task.svg
+    try 0 plot w/a.ndjson -o former.svg
+    cmp $task.svg former.svg
+  done
+  run ! cmp -s classification.svg segmentation.svg
 }
 
 @test "curves: logs in the making, of earlier versions, and damaged ones" {

@@ -17,8 +17,8 @@ load train_util
   [[ $stderr != *$'\033'* && $stderr != *$'\r'* ]]
   is files "$(ls run)" "$(printf '%s\n' best.bin checkpoint.bin log.ndjson model.bin recipe.json)"
   is score "$(jq -s '[.[].val_top1 // 0] | max' run/log.ndjson)" 1
-  is start "$(jq -c '[.task, .classes, .pictures, .batch, .batches, .epochs]' <<<"$(head -1 run/log.ndjson)")" \
-    '["classification",3,18,6,3,12]'
+  is start "$(jq -c '[.task, .class_count, .pictures, .val_pictures, .batch, .steps_per_epoch, .epochs]' <<<"$(head -1 run/log.ndjson)")" \
+    '["classification",3,18,18,6,3,12]'
   is steps "$(jq -sc '[.[] | select(.loss) | .step] | [first, last, length]' run/log.ndjson)" "[3,36,12]"
   jq -se '[.[] | select(.loss) | .loss] | first > 2 * last' run/log.ndjson >/dev/null
   try 0 eval -m run/best.bin -d set --json
@@ -214,9 +214,9 @@ go_on() { # DIR ARGUMENT..: its beginning, or where it was
   try 2 train -q run/recipe.json -o run
   has stderr "$stderr" "run: holds a run"
   cmp own run/recipe.json
-  printf '{"dcls":"0.1.0"}\n{"step":1,"loss":3}\n' >run/log.ndjson # what a run leaves that fails at its first epoch
+  printf '{"dcls_version":"0.1.0"}\n{"step":1,"loss":3}\n' >run/log.ndjson # what a run leaves that fails at its first epoch
   train run --epochs 1
-  is log "$(grep -c '"dcls"' run/log.ndjson) $(grep -c '"loss":3}' run/log.ndjson)" "1 0"
+  is log "$(grep -c '"dcls_version"' run/log.ndjson) $(grep -c '"loss":3}' run/log.ndjson)" "1 0"
 }
 
 @test "the log: epochs that are done, tenths of seconds, a first line where it is missing" {
@@ -224,12 +224,12 @@ go_on() { # DIR ARGUMENT..: its beginning, or where it was
   colors
   train run --epochs 2
   is epochs "$(jq -sc '[.[] | select(.step) | .epoch]' run/log.ndjson)" "[1,1,2,2]"
-  is "no masks" "$(grep -c miou run/log.ndjson)" 0
-  has tenths "$(jq -c 'select(.elapsed) | .elapsed * 10 == (.elapsed * 10 | round)' run/log.ndjson)" true
+  is "no masks" "$(grep -c iou run/log.ndjson)" 0
+  has tenths "$(jq -c 'select(.elapsed_seconds) | .elapsed_seconds * 10 == (.elapsed_seconds * 10 | round)' run/log.ndjson)" true
   rm run/log.ndjson
   try 0 train --resume run --epochs 3
   has place "${stderr_lines[0]}" "; 3 epochs of 3 steps; goes on after step 6"
-  is header "$(head -1 run/log.ndjson | jq -c '[.classes, .epochs]')" "[3,3]"
+  is header "$(head -1 run/log.ndjson | jq -c '[.class_count, .epochs]')" "[3,3]"
 }
 
 @test "pictures of another size than the model's are told of" {

@@ -10,10 +10,10 @@ load train_util
   segmentation_graph >graph.json
   try 0 train -q --graph graph.json --train scenes --val scenes --classes 3 --batch 2 --size 8 --scale 1,1.5 --rate 0.05 \
     --epochs 8 --class-weights balanced -o run
-  is score "$(jq -s '[.[].val_miou // 0] | max > 0.6' run/log.ndjson)" true
+  is score "$(jq -s '[.[].val_mean_iou // 0] | max > 0.6' run/log.ndjson)" true
   try 0 eval -m run/best.bin -d scenes --json
   is miou "$(jq '.mean_iou * 1e5 | round' <<<"$output")" \
-    "$(jq -s '[.[] | select(.best)] | last | .val_miou * 1e5 | round' run/log.ndjson)"
+    "$(jq -s '[.[] | select(.best)] | last | .val_mean_iou * 1e5 | round' run/log.ndjson)"
   try 0 train --model run/best.bin --train scenes --val scenes --batch 2 --size 8 --scale 1,1 --epochs 1 -o more
   has heading "$(tr -s ' ' <<<"$stderr")" " epoch loss pixels val. loss mIoU time"
   has "the start" "$stderr" "dcls: before training: mIoU $(dcls eval -m run/best.bin -d scenes --json | jq -r '.mean_iou * 10000 | round / 100')"

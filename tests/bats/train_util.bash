@@ -57,6 +57,6 @@ train() {
 exec_dcls() { if ((BASH_SUBSHELL > 0 && BASHPID != $$)); then exec "$DCLS" "$@"; else dcls "$@"; fi; }
 
 # The log without what depends on the clock.
-timeless() { sed -E 's/,"(items_per_second|elapsed|seconds)":[0-9.]+//g' "$1"; }
+timeless() { sed -E 's/,"(pictures_per_second|elapsed_seconds|val_seconds)":[0-9.]+//g' "$1"; }
 
 same_log() { is log "$(timeless "$1/log.ndjson")" "$(timeless "$2/log.ndjson")"; }

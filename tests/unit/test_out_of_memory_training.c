@@ -175,9 +175,9 @@ typedef struct run_job {
 /* A run's log and its positions, written and read. */
 static dcls_status keep_run(dcls_context *ctx, void *arg)
 {
-    static const char text[] = "{\"dcls\":\"0\",\"task\":\"segmentation\",\"batches\":2}\n"
-                               "{\"step\":1,\"epoch\":0,\"loss\":2,\"accuracy\":0.5,\"rate\":1}\n"
-                               "{\"step\":2,\"epoch\":1,\"val_loss\":1,\"val_miou\":0.25}\n{\"st";
+    static const char text[] = "{\"dcls_version\":\"0\",\"task\":\"segmentation\",\"steps_per_epoch\":2}\n"
+                               "{\"step\":1,\"epoch\":0,\"loss\":2,\"top1\":0.5,\"rate\":1}\n"
+                               "{\"step\":2,\"epoch\":1,\"val_loss\":1,\"val_mean_iou\":0.25}\n{\"st";
     const run_job *job = arg;
     const dcls_curves_source source = {"log", text, sizeof text - 1};
     dcls_run_log log;
