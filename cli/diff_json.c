@@ -14,7 +14,7 @@ static void write_side(writer *json, const char *key, const diff_side *side)
     dcls_json_write_string(json, "file", side->name);
     dcls_json_write_string(json, "kind", side->model != NULL ? "model" : "tensors");
     dcls_json_write_string(json, "format", dcls_tensors_format(tensors));
-    dcls_json_write_int(json, "tensors", (int64_t)dcls_tensors_count(tensors));
+    dcls_json_write_int(json, "tensor_count", (int64_t)dcls_tensors_count(tensors));
     dcls_json_write_close(json, '}');
 }
 
@@ -26,10 +26,10 @@ static void write_change(writer *json, const dcls_compare_change *change)
     dcls_json_write_string(json, "node", change->node);
     dcls_json_write_string(json, change->kind == DCLS_CHANGE_VALUE ? "attribute" : "op", change->attribute);
     if (change->kind == DCLS_CHANGE_VALUE) {
-        dcls_json_write_string(json, "a", change->a);
-        dcls_json_write_string(json, "b", change->b);
+        dcls_json_write_raw(json, "a", change->a != NULL ? change->a : "null");
+        dcls_json_write_raw(json, "b", change->b != NULL ? change->b : "null");
     }
-    dcls_json_write_bool(json, "counts", change->counts);
+    dcls_json_write_bool(json, "decides", change->counts);
     dcls_json_write_close(json, '}');
 }
 
@@ -46,7 +46,7 @@ static void write_figures(writer *json, const dcls_compare_row *row)
     dcls_json_write_double(json, "max_relative", row->max_relative);
     dcls_json_write_double(json, "relative", row->relative);
     if (row->result == DCLS_COMPARE_IDENTICAL) return;
-    cli_json_sizes(json, "worst", row->ndim_b, row->worst);
+    cli_json_sizes(json, "worst_at", row->ndim_b, row->worst);
     dcls_json_write_double(json, "worst_a", row->worst_a);
     dcls_json_write_double(json, "worst_b", row->worst_b);
 }
@@ -59,7 +59,7 @@ static void write_row(writer *json, const dcls_compare_row *row)
     dcls_json_write_string(json, "name", row->name);
     dcls_json_write_string(json, "as", kinds[row->kind]);
     dcls_json_write_string(json, "result", results[row->result]);
-    dcls_json_write_bool(json, "counts", row->counts);
+    dcls_json_write_bool(json, "decides", row->counts);
     if (row->result != DCLS_COMPARE_ONLY_B) {
         dcls_json_write_string(json, "dtype_a", dcls_dtype_name(row->dtype_a));
         cli_json_sizes(json, "shape_a", row->ndim_a, row->shape_a);
@@ -76,15 +76,15 @@ static void write_totals(writer *json, const dcls_comparison *result)
 {
     const diff_totals sum = diff_sum(result);
     dcls_json_write_open(json, "totals", '{');
-    dcls_json_write_int(json, "changes", sum.changes);
-    dcls_json_write_int(json, "tensors", sum.tensors);
+    dcls_json_write_int(json, "change_count", sum.changes);
+    dcls_json_write_int(json, "tensor_count", sum.tensors);
     dcls_json_write_int(json, "identical", sum.identical);
     dcls_json_write_int(json, "close", sum.close);
     dcls_json_write_int(json, "different", sum.different);
     dcls_json_write_int(json, "shape", sum.shape);
     dcls_json_write_int(json, "only_a", sum.only_a);
     dcls_json_write_int(json, "only_b", sum.only_b);
-    dcls_json_write_int(json, "types", sum.types);
+    dcls_json_write_int(json, "dtypes", sum.types);
     dcls_json_write_close(json, '}');
 }
 

@@ -11,7 +11,8 @@
 #include "shapes.h"
 #include "table.h"
 
-#define WIDE 110 /* columns of a terminal that shows everything */
+#define WIDE          110 /* columns of a terminal that shows everything */
+#define LONGEST_VALUE 120 /* bytes of an attribute's value */
 
 static void print_heading(const char *text)
 {
@@ -34,12 +35,24 @@ static void print_side(const char *letter, const diff_side *side)
 
 /* ---- the networks ---- */
 
+/* Bytes of a value that are shown, whole characters; all of it where it is short. */
+static int shown_length(const char *value)
+{
+    size_t keep = strlen(value);
+    if (keep <= LONGEST_VALUE) return (int)keep;
+    for (keep = LONGEST_VALUE - 8; ((unsigned char)value[keep] & 0xc0) == 0x80;)
+        keep++;
+    return (int)keep;
+}
+
 static char *change_text(const dcls_compare_change *change)
 {
     if (change->kind == DCLS_CHANGE_REMOVED) return cli_format("only in A (%s)", change->attribute);
     if (change->kind == DCLS_CHANGE_ADDED) return cli_format("only in B (%s)", change->attribute);
-    return cli_format("%s: %s -> %s%s", change->attribute, change->a != NULL ? change->a : "unset",
-                      change->b != NULL ? change->b : "unset",
+    const char *a = change->a != NULL ? change->a : "unset", *b = change->b != NULL ? change->b : "unset";
+    const int shown_a = shown_length(a), shown_b = shown_length(b);
+    return cli_format("%s: %.*s%s -> %.*s%s%s", change->attribute, shown_a, a,
+                      a[shown_a] != '\0' ? " .." : "", shown_b, b, b[shown_b] != '\0' ? " .." : "",
                       change->counts ? "" : "  (compared by kernel)");
 }
 

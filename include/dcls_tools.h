@@ -411,10 +411,9 @@ DCLS_API const dcls_compare_change *dcls_comparison_change(const dcls_comparison
 typedef struct dcls_step_facts {
     const char *name, *last; /* first and last node it computes */
     const char *op;          /* of the first one */
-    const char
-        *algorithm; /* of a convolution: "dense", "winograd", "sparse", "interpolated", "fused"; else "" */
-    double macs;    /* multiply-accumulates of one run as this algorithm does them; 0 for
-                       operations other than convolutions and linear */
+    const char *algorithm;   /* of a convolution: "dense", "winograd", "sparse" ..; else "" */
+    double macs; /* multiply-accumulates of one run as this algorithm does them; 0 for operations other than
+                    convolutions and linear */
     int ndim;
     int64_t shape[DCLS_MAX_DIMS]; /* of its result */
     /* A DCLS layer's cost by dcls_algo as the plan predicts it, in multiply-accumulates at the speed of
@@ -479,8 +478,9 @@ DCLS_API void dcls_json_write_int(dcls_json_writer *writer, const char *key_or_n
 DCLS_API void dcls_json_write_double(dcls_json_writer *writer, const char *key_or_null, double value);
 DCLS_API void dcls_json_write_float(dcls_json_writer *writer, const char *key_or_null, float value);
 DCLS_API void dcls_json_write_bool(dcls_json_writer *writer, const char *key_or_null, bool value);
-/* The text so far; NULL if memory ran out. Belongs to writer, valid until the next call.
- * dcls_json_writer_reset empties it. */
+/* A value that is JSON already. */
+DCLS_API void dcls_json_write_raw(dcls_json_writer *writer, const char *key_or_null, const char *json);
+/* The text so far, valid until the next call; NULL if memory ran out. dcls_json_writer_reset empties it. */
 DCLS_API const char *dcls_json_writer_text(const dcls_json_writer *writer);
 DCLS_API void dcls_json_writer_reset(dcls_json_writer *writer);
 

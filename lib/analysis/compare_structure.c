@@ -6,8 +6,7 @@
 #include "analysis/compare.h"
 #include "formats/json.h"
 
-#define PATH_TEXT    256
-#define LONGEST_TEXT 120 /* of a value that is shown */
+#define PATH_TEXT 256
 
 /* What is being compared. */
 typedef struct place {
@@ -24,7 +23,7 @@ static const char *text_of(const dcls_json *value)
     return text != NULL ? text : "";
 }
 
-/* A value as JSON in one line, cut where it is long. NULL stays NULL. */
+/* A value as JSON in one line. NULL stays NULL. */
 static dcls_status show(dcls_comparer *c, const dcls_json *value, const char **out)
 {
     *out = NULL;
@@ -34,14 +33,7 @@ static dcls_status show(dcls_comparer *c, const dcls_json *value, const char **o
     dcls_json_emit(&json, value);
     dcls_status status = text.failed ? dcls_fail(c->ctx, DCLS_ERR_MEMORY, "out of memory") : DCLS_OK;
     if (status == DCLS_OK) {
-        size_t keep = text.length;
-        if (keep > LONGEST_TEXT) {
-            for (keep = 0; keep < LONGEST_TEXT - 8;)
-                keep += dcls_utf8_length(text.data + keep, text.length - keep);
-            strcpy(text.data + keep, " ..");
-            keep += 3;
-        }
-        *out = dcls_arena_strndup(c->ctx, &c->out->arena, text.data, keep);
+        *out = dcls_arena_strndup(c->ctx, &c->out->arena, text.data, text.length);
         if (*out == NULL) status = DCLS_ERR_MEMORY;
     }
     dcls_string_free(&text);

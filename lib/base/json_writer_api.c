@@ -84,6 +84,12 @@ void dcls_json_write_bool(dcls_json_writer *writer, const char *key_or_null, boo
     end_value(writer);
 }
 
+void dcls_json_write_raw(dcls_json_writer *writer, const char *key_or_null, const char *json)
+{
+    dcls_json_raw(at_key(writer, key_or_null), json);
+    end_value(writer);
+}
+
 const char *dcls_json_writer_text(const dcls_json_writer *writer)
 {
     if (writer->text.failed) return NULL;

@@ -187,13 +187,22 @@ same (2 tensors): 2 identical"
   try 1 diff --json a.json b.json
   is differs "$(jq .differs <<<"$output")" true
   is change "$(jq -c '.changes[0]' <<<"$output")" \
-    '{"change":"changed","node":"d","attribute":"padding","a":null,"b":"1","counts":true}'
-  is rows "$(jq -c '[.tensors[] | [.name, .as, .result, .counts]]' <<<"$output")" \
+    '{"change":"changed","node":"d","attribute":"padding","a":null,"b":1,"decides":true}'
+  is rows "$(jq -c '[.tensors[] | [.name, .as, .result, .decides]]' <<<"$output")" \
     '[["d.weight","elements","identical",true],["d.P","elements","different",true],["d.weight","kernel","different",false]]'
-  is figures "$(jq -c '.tensors[1] | [.count, .beyond, .max_abs, .worst, .worst_a, .worst_b]' <<<"$output")" \
+  is figures "$(jq -c '.tensors[1] | [.count, .beyond, .max_abs, .worst_at, .worst_a, .worst_b]' <<<"$output")" \
     '[6,1,0.25,[0,0,0,1],1,0.75]'
   is moved "$(jq '.tensors[0].moved' <<<"$output")" 3
-  is totals "$(jq -c '.totals | [.changes, .tensors, .identical, .different]' <<<"$output")" '[1,2,1,1]'
+  is totals "$(jq -c '.totals | [.change_count, .tensor_count, .identical, .different]' <<<"$output")" '[1,2,1,1]'
+  is count "$(jq .a.tensor_count <<<"$output")" 2
+  # values of any length are whole, and have their own types
+  unlabelled | jq -c '.tensors.w |= (.shape = [99, 3] | .data = [range(297)]) | .tensors.b |= (.shape = [99] | .data = [range(99)])' >m.json
+  jq -c '.model.labels = [range(99) | "class number \(.)"]' m.json >c.json
+  try 1 diff --json m.json c.json
+  is labels "$(jq -c '.changes[] | select(.attribute == "labels") | [.a, (.b | length), .b[98]]' <<<"$output")" '[null,99,"class number 98"]'
+  try 1 diff m.json c.json
+  has cut "$output" 'labels: unset -> ["class number 0", '
+  [[ $output == *" .."* && $output != *"number 98"* ]]
 }
 
 @test "--key-a, --key-b: state dicts of one checkpoint" {
