@@ -32,6 +32,12 @@ static const cli_option options[] = {
 
 static const inspect_options defaults = {.values = 8};
 
+bool inspect_knows_costs(const inspection *it)
+{
+    return it->model != NULL &&
+           (dcls_report_count(it->report) == 0 || dcls_report_node(it->report, 0)->ndim > 0);
+}
+
 inspect_totals inspect_sum(const dcls_report *report)
 {
     inspect_totals sum = {0};

@@ -35,6 +35,8 @@ typedef struct inspect_totals {
     int64_t weights, positions, spreads, macs_dense, macs_sparse;
 } inspect_totals;
 
+/* Whether shapes and costs are known: not of a state dict, nor for an input the network cannot take. */
+bool inspect_knows_costs(const inspection *it);
 /* Sums over all nodes. */
 inspect_totals inspect_sum(const dcls_report *report);
 /* Elements of a tensor. */

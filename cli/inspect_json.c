@@ -35,7 +35,7 @@ static void write_file(writer *json, const inspection *it)
     dcls_json_write_string(json, "file", it->name);
     dcls_json_write_string(json, "kind", it->model != NULL ? "model" : "tensors");
     dcls_json_write_string(json, "format", dcls_tensors_format(it->tensors));
-    if (it->file_bytes >= 0) dcls_json_write_int(json, "bytes", it->file_bytes);
+    cli_json_int_if(json, it->file_bytes >= 0, "bytes", it->file_bytes);
     write_metadata(json, it->tensors);
     dcls_json_write_open(json, "tensors", '[');
     for (size_t i = 0; i < dcls_tensors_count(it->tensors); i++)
@@ -79,6 +79,15 @@ static void write_model(writer *json, const dcls_model *model)
     dcls_json_write_close(json, ']');
 }
 
+/* null where positions do not end at the limit of a smaller window. */
+static void write_implied_size(writer *json, const dcls_layer_report *layer)
+{
+    dcls_json_write_open(json, "implied_size", '[');
+    for (int d = 0; d < layer->ndim; d++)
+        cli_json_int_if(json, layer->implied_size[d] > 0, NULL, layer->implied_size[d]);
+    dcls_json_write_close(json, ']');
+}
+
 static void write_layer(writer *json, const dcls_layer_report *layer)
 {
     dcls_json_write_open(json, "dcls", '{');
@@ -94,10 +103,11 @@ static void write_layer(writer *json, const dcls_layer_report *layer)
     cli_json_doubles(json, "position_std", layer->ndim, layer->position_std);
     cli_json_doubles(json, "position_min", layer->ndim, layer->position_min);
     cli_json_doubles(json, "position_max", layer->ndim, layer->position_max);
-    cli_json_sizes(json, "implied_size", layer->ndim, layer->implied_size);
-    dcls_json_write_double(json, "spread_mean", layer->spread_mean);
-    dcls_json_write_double(json, "spread_min", layer->spread_min);
-    dcls_json_write_double(json, "spread_max", layer->spread_max);
+    write_implied_size(json, layer);
+    const bool spreads = layer->spread_max > 0;
+    cli_json_double_if(json, spreads, "spread_mean", layer->spread_mean);
+    cli_json_double_if(json, spreads, "spread_min", layer->spread_min);
+    cli_json_double_if(json, spreads, "spread_max", layer->spread_max);
     dcls_json_write_int(json, "clamped", layer->clamped);
     dcls_json_write_double(json, "mass_lost", layer->mass_lost);
     dcls_json_write_int(json, "taps", layer->taps);
@@ -106,46 +116,63 @@ static void write_layer(writer *json, const dcls_layer_report *layer)
     dcls_json_write_close(json, '}');
 }
 
-static void write_node(writer *json, const dcls_node_report *node, int spatial)
+static void write_learned(writer *json, bool known, const dcls_node_report *node)
 {
+    cli_json_int_if(json, known, "parameters", node->weights + node->positions + node->spreads);
+    cli_json_int_if(json, known, "weights", node->weights);
+    cli_json_int_if(json, known, "positions", node->positions);
+    cli_json_int_if(json, known, "spreads", node->spreads);
+}
+
+static void write_shape(writer *json, bool known, const char *key, int ndim, const int64_t *shape)
+{
+    if (known)
+        cli_json_sizes(json, key, ndim, shape);
+    else
+        dcls_json_write_string(json, key, NULL);
+}
+
+static void write_node(writer *json, const inspection *it, const dcls_node_report *node)
+{
+    const bool model = it->model != NULL, costs = inspect_knows_costs(it);
     dcls_json_write_open(json, NULL, '{');
     dcls_json_write_string(json, "name", node->name);
     dcls_json_write_string(json, "op", node->op);
-    cli_json_sizes(json, "shape", node->ndim, node->shape);
-    dcls_json_write_int(json, "weights", node->weights);
-    dcls_json_write_int(json, "positions", node->positions);
-    dcls_json_write_int(json, "spreads", node->spreads);
-    dcls_json_write_int(json, "macs_dense", node->macs_dense);
-    dcls_json_write_int(json, "macs_sparse", node->macs_sparse);
-    cli_json_sizes(json, "receptive_field", spatial, node->receptive_field);
+    write_shape(json, costs, "output_shape", node->ndim, node->shape);
+    write_learned(json, model, node);
+    cli_json_int_if(json, costs, "macs_dense", node->macs_dense);
+    cli_json_int_if(json, costs, "macs_sparse", node->macs_sparse);
+    write_shape(json, model && node->receptive_field[0] >= 0, "receptive_field", it->input.ndim - 2,
+                node->receptive_field);
     dcls_json_write_string(json, "algorithm", node->algorithm[0] != '\0' ? node->algorithm : NULL);
     if (node->has_layer) write_layer(json, &node->layer);
     dcls_json_write_close(json, '}');
 }
 
-static void write_totals(writer *json, const dcls_report *report)
+static void write_totals(writer *json, const inspection *it)
 {
-    inspect_totals sum = inspect_sum(report);
+    const inspect_totals sum = inspect_sum(it->report);
+    const bool costs = inspect_knows_costs(it);
     dcls_json_write_open(json, "totals", '{');
     dcls_json_write_int(json, "parameters", sum.weights + sum.positions + sum.spreads);
     dcls_json_write_int(json, "weights", sum.weights);
     dcls_json_write_int(json, "positions", sum.positions);
     dcls_json_write_int(json, "spreads", sum.spreads);
-    dcls_json_write_int(json, "macs_dense", sum.macs_dense);
-    dcls_json_write_int(json, "macs_sparse", sum.macs_sparse);
-    dcls_json_write_int(json, "peak_live_bytes", (int64_t)dcls_report_peak_live(report));
-    dcls_json_write_int(json, "plan_bytes", (int64_t)dcls_report_plan_memory(report));
+    cli_json_int_if(json, costs, "macs_dense", sum.macs_dense);
+    cli_json_int_if(json, costs, "macs_sparse", sum.macs_sparse);
+    cli_json_int_if(json, costs, "peak_live_bytes", (int64_t)dcls_report_peak_live(it->report));
+    cli_json_int_if(json, costs, "plan_bytes", (int64_t)dcls_report_plan_memory(it->report));
     dcls_json_write_close(json, '}');
 }
 
 static void write_report(writer *json, const inspection *it)
 {
-    if (it->model != NULL) cli_json_sizes(json, "analysed_input", it->input.ndim, it->input.shape);
+    if (it->model != NULL) cli_json_sizes(json, "input_shape", it->input.ndim, it->input.shape);
     dcls_json_write_open(json, "nodes", '[');
     for (size_t i = 0; i < dcls_report_count(it->report); i++)
-        write_node(json, dcls_report_node(it->report, i), it->input.ndim - 2);
+        write_node(json, it, dcls_report_node(it->report, i));
     dcls_json_write_close(json, ']');
-    if (it->model != NULL) write_totals(json, it->report);
+    if (it->model != NULL) write_totals(json, it);
     dcls_json_write_open(json, "warnings", '[');
     for (size_t i = 0; dcls_report_warning(it->report, i) != NULL; i++)
         dcls_json_write_string(json, NULL, dcls_report_warning(it->report, i));

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "inspect.h"
+#include "json_lists.h"
 #include "numbers.h"
 #include "output.h"
 #include "shapes.h"
@@ -20,11 +21,17 @@ static bool is_real(dcls_dtype dtype)
     return dtype == DCLS_F32 || dtype == DCLS_F16 || dtype == DCLS_BF16 || dtype == DCLS_F64;
 }
 
+static bool has_finite(const dcls_tensor_stats *stats)
+{
+    return stats->count > stats->nan + stats->inf;
+}
+
 static void text_statistics(const struct tensor_facts *facts)
 {
     const dcls_tensor_stats *stats = &facts->stats;
-    printf("  min %s  max %s  mean %s  std %s\n", cli_real(stats->min).text, cli_real(stats->max).text,
-           cli_real(stats->mean).text, cli_real(stats->std).text);
+    if (has_finite(stats))
+        printf("  min %s  max %s  mean %s  std %s\n", cli_real(stats->min).text, cli_real(stats->max).text,
+               cli_real(stats->mean).text, cli_real(stats->std).text);
     printf("  zeros %s", cli_grouped(stats->zero).text);
     if (is_real(facts->tensor->dtype))
         printf("  NaN %s  infinite %s", cli_grouped(stats->nan).text, cli_grouped(stats->inf).text);
@@ -64,10 +71,10 @@ static int print_json(const struct tensor_facts *facts)
         dcls_json_write_int(json, NULL, tensor->shape[i]);
     dcls_json_write_close(json, ']');
     dcls_json_write_int(json, "count", stats->count);
-    dcls_json_write_double(json, "min", stats->min);
-    dcls_json_write_double(json, "max", stats->max);
-    dcls_json_write_double(json, "mean", stats->mean);
-    dcls_json_write_double(json, "std", stats->std);
+    cli_json_double_if(json, has_finite(stats), "min", stats->min);
+    cli_json_double_if(json, has_finite(stats), "max", stats->max);
+    cli_json_double_if(json, has_finite(stats), "mean", stats->mean);
+    cli_json_double_if(json, has_finite(stats), "std", stats->std);
     dcls_json_write_int(json, "zero", stats->zero);
     dcls_json_write_int(json, "nan", stats->nan);
     dcls_json_write_int(json, "inf", stats->inf);

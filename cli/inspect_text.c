@@ -154,6 +154,8 @@ static void add_sides(columns *table, int ndim, const int64_t *sides, const char
         equal = equal && sides[i] == sides[0];
     if (ndim < 1)
         columns_add(table, "");
+    else if (sides[0] < 0)
+        columns_add(table, "-");
     else if (sides[0] == 0)
         columns_add(table, whole);
     else {
@@ -253,6 +255,7 @@ static void print_totals(const inspection *it)
                                              cli_grouped(sum.weights + sum.positions + sum.spreads).text,
                                              cli_grouped(sum.weights).text, cli_grouped(sum.positions).text,
                                              cli_grouped(sum.spreads).text));
+    if (!inspect_knows_costs(it)) return; /* a warning tells why */
     print_made_fact("MACs",
                     sum.macs_sparse == sum.macs_dense
                         ? cli_copy(cli_count(sum.macs_dense).text)

@@ -27,3 +27,19 @@ void cli_json_floats(dcls_json_writer *json, const char *key_or_null, int64_t co
         dcls_json_write_float(json, NULL, values[i]);
     dcls_json_write_close(json, ']');
 }
+
+void cli_json_int_if(dcls_json_writer *json, bool known, const char *key, int64_t value)
+{
+    if (known)
+        dcls_json_write_int(json, key, value);
+    else
+        dcls_json_write_string(json, key, NULL);
+}
+
+void cli_json_double_if(dcls_json_writer *json, bool known, const char *key, double value)
+{
+    if (known)
+        dcls_json_write_double(json, key, value);
+    else
+        dcls_json_write_string(json, key, NULL);
+}

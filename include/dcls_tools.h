@@ -189,11 +189,11 @@ typedef struct dcls_layer_report {
 typedef struct dcls_node_report {
     const char *op, *name;
     int ndim;
-    int64_t shape[DCLS_MAX_DIMS]; /* of its output */
-    int64_t weights, positions,
-        spreads; /* learned numbers; biases, norms count as weights; shared tensors count once */
+    int64_t shape[DCLS_MAX_DIMS]; /* of its output; ndim is 0 where the network cannot take the input */
+    /* Learned numbers; biases, norms count as weights; shared tensors count once. */
+    int64_t weights, positions, spreads;
     int64_t macs_dense, macs_sparse; /* multiply-accumulates for the analysed input; equal without DCLS */
-    int64_t receptive_field[3];      /* theoretical, in input pixels per spatial dimension; 0: whole input */
+    int64_t receptive_field[3];      /* theoretical, in input pixels; 0: the whole input, -1: not known */
     const char *algorithm;           /* the plan's choice, "" where there is none */
     bool has_layer;
     dcls_layer_report layer;

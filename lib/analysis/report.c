@@ -12,7 +12,8 @@
 #include "dcls_tools.h"
 
 /* Theoretical receptive field of a value along its spatial dimensions: `size` input pixels, `jump` input
- * pixels between neighbours. A global operation sees the whole input: size is infinite. */
+ * pixels between neighbours. A global operation sees the whole input: size is infinite. It is no number
+ * behind a resize whose factor is not known. */
 typedef struct field {
     double size[3], jump[3];
 } field;
@@ -87,14 +88,31 @@ static void count_macs(const dcls_node *node, const dcls_shape *shape, dcls_node
     out->macs_sparse = out->has_layer ? dcls_cost_taps(shape, out->layer.taps) : out->macs_dense;
 }
 
+static double larger(double a, double b)
+{
+    const double most = fmax(a, b);
+    return isnan(a + b) && !isinf(most) ? NAN : most;
+}
+
 static void fields_join(const dcls_node *node, const field *fields, field *out)
 {
     *out = fields[node->inputs[0]];
     for (int k = 1; k < node->input_count; k++) {
         for (int d = 0; d < 3; d++) {
-            out->size[d] = fmax(out->size[d], fields[node->inputs[k]].size[d]);
+            out->size[d] = larger(out->size[d], fields[node->inputs[k]].size[d]);
             out->jump[d] = fmax(out->jump[d], fields[node->inputs[k]].jump[d]);
         }
+    }
+}
+
+static void follow_resize(const reporter *r, const dcls_node *node, int value, field *out)
+{
+    const dcls_shape *shapes = r->plan ? r->plan->shapes : NULL;
+    for (int d = 0; d < 3 && !shapes; d++)
+        if (!isinf(out->size[d])) out->size[d] = NAN;
+    for (int d = 0; shapes && d + 2 < shapes[value].ndim && d < 3; d++) {
+        if (node->interpolation == DCLS_INTERP_LINEAR) out->size[d] += out->jump[d];
+        out->jump[d] *= (double)shapes[node->inputs[0]].size[2 + d] / (double)shapes[value].size[2 + d];
     }
 }
 
@@ -123,12 +141,7 @@ static void follow_field(const reporter *r, const dcls_node *node, field *fields
         break;
     case DCLS_OP_RESIZE:
         *out = fields[node->inputs[0]];
-        if (!r->plan) break;
-        for (int d = 0; d + 2 < r->plan->shapes[value].ndim && d < 3; d++) {
-            if (node->interpolation == DCLS_INTERP_LINEAR) out->size[d] += out->jump[d];
-            out->jump[d] *= (double)r->plan->shapes[node->inputs[0]].size[2 + d] /
-                            (double)r->plan->shapes[value].size[2 + d];
-        }
+        follow_resize(r, node, value, out);
         break;
     default: break;
     }
@@ -137,7 +150,7 @@ static void follow_field(const reporter *r, const dcls_node *node, field *fields
 static void report_field(const field *f, int spatial, dcls_node_report *out)
 {
     for (int d = 0; d < spatial && d < 3; d++)
-        out->receptive_field[d] = f->size[d] < 1e15 ? (int64_t)ceil(f->size[d]) : 0;
+        out->receptive_field[d] = isnan(f->size[d]) ? -1 : f->size[d] < 1e15 ? (int64_t)ceil(f->size[d]) : 0;
 }
 
 static dcls_status warn_about_even_window(const reporter *r, const dcls_node *node,

@@ -62,12 +62,35 @@ squeeze() { tr -s ' ' <<<"$1"; }
   is kind "$(jq -r .kind <<<"$output")" model
   is tensors "$(jq -c '[.tensors[] | [.name, .dtype, .shape, .bytes]]' <<<"$output")" \
     '[["d.weight","F32",[3,1,2],24],["d.P","F32",[2,3,1,2],48]]'
-  is input "$(jq -c '.input, .analysed_input' <<<"$output" | paste -sd' ')" '["any",3,"any","any"] [1,3,4,6]'
-  is node "$(jq -c '.nodes[0] | [.name, .op, .shape, .weights, .positions, .spreads]' <<<"$output")" '["d","dcls",[1,3,4,6],6,12,0]'
+  is input "$(jq -c '.input, .input_shape' <<<"$output" | paste -sd' ')" '["any",3,"any","any"] [1,3,4,6]'
+  is node "$(jq -c '.nodes[0] | [.name, .op, .output_shape, .parameters, .weights, .positions, .spreads]' <<<"$output")" '["d","dcls",[1,3,4,6],18,6,12,0]'
   is layer "$(jq -c '.nodes[0].dcls | [.layer, .version, .dilated_kernel_size, .kernel_count, .elements, .clamped]' <<<"$output")" \
     '["dcls","v1",[3,3],2,6,1]'
+  is "nothing to tell" "$(jq -c '.nodes[0].dcls | [.spread_mean, .spread_min, .spread_max, .implied_size]' <<<"$output")" \
+    '[null,null,null,[null,null]]'
   is totals "$(jq -c '.totals | [.parameters, .weights, .positions]' <<<"$output")" '[18,6,12]'
   is memory "$(jq '.totals | [.peak_live_bytes, .plan_bytes] | all(type == "number")' <<<"$output")" true
+}
+
+@test "--json: what is not known is null" {
+  needs jq
+  printf '{"format": "dcls-model", "version": 1, "tensors": {%s, %s}}' "$(f32 d.weight '[3, 1, 2]' '[1,2, 1,2, 1,2]')" \
+    "$(f32 d.P '[2, 3, 1, 2]' '[0,1, 0,0.5, 0,0, 0,0, 0.5,0, 0,0]')" >s.json
+  try 0 inspect s.json --set version=v1 --set dilated_kernel_size=3 --json
+  is node "$(jq -c '.nodes[0] | [.output_shape, .parameters, .weights, .positions, .spreads, .macs_dense, .macs_sparse, .receptive_field]' \
+    <<<"$output")" '[null,null,null,null,null,null,null,null]'
+  # a convolution that needs 5 pixels, and what comes behind it
+  model features '{"op": "conv", "name": "c", "inputs": ["input"], "weight": "k"},
+    {"op": "resize", "name": "r", "inputs": ["c", "input"]}, {"op": "relu", "name": "a"}' a "$(f32 k '[1, 3, 5, 1]' '[1,2,3,4,5, 1,2,3,4,5, 1,2,3,4,5]')" >m.json
+  try 0 inspect m.json --input 4x4 --json
+  is shapes "$(jq -c '[.input_shape, [.nodes[].output_shape]]' <<<"$output")" '[[1,3,4,4],[null,null,null]]'
+  is fields "$(jq -c '[.nodes[].receptive_field]' <<<"$output")" '[[5,1],null,null]'
+  is totals "$(jq -c '.totals | [.parameters, .macs_dense, .macs_sparse, .peak_live_bytes, .plan_bytes]' <<<"$output")" '[15,null,null,null,null]'
+  try 0 inspect m.json --input 4x4
+  has table "$(squeeze "$output")" $'\n c conv 15 5x1\n r resize -\n a relu -\n'
+  [[ $output == *"parameters"* && $output != *"MACs  "* && $output != *"memory"* ]]
+  try 0 inspect builtin:resnet-dcls-cifar10 --json
+  is bytes "$(jq -c '[has("bytes"), .bytes]' <<<"$output")" '[true,null]'
 }
 
 @test "layers with positions along one dimension: the whole window" {
@@ -137,9 +160,21 @@ squeeze() { tr -s ' ' <<<"$1"; }
 }
 
 @test "a .npy is one tensor" {
+  needs jq
   npy "3," 0 1 2 >x.npy
   try 0 inspect x.npy
   is "first lines" "${lines[0]}|${lines[1]}" "x.npy: array|  F32 [3], 3 values, 12 B"
+  npy "1," nan >n.npy
+  try 0 inspect n.npy
+  is "no number" "$output" "n.npy: array
+  F32 [1], 1 value, 4 B
+  zeros 0  NaN 1  infinite 0
+  first nan"
+  npy "0," >e.npy
+  for x in n e; do
+    try 0 inspect $x.npy --json
+    is $x "$(jq -c '[.min, .max, .mean, .std]' <<<"$output")" '[null,null,null,null]'
+  done
 }
 
 @test "an unknown tensor: the nearest name" {
