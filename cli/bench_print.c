@@ -35,6 +35,21 @@ static double share_of_peak(double at_peak, double seconds)
     return seconds > 0 ? at_peak / seconds : 0;
 }
 
+static double run_at_peak(const bench_result *result, const bench_run *run)
+{
+    double seconds = 0;
+    for (size_t i = 0; i < dcls_plan_step_count(run->plan); i++) {
+        const dcls_step_facts step = dcls_plan_step(run->plan, i);
+        seconds += at_peak(result, &step);
+    }
+    return seconds;
+}
+
+static double items_per_second(const bench_result *result, const bench_run *run)
+{
+    return run->whole.median > 0 ? (double)result->shape[0] / run->whole.median : 0;
+}
+
 /* ---- text ---- */
 
 static void add_made(columns *table, char *text)
@@ -131,17 +146,12 @@ static void print_algorithms(const bench_result *result)
 static void print_whole(const bench_result *result, const bench_run *run)
 {
     const double macs = bench_macs(run), seconds = run->whole.median;
-    double peak = 0;
-    for (size_t i = 0; i < dcls_plan_step_count(run->plan); i++) {
-        const dcls_step_facts step = dcls_plan_step(run->plan, i);
-        peak += at_peak(result, &step);
-    }
     printf("  %-9s %.3f ms (%.3f to %.3f, %s), %.1f items/s, %s multiply-accumulates, %.1f GFLOP/s, %s "
            "of peak; planned in %.1f ms\n",
            run->algo, ms(seconds), ms(run->whole.least), ms(run->whole.most),
-           cli_counted((int64_t)run->repeats, "run").text,
-           seconds > 0 ? (double)result->shape[0] / seconds : 0, cli_count((int64_t)macs).text,
-           gflops(macs, seconds), cli_percent(share_of_peak(peak, seconds)).text, ms(run->plan_seconds));
+           cli_counted((int64_t)run->repeats, "run").text, items_per_second(result, run),
+           cli_count((int64_t)macs).text, gflops(macs, seconds),
+           cli_percent(share_of_peak(run_at_peak(result, run), seconds)).text, ms(run->plan_seconds));
 }
 
 void bench_print_text(const bench_result *result)
@@ -172,6 +182,14 @@ static void write_time(dcls_json_writer *json, const bench_time *time)
     dcls_json_write_double(json, "max_ms", ms(time->most));
 }
 
+/* Of what multiplies nothing there is no speed. */
+static void write_speed(dcls_json_writer *json, double macs, double peak_seconds, double seconds)
+{
+    dcls_json_write_int(json, "macs_done", (int64_t)macs);
+    cli_json_double_if(json, macs > 0, "gflops", gflops(macs, seconds));
+    cli_json_double_if(json, macs > 0, "share_of_peak", share_of_peak(peak_seconds, seconds));
+}
+
 static void write_step(dcls_json_writer *json, const bench_result *result, const bench_run *run, size_t index)
 {
     const dcls_step_facts step = dcls_plan_step(run->plan, index);
@@ -180,26 +198,23 @@ static void write_step(dcls_json_writer *json, const bench_result *result, const
     dcls_json_write_string(json, "name", step.name);
     dcls_json_write_string(json, "last", step.last);
     dcls_json_write_string(json, "op", step.op);
-    dcls_json_write_string(json, "algorithm", step.algorithm);
-    cli_json_sizes(json, "output", step.ndim, step.shape);
-    dcls_json_write_int(json, "macs", (int64_t)step.macs);
+    dcls_json_write_string(json, "algorithm", step.algorithm[0] != '\0' ? step.algorithm : NULL);
+    cli_json_sizes(json, "output_shape", step.ndim, step.shape);
     write_time(json, time);
-    dcls_json_write_double(json, "gflops", gflops(step.macs, time->median));
-    dcls_json_write_double(json, "share_of_peak", share_of_peak(at_peak(result, &step), time->median));
+    write_speed(json, step.macs, at_peak(result, &step), time->median);
     dcls_json_write_close(json, '}');
 }
 
 static void write_run(dcls_json_writer *json, const bench_result *result, const bench_run *run)
 {
-    const double macs = bench_macs(run);
     dcls_json_write_open(json, NULL, '{');
     dcls_json_write_string(json, "algo", run->algo);
     dcls_json_write_int(json, "repeats", (int64_t)run->repeats);
     write_time(json, &run->whole);
     dcls_json_write_double(json, "plan_ms", ms(run->plan_seconds));
-    dcls_json_write_int(json, "memory_bytes", (int64_t)dcls_plan_memory(run->plan));
-    dcls_json_write_int(json, "macs", (int64_t)macs);
-    dcls_json_write_double(json, "gflops", gflops(macs, run->whole.median));
+    dcls_json_write_int(json, "plan_bytes", (int64_t)dcls_plan_memory(run->plan));
+    dcls_json_write_double(json, "items_per_second", items_per_second(result, run));
+    write_speed(json, bench_macs(run), run_at_peak(result, run), run->whole.median);
     dcls_json_write_open(json, "steps", '[');
     for (size_t i = 0; i < dcls_plan_step_count(run->plan); i++)
         write_step(json, result, run, i);
@@ -214,7 +229,7 @@ int bench_print_json(const cli *run, const bench_result *result)
     if (status != DCLS_OK) return cli_fail(NULL, status, run->ctx);
     dcls_json_write_open(json, NULL, '{');
     dcls_json_write_string(json, "model", result->model);
-    cli_json_sizes(json, "input", result->ndim, result->shape);
+    cli_json_sizes(json, "input_shape", result->ndim, result->shape);
     dcls_json_write_int(json, "threads", result->threads);
     dcls_json_write_string(json, "precision", result->peak_bf16 > 0 ? "bf16" : "fp32");
     dcls_json_write_double(json, "peak_gflops", 2e-9 * result->peak_macs);

@@ -126,7 +126,7 @@ static void write_layer(dcls_json_writer *json, const bench_tuned *layer)
     dcls_json_write_string(json, "chosen", bench_algo_names[layer->chosen]);
     dcls_json_write_string(json, "fastest", bench_algo_names[layer->fastest]);
     dcls_json_write_bool(json, "wrong", layer->wrong);
-    dcls_json_write_open(json, "algorithms", '{');
+    dcls_json_write_open(json, "algos", '{');
     for (int algo = 1; algo < BENCH_ALGOS; algo++) {
         if (layer->predicted[algo] <= 0) continue;
         dcls_json_write_open(json, bench_algo_names[algo], '{');

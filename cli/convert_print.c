@@ -137,12 +137,12 @@ static void write_error(dcls_json_writer *json, const char *key, double error)
 static void write_change(dcls_json_writer *json, const dcls_layer_change *change)
 {
     dcls_json_write_open(json, NULL, '{');
-    dcls_json_write_string(json, "layer", change->layer);
-    if (change->version[0] != '\0') dcls_json_write_string(json, "version", change->version);
-    cli_json_sizes(json, "dilated_kernel_size", change->ndim, change->window);
+    dcls_json_write_string(json, "name", change->layer);
+    dcls_json_write_string(json, "version", change->version[0] != '\0' ? change->version : NULL);
+    cli_json_sizes(json, "window", change->ndim, change->window);
     dcls_json_write_int(json, "kernels", change->kernels);
-    if (change->count_before > 0) dcls_json_write_int(json, "kernel_count_before", change->count_before);
-    if (change->count_after > 0) dcls_json_write_int(json, "kernel_count", change->count_after);
+    cli_json_int_if(json, change->count_before > 0, "kernel_count_before", change->count_before);
+    cli_json_int_if(json, change->count_after > 0, "kernel_count", change->count_after);
     write_error(json, "recentre_error", change->fix_error);
     write_error(json, "fit_error", change->fit_error);
     write_error(json, "merge_error", change->merge_error);
@@ -150,10 +150,10 @@ static void write_change(dcls_json_writer *json, const dcls_layer_change *change
     write_error(json, "round_error", change->round_error);
     dcls_json_write_double(json, "error", change->error);
     if (drops_elements(change)) {
-        dcls_json_write_int(json, "elements", change->elements);
+        dcls_json_write_int(json, "elements_before", change->elements);
         dcls_json_write_int(json, "merged", change->merged);
         dcls_json_write_int(json, "pruned", change->pruned);
-        dcls_json_write_bool(json, "shares_positions", change->shares_positions);
+        dcls_json_write_bool(json, "stage_shared", change->shares_positions);
     }
     dcls_json_write_int(json, "parameters_before", change->parameters_before);
     dcls_json_write_int(json, "parameters", change->parameters_after);
@@ -174,8 +174,8 @@ static void write_comparison(dcls_json_writer *json, const convert_comparison *c
     dcls_json_write_open(json, "verify", '{');
     dcls_json_write_int(json, "pictures", c->pictures);
     dcls_json_write_int(json, "failed", c->failed);
-    dcls_json_write_double(json, "relative_error", c->error);
-    dcls_json_write_double(json, "largest_difference", c->largest);
+    dcls_json_write_double(json, "relative", c->error);
+    dcls_json_write_double(json, "max_abs", c->largest);
     if (c->judged > 0) {
         dcls_json_write_int(json, "judged", c->judged);
         dcls_json_write_int(json, "agreeing", c->agreeing);
@@ -191,8 +191,8 @@ static int print_json(const struct convert *convert, const convert_comparison *c
     dcls_json_write_open(json, NULL, '{');
     dcls_json_write_string(json, "input", convert->in);
     dcls_json_write_string(json, "output", convert->out);
-    write_changes(json, "elements", convert->elements);
-    write_changes(json, "taps", convert->taps);
+    write_changes(json, "layers", convert->elements);
+    write_changes(json, "tap_layers", convert->taps);
     if (comparison != NULL) write_comparison(json, comparison);
     dcls_json_write_close(json, '}');
     const int result = cli_print_json(json);

@@ -11,10 +11,7 @@ typedef dcls_json_writer writer;
 
 static void write_share(writer *json, const char *key, double value)
 {
-    if (isnan(value))
-        dcls_json_write_string(json, key, NULL); /* null: there is nothing to divide by */
-    else
-        dcls_json_write_double(json, key, value);
+    cli_json_double_if(json, !isnan(value), key, value); /* null: there is nothing to divide by */
 }
 
 static void write_classes(writer *json, const eval *e)
@@ -57,7 +54,7 @@ static void write_worst(writer *json, const eval *e)
         dcls_json_write_open(json, NULL, '{');
         dcls_json_write_string(json, "input", dcls_dataset_item_name(e->set, e->worst[i].index));
         dcls_json_write_double(json, "loss", score->loss);
-        dcls_json_write_double(json, "accuracy", (double)score->correct / (double)score->targets);
+        dcls_json_write_double(json, "top1", (double)score->correct / (double)score->targets);
         dcls_json_write_close(json, '}');
     }
     dcls_json_write_close(json, ']');
@@ -72,9 +69,9 @@ static void write_figures(writer *json, const eval *e)
     dcls_json_write_double(json, "loss", scores.loss);
     dcls_json_write_double(json, "top1", scores.top1);
     dcls_json_write_double(json, "top5", scores.top5);
-    dcls_json_write_double(json, "mean_class", scores.mean_class);
+    dcls_json_write_double(json, "mean_class_accuracy", scores.mean_class);
     dcls_json_write_double(json, "mean_iou", scores.mean_iou);
-    dcls_json_write_double(json, "calibration", scores.calibration);
+    dcls_json_write_double(json, "calibration_error", scores.calibration);
     dcls_json_write_double(json, "seconds", e->seconds);
 }
 

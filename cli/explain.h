@@ -21,6 +21,8 @@ typedef struct explained {
 } explained;
 
 void explain_print_text(const explained *it);
+/* All learned numbers. */
+int64_t explain_parameters(const dcls_layer_facts *f);
 /* Returns an exit status; a failure is reported. */
 int explain_print_json(const explained *it);
 

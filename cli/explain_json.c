@@ -12,13 +12,13 @@ static void write_spec(writer *json, const explained *it)
     const dcls_layer_spec *s = &it->spec;
     const dcls_layer_facts *f = dcls_explanation_facts(it->result);
     if (it->model != NULL) {
-        dcls_json_write_string(json, "file", it->model);
-        dcls_json_write_string(json, "layer", it->layer);
+        dcls_json_write_string(json, "model", it->model);
+        dcls_json_write_string(json, "name", it->layer);
     }
-    dcls_json_write_int(json, "dim", s->ndim);
-    dcls_json_write_string(json, "kind", s->layer != NULL ? s->layer : "dcls");
+    dcls_json_write_int(json, "dimensions", s->ndim);
+    dcls_json_write_string(json, "layer", s->layer != NULL ? s->layer : "dcls");
     dcls_json_write_string(json, "version", s->version);
-    cli_json_sizes(json, "dilated_kernel_size", s->ndim, s->dilated_kernel_size);
+    cli_json_sizes(json, "window", s->ndim, s->dilated_kernel_size);
     dcls_json_write_int(json, "kernel_count", s->kernel_count);
     dcls_json_write_int(json, "in_channels", s->in_channels);
     dcls_json_write_int(json, "out_channels", s->out_channels);
@@ -27,15 +27,11 @@ static void write_spec(writer *json, const explained *it)
     cli_json_sizes(json, "padding", s->ndim, f->padding);
     dcls_json_write_bool(json, "bias", s->bias);
     dcls_json_write_bool(json, "shared_positions", s->shared_positions);
-    cli_json_sizes(json, "input", s->ndim, s->input);
-    cli_json_sizes(json, "output", s->ndim, f->output);
+    cli_json_sizes(json, "input_size", s->ndim, s->input);
+    cli_json_sizes(json, "output_size", s->ndim, f->output);
     dcls_json_write_open(json, "same_padding", '[');
-    for (int d = 0; d < s->ndim; d++) {
-        if (f->same_padding[d] == DCLS_ANY)
-            dcls_json_write_string(json, NULL, NULL);
-        else
-            dcls_json_write_int(json, NULL, f->same_padding[d]);
-    }
+    for (int d = 0; d < s->ndim; d++)
+        cli_json_int_if(json, f->same_padding[d] != DCLS_ANY, NULL, f->same_padding[d]);
     dcls_json_write_close(json, ']');
 }
 
@@ -43,6 +39,7 @@ static void write_learned(writer *json, const dcls_layer_facts *f)
 {
     cli_json_sizes(json, "weight_shape", f->weight_ndim, f->weight_shape);
     cli_json_sizes(json, "position_shape", f->position_ndim, f->position_shape);
+    dcls_json_write_int(json, "parameters", explain_parameters(f));
     dcls_json_write_int(json, "weights", f->weights);
     dcls_json_write_int(json, "biases", f->biases);
     dcls_json_write_int(json, "positions", f->positions);
@@ -64,13 +61,8 @@ static void write_trained(writer *json, const dcls_layer_report *learned)
 static void write_cost(writer *json, const char *key, int64_t macs, int64_t bytes)
 {
     dcls_json_write_open(json, key, '{');
-    if (macs < 0) {
-        dcls_json_write_string(json, "macs", NULL);
-        dcls_json_write_string(json, "bytes", NULL);
-    } else {
-        dcls_json_write_int(json, "macs", macs);
-        dcls_json_write_int(json, "bytes", bytes);
-    }
+    cli_json_int_if(json, macs >= 0, "macs", macs);
+    cli_json_int_if(json, macs >= 0, "bytes", bytes);
     dcls_json_write_close(json, '}');
 }
 
@@ -114,12 +106,12 @@ int explain_print_json(const explained *it)
     write_spec(json, it);
     write_learned(json, f);
     if (it->has_learned) write_trained(json, &it->learned);
-    dcls_json_write_open(json, "algorithms", '{');
+    dcls_json_write_open(json, "algos", '{');
     write_cost(json, "construct", f->macs_dense, f->dense_bytes);
     write_cost(json, "im2col", f->macs_im2col, f->columns_bytes);
     write_cost(json, "sparse", f->macs_sparse, f->taps_bytes);
     dcls_json_write_close(json, '}');
-    dcls_json_write_string(json, "auto", f->algorithm);
+    dcls_json_write_string(json, "chosen", f->algorithm);
     dcls_json_write_double(json, "cells_per_element", f->support);
     dcls_json_write_int(json, "taps", f->taps);
     write_others(json, it->spec.ndim, f);

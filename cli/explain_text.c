@@ -41,7 +41,7 @@ static void print_fact(const char *name, char *value)
 }
 
 /* Sums of counts end at the largest number. */
-static int64_t total_of(const dcls_layer_facts *f)
+int64_t explain_parameters(const dcls_layer_facts *f)
 {
     const int64_t parts[] = {f->weights, f->biases, f->positions, f->spreads};
     int64_t sum = 0;
@@ -160,9 +160,9 @@ static char *sum_text(const dcls_layer_facts *f)
                        : cli_copy("");
     char *spreads =
         f->spreads > 0 ? cli_format(" + %s", cli_counted(f->spreads, "spread").text) : cli_copy("");
-    char *text =
-        cli_format("%s%s + %s%s = %s", cli_counted(f->weights, "weight").text, biases,
-                   cli_counted(f->positions, "position").text, spreads, cli_grouped(total_of(f)).text);
+    char *text = cli_format("%s%s + %s%s = %s", cli_counted(f->weights, "weight").text, biases,
+                            cli_counted(f->positions, "position").text, spreads,
+                            cli_grouped(explain_parameters(f)).text);
     free(biases);
     free(spreads);
     return text;
@@ -234,7 +234,8 @@ static void print_costs(const explained *it)
     columns *table = columns_create(titles);
     char window[SHAPE_TEXT];
     shape_crossed(window, s->ndim, s->dilated_kernel_size);
-    add_cost(table, cli_copy("this layer"), cli_grouped(total_of(f)).text, -1, f->learned_bytes, "tensors");
+    add_cost(table, cli_copy("this layer"), cli_grouped(explain_parameters(f)).text, -1, f->learned_bytes,
+             "tensors");
     add_cost(table, algorithm_text(f, "construct"), "", f->macs_dense, f->dense_bytes, "dense kernel");
     if (f->macs_im2col >= 0)
         add_cost(table, algorithm_text(f, "im2col"), "", f->macs_im2col, f->columns_bytes, "columns, tiled");

@@ -19,15 +19,17 @@ load helper
   needs jq
   dcls_model >m.json
   try 0 bench -m m.json --input 12x14 -b 2 -r 7 --json
-  is input "$(jq -c .input <<<"$output")" "[2,3,12,14]"
+  is input "$(jq -c .input_shape <<<"$output")" "[2,3,12,14]"
   is repeats "$(jq '.runs[0].repeats' <<<"$output")" 7
-  is output "$(jq -c '.runs[0].steps[0].output' <<<"$output")" "[2,3,12,14]"
+  is output "$(jq -c '.runs[0].steps[0].output_shape' <<<"$output")" "[2,3,12,14]"
   local taps
   taps=$("$DCLS" inspect --json m.json --input 12x14 | jq '[.nodes[].dcls.taps? // empty] | add')
-  is macs "$(jq '.runs[0].macs' <<<"$output")" "$((taps * 2 * 12 * 14))"
+  is macs "$(jq '.runs[0].macs_done' <<<"$output")" "$((taps * 2 * 12 * 14))"
   is order "$(jq '.runs[0] | .min_ms <= .median_ms and .median_ms <= .max_ms' <<<"$output")" true
   is steps "$(jq '[.runs[0].steps[].median_ms] | add > 0' <<<"$output")" true
-  is speed "$(jq '.runs[0] | (.gflops * .median_ms * 1e6 / .macs / 2 - 1) | fabs < 1e-6' <<<"$output")" true
+  is rate "$(jq '.runs[0] | (.items_per_second * .median_ms / 2000 - 1) | fabs < 1e-6' <<<"$output")" true
+  is share "$(jq '.runs[0].share_of_peak > 0' <<<"$output")" true
+  is speed "$(jq '.runs[0] | (.gflops * .median_ms * 1e6 / .macs_done / 2 - 1) | fabs < 1e-6' <<<"$output")" true
 }
 
 @test "--algo all: each algorithm once, auto first" {
@@ -62,12 +64,12 @@ load helper
     $(f32 o.weight '[2, 3, 1]' '[1,2,3, 4,5,6]'), $(f32 o.P '[2, 2, 3, 1]' '[0,1,0.5, 0,0,0, 0,1,0, 0,0,-1]')" >m.json
   try 0 bench -m m.json --input 4x6 -r 3 --tune --json
   is layers "$(jq -c '[.tune[].name]' <<<"$output")" '["d","own"]'
-  is algorithms "$(jq -c '[.tune[].algorithms | keys | join(" ")]' <<<"$output")" '["im2col sparse","sparse"]'
+  is algorithms "$(jq -c '[.tune[].algos | keys | join(" ")]' <<<"$output")" '["im2col sparse","sparse"]'
   is chosen "$(jq -c '.tune[0].chosen' <<<"$output")" '"sparse"'
-  is measured "$(jq '. as $all | [range(2)] | all(. as $i | $all.tune[$i].algorithms.sparse.measured_ms == $all.runs[3].steps[$i].median_ms)' \
+  is measured "$(jq '. as $all | [range(2)] | all(. as $i | $all.tune[$i].algos.sparse.measured_ms == $all.runs[3].steps[$i].median_ms)' \
     <<<"$output")" true
-  is predicted "$(jq '[.tune[].algorithms[].predicted_ms] | min > 0' <<<"$output")" true
-  is fastest "$(jq '.tune | all(.fastest as $f | .algorithms | (map(.measured_ms) | min) == .[$f].measured_ms)' <<<"$output")" true
+  is predicted "$(jq '[.tune[].algos[].predicted_ms] | min > 0' <<<"$output")" true
+  is fastest "$(jq '.tune | all(.fastest as $f | .algos | (map(.measured_ms) | min) == .[$f].measured_ms)' <<<"$output")" true
   try 0 bench -m m.json --input 4x6 -r 3 --tune
   has table "$(tr -s ' ' <<<"$output")" " layer output construct predicted im2col predicted sparse predicted chosen"
   has summary "$output" " of 2 layers would run more than 10% faster otherwise; chosen algorithms take "
@@ -92,9 +94,13 @@ load helper
 }
 
 @test "operations without multiply-accumulates have no speed" {
+  needs jq
   features >m.json
   try 0 bench -m m.json --input 4x6 -r 3
   has step "$(tr -s ' ' <<<"$output")" " g global_avg_pool 3 0."
+  try 0 bench -m m.json --input 4x6 -r 3 --json
+  is step "$(jq -c '.runs[0].steps[0] | [.algorithm, .macs_done, .gflops, .share_of_peak]' <<<"$output")" '[null,0,null,null]'
+  is run "$(jq -c '.runs[0] | [.macs_done, .gflops, .share_of_peak]' <<<"$output")" '[0,null,null]'
 }
 
 @test "usage and bad models" {

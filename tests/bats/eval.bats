@@ -50,10 +50,10 @@ close() {
   is stderr "$stderr" ""
   # 96.5 % for each answer: exp(4) / (exp(4) + 2)
   close .top1 0.75
-  close .mean_class '(0.5 + 1 + 1) / 3'
+  close .mean_class_accuracy '(0.5 + 1 + 1) / 3'
   close .mean_iou '(0.5 + 1 + 0.5) / 3'
   close .loss '(3 * ((4 | exp) + 2 | log - 4) + ((4 | exp) + 2 | log)) / 4'
-  close .calibration '(4 | exp) / ((4 | exp) + 2) - 0.75'
+  close .calibration_error '(4 | exp) / ((4 | exp) + 2) - 0.75'
   is confusion "$(jq -c .confusion <<<"$output")" "[[1,0,1],[0,1,0],[0,0,1]]"
   is labels "$(jq -c '[.classes[].label]' <<<"$output")" '["red","green","blue"]'
   is counts "$(jq -c '[.pictures, .targets]' <<<"$output")" "[4,4]"
@@ -151,7 +151,7 @@ close() {
   is confusion "$(jq -c .confusion <<<"$output")" "[[8,0,0],[0,4,4],[0,0,0]]"
   close .top1 0.75
   close .mean_iou '(1 + 0.5 + 0) / 3'
-  close .mean_class 0.75
+  close .mean_class_accuracy 0.75
   is iou "$(jq -c '[.classes[].iou]' <<<"$output")" "[1,0.5,0]"
   is nothing "$(jq -c '.classes[2] | [.recall, .targets]' <<<"$output")" "[null,0]"
   try 0 eval -m s.json -d pairs --ignore 1 --json
@@ -179,7 +179,7 @@ close() {
   needs jq
   colors
   try 0 eval -m m.json -d set --confusion c.svg --worst w --worst-count 2 --json
-  is worst "$(jq -r '.worst[0].input' <<<"$output")" set/red/b.ppm
+  is worst "$(jq -c '.worst[0] | [.input, .top1]' <<<"$output")" '["set/red/b.ppm",0]'
   is count "$(jq '.worst | length' <<<"$output")" 2
   is names "$(cd w && echo 01-*)" 01-red-as-blue-b.png
   is files "$(ls w | wc -l)" 3

@@ -63,17 +63,17 @@ END
 @test "options and settings" {
   needs jq
   try 0 explain --json -D 5,9 -K 7 --in 6 --out 4 --groups 2 --stride 2,1 --padding 0,4 --size 20x30
-  is layer "$(jq -c '[.dim, .dilated_kernel_size, .kernel_count, .in_channels, .out_channels, .groups, .stride, .padding, .output]' <<<"$output")" \
+  is layer "$(jq -c '[.dimensions, .window, .kernel_count, .in_channels, .out_channels, .groups, .stride, .padding, .output_size]' <<<"$output")" \
     '[2,[5,9],7,6,4,2,[2,1],[0,4],[8,30]]'
-  is tensors "$(jq -c '[.weight_shape, .position_shape, .weights, .positions, .dense.weights]' <<<"$output")" \
-    '[[4,3,7],[2,4,3,7],84,168,540]'
-  is macs "$(jq -c '[.dense.macs, .algorithms.im2col.macs]' <<<"$output")" "[$((8 * 30 * 540)),null]"
+  is tensors "$(jq -c '[.weight_shape, .position_shape, .parameters, .weights, .biases, .positions, .dense.weights]' <<<"$output")" \
+    '[[4,3,7],[2,4,3,7],256,84,4,168,540]'
+  is macs "$(jq -c '[.dense.macs, .algos.im2col.macs]' <<<"$output")" "[$((8 * 30 * 540)),null]"
   local with=$output
   try 0 explain --json --set dilated_kernel_size=5,9 --set kernel_count=7 --set in_channels=6 --set out_channels=4 \
     --set groups=2 --set stride=2,1 --set padding=0,4 --size 20x30
   is "the same by settings" "$output" "$with"
   try 0 explain --json -D 9 -K 3 --dim 3 -c 8
-  is sizes "$(jq -c '[.input, .dilated_kernel_size, .groups]' <<<"$output")" '[[28,28,28],[9,9,9],8]'
+  is sizes "$(jq -c '[.input_size, .window, .groups]' <<<"$output")" '[[28,28,28],[9,9,9],8]'
   try 0 explain --json -D 9 -K 3 --in 8
   is channels "$(jq -c '[.in_channels, .out_channels, .groups]' <<<"$output")" '[8,8,1]'
 }
@@ -82,7 +82,7 @@ END
   needs jq
   try 0 explain --json builtin:convmixer-dcls-cifar10 4.0.fn.0
   local explained
-  explained=$(jq -c '[.layer, .algorithms.construct.macs, .algorithms.sparse.macs, .taps, .positions]' <<<"$output")
+  explained=$(jq -c '[.name, .algos.construct.macs, .algos.sparse.macs, .taps, .positions]' <<<"$output")
   try 0 inspect --json builtin:convmixer-dcls-cifar10
   is figures "$explained" \
     "$(jq -c '.nodes[] | select(.name == "4.0.fn.0") | [.name, .macs_dense, .macs_sparse, .dcls.taps, .positions]' <<<"$output")"
@@ -144,13 +144,13 @@ END
   needs jq
   # weight [96, 1, 9, 3], P [1, 96, 1, 9, 3]; 56 * 56 * 96 * 81
   try 0 explain -D 9 -K 3 --set layer=2_1d --json
-  is tensors "$(jq -c '[.kind, .weight_shape, .position_shape, .weights, .positions, .dense.macs, .algorithms.im2col.macs]' <<<"$output")" \
+  is tensors "$(jq -c '[.layer, .weight_shape, .position_shape, .weights, .positions, .dense.macs, .algos.im2col.macs]' <<<"$output")" \
     "[\"2_1d\",[96,1,9,3],[1,96,1,9,3],2592,2592,$((56 * 56 * 96 * 81)),null]"
   is classic "$(jq -c '.dilated | [.kernel_size, .weights]' <<<"$output")" '[[2,2],384]'
   try 0 explain -D 5,5,7 -K 2 -c 4 --set layer=3_1d --json
   is tensors "$(jq -c '[.weight_shape, .position_shape]' <<<"$output")" '[[4,1,5,5,2],[1,4,1,5,5,2]]'
   try 0 explain -D 9 -K 3 --set layer=2dK1d --set flat_dim=1 --json
-  is tensors "$(jq -c '[.weight_shape, .position_shape, .dilated_kernel_size]' <<<"$output")" '[[96,1,3],[1,96,1,3],[1,9]]'
+  is tensors "$(jq -c '[.weight_shape, .position_shape, .window]' <<<"$output")" '[[96,1,3],[1,96,1,3],[1,9]]'
   try 2 explain -D 9 -K 3 --dim 1 --set layer=2_1d
   channels=1 model features '{"op": "dcls", "name": "a", "weight": "w", "P": "P", "layer": "2_1d", "version": "v1",
     "dilated_kernel_size": 5, "padding": [1, 2]}' a "$(f32 w '[1, 1, 3, 1]' '[1, 2, 3]'), $(f32 P '[1, 1, 1, 3, 1]' '[0, 1, 2]')" >m.json

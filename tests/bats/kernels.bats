@@ -191,7 +191,7 @@ two_kernels() {
   [[ $output != *fullest* ]]
   needs jq
   try 0 convert -q a.json b.json --prune 0.1 --merge 0.3 --json "${line_settings[@]}"
-  is counts "$(jq -c '.elements[0] | [.elements, .merged, .pruned, .shares_positions, .kernel_count]' <<<"$output")" '[6,1,1,false,2]'
+  is counts "$(jq -c '.layers[0] | [.elements_before, .merged, .pruned, .stage_shared, .kernel_count]' <<<"$output")" '[6,1,1,false,2]'
 }
 
 @test "--json reports changes and comparison" {
@@ -199,9 +199,14 @@ two_kernels() {
   ppm 8 8 255 0 0 >pictures/red.ppm
   dcls_model >d.json
   try 0 convert -q d.json e.bin --prune 0 --verify pictures --json
-  has json "$output" '"layer": "d"'
+  has json "$output" '"name": "d"'
   has json "$output" '"prune_error": 0'
   has json "$output" '"pictures": 1'
+  needs jq
+  is verify "$(jq -c '.verify | [.relative, .max_abs]' <<<"$output")" '[0,0]'
+  dense_model >m.json
+  try 0 convert -q m.json t.bin --to taps --layers '*' --json
+  is "not for dense kernels" "$(jq -c '.tap_layers[0] | [.version, .kernel_count_before, .kernel_count]' <<<"$output")" '[null,null,null]'
 }
 
 @test "kernel options that do not go together" {
