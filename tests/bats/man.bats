@@ -2,6 +2,7 @@
 # Man pages: their EXAMPLES are run, every command has one, and every option of --help stands in it.
 
 load helper
+load train_util
 
 # The lines after "$ " of a page's EXAMPLES, continuation lines joined.
 examples() { # PAGE
@@ -84,32 +85,86 @@ run_examples() { # PAGE
   [ -z "$output" ]
 }
 
-@test "every key that --json prints stands in its page" {
+# ---- JSON
+
+# The fields that a page describes: behind .Li in its part about JSON, or in what it shows literally.
+fields() { # PAGE
+  awk '/^\.S[sh]/{inside = /JSON|OUTPUT|The log/} inside' "$root/man/$1" |
+    sed -nE -e 's/ (No|Ns|Cm|Fl) .*//; s/^\.(Li|Po Li|Pq Li|It Li) //p' -e '/^[{ ]/s/"([a-z0-9_]+)":/\n\1\n/gp' |
+    tr ' ' '\n' | grep -xE '[a-z0-9_]+' | sort -u
+}
+
+# Every field of JSON stands in the page.
+known() { # PAGE, JSON on standard input
+  local missing
+  # below metadata is what users name themselves; what a description holds stands in dcls-model(5)
+  jq -r '((.metadata, (.changes[]? | .a, .b)) | iterables) |= {} | .. | objects | keys[]' | sort -u >keys
+  [[ -s keys ]] || { echo "$1: nothing was printed"; return 1; }
+  cat keys >>"printed.$1"
+  missing=$(fields "$1" | comm -13 - keys)
+  [[ -z $missing ]] || { echo "$1 lacks: $missing"; return 1; }
+}
+
+# Every field in the page was among them.
+all_printed() { # PAGE
+  is "fields of $1 that nothing prints" "$(fields "$1" | comm -23 - <(sort -u "printed.$1"))" ""
+}
+
+@test "fields of JSON stand in the pages, and what stands there is printed: inspect, explain, convert, diff" {
   needs jq
   dcls_model >m.json
   classifier >c.json
   ppm 5 4 10 20 30 >a.ppm
   mkdir in
   cp a.ppm in/
-  known() { # PAGE, JSON on standard input
-    local key keys
-    # what users name themselves is below metadata
-    mapfile -t keys < <(jq -r 'del(.metadata?) | [.. | objects | keys[]] | unique[]')
-    ((${#keys[@]} > 1)) || { echo "$1: nothing was printed"; return 1; }
-    for key in "${keys[@]}"; do
-      grep -Eq "^\.(Li|Po Li|Pq Li|It Li).*\\b$key\\b" "$root/man/$1" || { echo "$1: $key"; return 1; }
-    done
-  }
-  dcls inspect --json m.json | known dcls-inspect.1
+  dcls convert -q c.json p.bin --preprocess imagenet
+  dcls convert -q p.bin p.json
+  jq '.model.preprocess.resize = {"height": 256, "width": 300}' p.json >x.json
+  for model in m.json c.json p.bin x.json; do dcls inspect --json $model | known dcls-inspect.1; done
   dcls inspect --json m.json -t "$(dcls inspect --json m.json | jq -r '.tensors[0].name')" | known dcls-inspect.1
-  dcls inspect --json c.json | known dcls-inspect.1
+  all_printed dcls-inspect.1
   dcls explain --json -D 9 -K 4 | known dcls-explain.1
   dcls explain --json m.json "$(dcls inspect --json m.json | jq -r 'first(.nodes[] | select(.dcls)).name')" | known dcls-explain.1
-  dcls convert --json -q m.json d.bin --prune 0.01 --merge 0.01 --verify in | known dcls-convert.1
+  all_printed dcls-explain.1
+  dcls convert --json -q m.json d.bin --prune 0.01 --merge 0.01 --round-positions --fix-unequal | known dcls-convert.1
+  dcls convert --json -q builtin:convmixer-dcls-cifar10 e.bin --prune 0 --verify in | known dcls-convert.1
   dcls convert -q m.json dense.bin --to dense
   dcls convert --json -q dense.bin s.bin --to sparse --kernel-count 2 --layers "*" | known dcls-convert.1
+  dcls convert --json -q m.json t.bin --to taps | known dcls-convert.1
+  all_printed dcls-convert.1
   dcls diff --json -a m.json d.bin | known dcls-diff.1
-  try 1 diff --json m.json c.json
-  echo "$output" >different.json
-  known dcls-diff.1 <different.json
+  for model in c.json p.bin; do
+    dcls diff --json m.json $model >different.json || :
+    known dcls-diff.1 <different.json
+  done
+  all_printed dcls-diff.1
+}
+
+@test "fields of JSON stand in the pages, and what stands there is printed: bench, eval, infer, the log of train" {
+  needs jq
+  segmentation_graph | sed 's/"out_channels": 3/"out_channels": 64/; s/"kernel_count": 3/"kernel_count": 25/' >full.json
+  for model in full.json builtin:resnet-dcls-cifar10; do
+    dcls bench -q --json -r 1 $model --input 32 --tune | known dcls-bench.1
+  done
+  dcls bench -q --json -r 1 --precision bf16 | known dcls-bench.1
+  all_printed dcls-bench.1
+  colors
+  classifier >c.json
+  dcls eval --json -m c.json -d set --worst worst | known dcls-eval.1
+  all_printed dcls-eval.1
+  scenes
+  features >f.json
+  npy "2, 3, 1, 1" 0 1 2 2 1 0 >x.npy
+  cp 0.ppm $'caf\xe9.ppm'
+  dcls infer -q --format json -m c.json $'caf\xe9.ppm' | known dcls-infer.1
+  dcls infer -q --format json -m c.json x.npy | known dcls-infer.1
+  dcls infer -q --format json -m s.json 0.ppm | known dcls-infer.1
+  dcls infer -q --format json -m f.json 0.ppm | known dcls-infer.1
+  all_printed dcls-infer.1
+  train run --epochs 1 --repulsion 1
+  known dcls-train.1 <run/log.ndjson
+  segmentation_graph >graph.json
+  try 0 train -q --graph graph.json --train scenes --val scenes --classes 3 --batch 2 --size 8 --scale 1,1.5 --epochs 1 -o masks
+  known dcls-train.1 <masks/log.ndjson
+  all_printed dcls-train.1
 }
