@@ -324,9 +324,8 @@ $(B)/%.pc: %.pc.in FORCE
 
 # What is installed where: MODE:SOURCE:DIRECTORY[:NAME]
 INSTALLED = 755:$(B)/dcls:$(BINDIR) \
-  644:include/dcls.h:$(INCLUDEDIR) 644:include/dcls_tools.h:$(INCLUDEDIR) 644:include/dcls_train.h:$(INCLUDEDIR) \
-  644:include/dcls_plot.h:$(INCLUDEDIR) \
-  644:include/dcls_recipe.h:$(INCLUDEDIR) \
+  644:include/dcls.h:$(INCLUDEDIR) 644:include/dcls_tools.h:$(INCLUDEDIR) 644:include/dcls_analysis.h:$(INCLUDEDIR) \
+  644:include/dcls_train.h:$(INCLUDEDIR) 644:include/dcls_plot.h:$(INCLUDEDIR) 644:include/dcls_recipe.h:$(INCLUDEDIR) \
   644:$(LIB_A):$(LIBDIR) 644:$(TOOLS_A):$(LIBDIR) \
   755:$(B)/libdcls.so.$(SOVERSION):$(LIBDIR):libdcls.so.$(VERSION) \
   644:$(B)/dcls.pc:$(LIBDIR)/pkgconfig 644:$(B)/dcls_tools.pc:$(LIBDIR)/pkgconfig \

@@ -3,6 +3,7 @@
 #define DCLS_CLI_BENCH_H
 
 #include "cli.h"
+#include "dcls_analysis.h"
 
 /* Seconds of one thing measured several times. */
 typedef struct bench_time {

@@ -57,7 +57,7 @@ double bench_macs(const bench_run *run)
 
 static int bench_model(cli *run, const dcls_model *model, const char *name, const bench_options *o)
 {
-    cli_input input;
+    cli_input_shape input;
     int status = cli_input_choose(run, model, o->input, &input);
     if (status != CLI_OK) return status;
     cli_note_precision(run, o->precision);

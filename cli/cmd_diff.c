@@ -60,13 +60,13 @@ diff_totals diff_sum(const dcls_comparison *result)
     diff_totals sum = {0};
     for (size_t i = 0; i < dcls_comparison_row_count(result); i++) {
         const dcls_compare_row *row = dcls_comparison_row(result, i);
-        if (row->counts)
+        if (row->decides)
             add_row(&sum, row);
         else if (row->kind == DCLS_COMPARE_KERNEL && is_worse(row, sum.worst_kernel))
             sum.worst_kernel = row;
     }
     for (size_t i = 0; i < dcls_comparison_change_count(result); i++)
-        sum.changes += dcls_comparison_change(result, i)->counts;
+        sum.changes += dcls_comparison_change(result, i)->decides;
     return sum;
 }
 

@@ -221,7 +221,7 @@ static int explain_of_model(explained *it, const explain_options *o, const dcls_
                             const char *layer)
 {
     dcls_context *ctx = it->run->ctx;
-    cli_input input;
+    cli_input_shape input;
     const int result = cli_input_choose(it->run, model, o->size, &input);
     if (result != CLI_OK) return result;
     const dcls_status status =

@@ -292,7 +292,7 @@ static int draw_and_warn(const struct plot *plot, const dcls_layer_source *sourc
 static int draw_model(struct plot *plot, const dcls_model *model)
 {
     const plot_options *o = plot->options;
-    cli_input input;
+    cli_input_shape input;
     if (o->kind != DCLS_PLOT_FIELD && plot->how.format != DCLS_PLOT_HTML) {
         if (o->input != NULL) return refuse("--input", "belongs to --kind field and to reports");
     } else {

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "alloc.h"
+#include "dcls_analysis.h"
 #include "numbers.h"
 #include "output.h"
 #include "train.h"

@@ -8,6 +8,7 @@
 #ifndef DCLS_CLI_DIFF_H
 #define DCLS_CLI_DIFF_H
 
+#include "dcls_analysis.h"
 #include "options.h"
 
 typedef struct diff_options {

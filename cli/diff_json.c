@@ -29,7 +29,7 @@ static void write_change(writer *json, const dcls_compare_change *change)
         dcls_json_write_raw(json, "a", change->a != NULL ? change->a : "null");
         dcls_json_write_raw(json, "b", change->b != NULL ? change->b : "null");
     }
-    dcls_json_write_bool(json, "decides", change->counts);
+    dcls_json_write_bool(json, "decides", change->decides);
     dcls_json_write_close(json, '}');
 }
 
@@ -59,7 +59,7 @@ static void write_row(writer *json, const dcls_compare_row *row)
     dcls_json_write_string(json, "name", row->name);
     dcls_json_write_string(json, "as", kinds[row->kind]);
     dcls_json_write_string(json, "result", results[row->result]);
-    dcls_json_write_bool(json, "decides", row->counts);
+    dcls_json_write_bool(json, "decides", row->decides);
     if (row->result != DCLS_COMPARE_ONLY_B) {
         dcls_json_write_string(json, "dtype_a", dcls_dtype_name(row->dtype_a));
         cli_json_sizes(json, "shape_a", row->ndim_a, row->shape_a);

@@ -53,7 +53,7 @@ static char *change_text(const dcls_compare_change *change)
     const int shown_a = shown_length(a), shown_b = shown_length(b);
     return cli_format("%s: %.*s%s -> %.*s%s%s", change->attribute, shown_a, a,
                       a[shown_a] != '\0' ? " .." : "", shown_b, b, b[shown_b] != '\0' ? " .." : "",
-                      change->counts ? "" : "  (compared by kernel)");
+                      change->decides ? "" : "  (compared by kernel)");
 }
 
 static void print_changes(const dcls_comparison *result)
@@ -92,7 +92,7 @@ static void print_unpaired(const dcls_comparison *result, bool all)
     bool any = false;
     for (size_t i = 0; i < dcls_comparison_row_count(result); i++) {
         const dcls_compare_row *row = dcls_comparison_row(result, i);
-        if (row->result < DCLS_COMPARE_SHAPE || !(row->counts || all)) continue;
+        if (row->result < DCLS_COMPARE_SHAPE || !(row->decides || all)) continue;
         any = true;
         columns_add(table, row->name);
         columns_add(table, row->kind == DCLS_COMPARE_KERNEL ? "kernel" : "");
@@ -129,7 +129,7 @@ static int by_difference(const void *x, const void *y)
 
 static const char *kind_text(const dcls_compare_row *row)
 {
-    if (row->kind == DCLS_COMPARE_KERNEL) return row->counts ? "kernel" : "(kernel)";
+    if (row->kind == DCLS_COMPARE_KERNEL) return row->decides ? "kernel" : "(kernel)";
     return row->kind == DCLS_COMPARE_ELEMENTS ? "elements" : "";
 }
 
@@ -200,7 +200,7 @@ static void print_tensors(const diff *it)
         const dcls_compare_row *row = dcls_comparison_row(it->result, i);
         if (!is_shown(it, row)) continue;
         rows[shown++] = (listed){row, i};
-        kernels = kernels || (row->kind == DCLS_COMPARE_KERNEL && !row->counts);
+        kernels = kernels || (row->kind == DCLS_COMPARE_KERNEL && !row->decides);
     }
     if (it->options->order == DIFF_BY_DIFFERENCE) qsort(rows, shown, sizeof *rows, by_difference);
     if (shown > 0) {
@@ -235,7 +235,7 @@ static const char *verdict(const diff *it, const diff_totals *sum)
 
 static bool has_unequal_values(const dcls_compare_row *row)
 {
-    return row->counts && (row->result == DCLS_COMPARE_CLOSE || row->result == DCLS_COMPARE_DIFFERENT);
+    return row->decides && (row->result == DCLS_COMPARE_CLOSE || row->result == DCLS_COMPARE_DIFFERENT);
 }
 
 /* One for all, or one for each type. */

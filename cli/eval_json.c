@@ -69,9 +69,9 @@ static void write_figures(writer *json, const eval *e)
     dcls_json_write_double(json, "loss", scores.loss);
     dcls_json_write_double(json, "top1", scores.top1);
     dcls_json_write_double(json, "top5", scores.top5);
-    dcls_json_write_double(json, "mean_class_accuracy", scores.mean_class);
+    dcls_json_write_double(json, "mean_class_accuracy", scores.mean_class_accuracy);
     dcls_json_write_double(json, "mean_iou", scores.mean_iou);
-    dcls_json_write_double(json, "calibration_error", scores.calibration);
+    dcls_json_write_double(json, "calibration_error", scores.calibration_error);
     dcls_json_write_double(json, "seconds", e->seconds);
 }
 

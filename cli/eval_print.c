@@ -49,14 +49,14 @@ static void print_figures(const eval *e)
     if (segments(e)) {
         print_figure("mean IoU", scores.mean_iou, "");
         print_figure("pixel accuracy", scores.top1, "");
-        print_figure("mean class accuracy", scores.mean_class, "");
+        print_figure("mean class accuracy", scores.mean_class_accuracy, "");
     } else {
         print_figure("top-1 accuracy", scores.top1, "");
         if (e->classes > 5) print_figure("top-5 accuracy", scores.top5, "");
-        print_figure("mean class accuracy", scores.mean_class, "");
+        print_figure("mean class accuracy", scores.mean_class_accuracy, "");
     }
     printf("%-21s%8.4f\n", "cross entropy", scores.loss);
-    print_figure("calibration error", scores.calibration, "");
+    print_figure("calibration error", scores.calibration_error, "");
 }
 
 /* ---- classes ---- */

@@ -9,6 +9,7 @@
 #define DCLS_CLI_EXPLAIN_H
 
 #include "cli.h"
+#include "dcls_analysis.h"
 
 typedef struct explained {
     const cli *run;

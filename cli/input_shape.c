@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "dcls_analysis.h"
 #include "output.h"
 #include "shapes.h"
 
@@ -23,10 +24,10 @@ static int64_t usual_side(const dcls_preprocess *preprocess, bool height)
     return DEFAULT_SIDE;
 }
 
-int cli_input_choose(const cli *run, const dcls_model *model, const char *given, cli_input *out)
+int cli_input_choose(const cli *run, const dcls_model *model, const char *given, cli_input_shape *out)
 {
     int64_t sizes[DCLS_MAX_DIMS];
-    *out = (cli_input){0};
+    *out = (cli_input_shape){0};
     out->ndim = dcls_model_input_shape(model, out->shape);
     int spatial = out->ndim - 2;
     if (given != NULL && !shape_parse(given, sizes, spatial))
@@ -46,7 +47,7 @@ int cli_input_choose(const cli *run, const dcls_model *model, const char *given,
     return CLI_OK;
 }
 
-static dcls_status try_input(const cli *run, const dcls_model *model, const cli_input *input)
+static dcls_status try_input(const cli *run, const dcls_model *model, const cli_input_shape *input)
 {
     int64_t shape[DCLS_MAX_DIMS];
     int ndim;
@@ -54,13 +55,13 @@ static dcls_status try_input(const cli *run, const dcls_model *model, const cli_
 }
 
 /* A network may need one size although it says any, or more than the usual one. */
-static bool runs_at_another_size(const cli *run, const dcls_model *model, const cli_input *usual)
+static bool runs_at_another_size(const cli *run, const dcls_model *model, const cli_input_shape *usual)
 {
     static const int64_t sides[] = {28, 32, 64, 96, 128, 256, 512, 1024, 4096, 16384, 65536};
     int64_t shape[DCLS_MAX_DIMS];
     dcls_model_input_shape(model, shape);
     for (size_t i = 0; i < sizeof sides / sizeof *sides; i++) {
-        cli_input input = *usual;
+        cli_input_shape input = *usual;
         for (int d = 2; d < input.ndim; d++)
             if (shape[d] == DCLS_ANY) input.shape[d] = sides[i];
         if (try_input(run, model, &input) == DCLS_OK) return true;
@@ -70,7 +71,7 @@ static bool runs_at_another_size(const cli *run, const dcls_model *model, const 
 
 int cli_input_check(const cli *run, const char *subject, const dcls_model *model)
 {
-    cli_input input;
+    cli_input_shape input;
     int result = cli_input_choose(run, model, NULL, &input);
     if (result != CLI_OK || try_input(run, model, &input) == DCLS_OK) return result;
     if (input.assumed && runs_at_another_size(run, model, &input)) return CLI_OK;

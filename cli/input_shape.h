@@ -4,16 +4,16 @@
 
 #include "cli.h"
 
-typedef struct cli_input {
+typedef struct cli_input_shape {
     int ndim;
     int64_t shape[DCLS_MAX_DIMS]; /* [1, C, spatial..] */
     bool assumed;                 /* a size was neither the model's nor given */
-} cli_input;
+} cli_input_shape;
 
 /* Shape of one item: the model's own sizes, those of `given` ("224x224", NULL: none) where they are open,
  * else what preprocessing makes of pictures, else 224 a side. A usage error is reported as one of --input;
  * returns the exit status. */
-int cli_input_choose(const cli *run, const dcls_model *model, const char *given, cli_input *out);
+int cli_input_choose(const cli *run, const dcls_model *model, const char *given, cli_input_shape *out);
 
 /* Whether the network can run at all: with the sizes above, or, where it leaves them open, with another one
  * that is usual. Failure is reported with the node named; returns the exit status. */

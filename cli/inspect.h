@@ -10,6 +10,7 @@
 #define DCLS_CLI_INSPECT_H
 
 #include "cli.h"
+#include "dcls_analysis.h"
 #include "input_shape.h"
 #include "options.h"
 
@@ -28,7 +29,7 @@ typedef struct inspection {
     const dcls_tensors *tensors;
     const dcls_model *model;   /* NULL: a state dict or single tensor */
     const dcls_report *report; /* NULL: nothing is known about layers */
-    cli_input input;
+    cli_input_shape input;
 } inspection;
 
 typedef struct inspect_totals {

@@ -3,6 +3,7 @@
 #ifndef DCLS_CLI_LAYER_WARNINGS_H
 #define DCLS_CLI_LAYER_WARNINGS_H
 
+#include "dcls_analysis.h"
 #include "options.h"
 
 /* The warnings dcls inspect prints about layers, on stderr; layers: globs of their names, none: all. Layers

@@ -6,6 +6,7 @@
 #ifndef DCLS_PLOT_H
 #define DCLS_PLOT_H
 
+#include <dcls_analysis.h>
 #include <dcls_train.h>
 
 #ifdef __cplusplus

@@ -49,8 +49,8 @@ typedef struct dcls_recipe {
 DCLS_API dcls_status dcls_recipe_create(dcls_context *ctx, dcls_recipe **out);
 DCLS_API void dcls_recipe_destroy(dcls_recipe *recipe);
 /* Sets what a file, or its text, says; the rest stays. JSON that is none, an unknown key or a value
- * out of range is DCLS_ERR_ARGUMENT, the key named; of a base's fault the file too. folder is what paths are
- * relative to, NULL: the present one. */
+ * out of range is DCLS_ERR_ARGUMENT: the message names the key, and the file if the fault is in a base.
+ * folder is what paths are relative to, NULL: the present one. */
 DCLS_API dcls_status dcls_recipe_load(dcls_context *ctx, dcls_recipe *recipe, const char *path);
 DCLS_API dcls_status dcls_recipe_read(dcls_context *ctx, dcls_recipe *recipe, const char *json,
                                       const char *folder);

@@ -57,9 +57,10 @@ DCLS_API const char *dcls_dataset_class_name(const dcls_dataset *set, size_t ind
 /* A path or "FILE[INDEX]": for messages. index < count. */
 DCLS_API const char *dcls_dataset_item_name(const dcls_dataset *set, int64_t index);
 
-/* weights [classes] that even out how often classes occur: the median of their frequencies over each one's, a
- * class's frequency being its share of the targets of the items it occurs in; 1 for a class that does not
- * (Eigen and Fergus, arXiv 1411.4734). Masks are all read for that, on all threads. */
+/* weights [classes] that even out how often classes occur (median frequency balancing): the median of their
+ * frequencies over each one's, a class's frequency being its share of the targets of the items it occurs in;
+ * 1 for a class that does not (Eigen and Fergus, arXiv 1411.4734). Masks are all read for that, on all
+ * threads. */
 DCLS_API dcls_status dcls_dataset_balance(dcls_context *ctx, const dcls_dataset *set, int64_t classes,
                                           float *weights);
 
@@ -127,8 +128,8 @@ typedef struct dcls_batch {
     const float *input;    /* [count, channels, height, width] */
     const int32_t *target; /* [count, target_pixels], classes or DCLS_IGNORE */
     const int32_t *mixed;  /* with mixup: the targets of what was mixed in, else NULL */
-    const float
-        *share; /* with mixup [count]: the share of `target`; `mixed` has the rest, unless it is ignored */
+    /* With mixup [count]: the share of `target`; `mixed` has the rest, unless it is ignored. */
+    const float *share;
     const float *soft;    /* [count, classes, target_pixels]: the probabilities that teachers give, see
                              dcls_teacher_run, or NULL: loaders know none */
     const int64_t *index; /* [count]: items of the data set */
@@ -159,12 +160,12 @@ DCLS_API dcls_status dcls_loader_next(dcls_context *ctx, dcls_loader *loader, co
 typedef struct dcls_metrics dcls_metrics;
 
 typedef struct dcls_scores {
-    int64_t count;      /* targets that were not ignored */
-    double loss;        /* mean cross entropy */
-    double top1, top5;  /* shares; for segmentation top1 is the pixel accuracy */
-    double mean_class;  /* mean over classes present of their recall */
-    double mean_iou;    /* mean over classes present in targets or answers */
-    double calibration; /* expected calibration error, 15 bins of equal width */
+    int64_t count;              /* targets that were not ignored */
+    double loss;                /* mean cross entropy */
+    double top1, top5;          /* shares; for segmentation top1 is the pixel accuracy */
+    double mean_class_accuracy; /* mean over classes present of their recall */
+    double mean_iou;            /* mean over classes present in targets or answers */
+    double calibration_error;   /* expected calibration error, 15 bins of equal width */
 } dcls_scores;
 
 /* Counts answers. Memory for a confusion matrix of many classes beyond the limit is DCLS_ERR_LIMIT. */
@@ -200,8 +201,8 @@ typedef struct dcls_evaluated {
     dcls_item_score score;
     int64_t answer;    /* classification: the class of largest probability; else -1 */
     double confidence; /* classification: its probability */
-    const uint8_t
-        *answers; /* segmentation, where asked for: class per pixel, [height, width] of the picture */
+    /* Segmentation, where asked for: class per pixel, [height, width] of the picture. */
+    const uint8_t *answers;
 } dcls_evaluated;
 
 typedef struct dcls_evaluate_options {
@@ -347,8 +348,8 @@ typedef struct dcls_trainer_options {
     bool share_positions;      /* layers of one stage learn one P */
     const char *const *freeze; /* globs of tensor names that keep their values */
     size_t freeze_count;
-    const char *const
-        *rates; /* "GLOB=FACTOR": of the learning rate of tensors; the last that matches counts */
+    /* "GLOB=FACTOR": of the learning rate of tensors; the last that matches counts. */
+    const char *const *rates;
     size_t rate_count;
 } dcls_trainer_options;
 

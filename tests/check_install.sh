@@ -61,7 +61,7 @@ END
 sed -n '/^```c$/,/^```$/p' README.md 2>/dev/null | sed '/^```/d' >"$scratch/readme.c"
 
 point "install" make_it install
-point "files stand where they belong" installed bin/dcls include/dcls.h include/dcls_tools.h include/dcls_train.h include/dcls_plot.h include/dcls_recipe.h lib/libdcls.a \
+point "files stand where they belong" installed bin/dcls include/dcls.h include/dcls_tools.h include/dcls_analysis.h include/dcls_train.h include/dcls_plot.h include/dcls_recipe.h lib/libdcls.a \
   lib/libdcls.so lib/libdcls.so.0 lib/libdcls_tools.a lib/pkgconfig/dcls.pc lib/pkgconfig/dcls_tools.pc
 point "pkg-config knows the version" test "$(pc --modversion dcls)" = "$(sed -n 's/.*VERSION_STRING *"\(.*\)"/\1/p' include/dcls.h)"
 point "a program compiles against the shared library" compile "$scratch/version.c" "$scratch/version"

@@ -38,7 +38,7 @@ while IFS=$'\t' read -r file header; do
   name=${header//\"/}
   target=${name%%/*}
   case $name in
-    dcls.h | dcls_tools.h | dcls_train.h | dcls_plot.h | dcls_recipe.h) ;;
+    dcls.h | dcls_tools.h | dcls_analysis.h | dcls_train.h | dcls_plot.h | dcls_recipe.h) ;;
     */*) [[ $target == "$part" || " ${may[$part]} " == *" $target "* ]] || complain "$file: $part may not include $header" ;;
     *) complain "$file: $header must be named from lib/, as \"$part/$name\"" ;;
   esac
@@ -46,7 +46,7 @@ done < <(includes lib | grep '"$')
 
 while IFS=$'\t' read -r file header; do
   case $header in
-    \"dcls.h\" | \"dcls_tools.h\" | \"dcls_train.h\" | \"dcls_plot.h\" | \"dcls_recipe.h\" | \<dcls.h\> | \<dcls_tools.h\> | \<dcls_train.h\> | \<dcls_plot.h\> | \<dcls_recipe.h\>) ;;
+    \"dcls.h\" | \"dcls_tools.h\" | \"dcls_analysis.h\" | \"dcls_train.h\" | \"dcls_plot.h\" | \"dcls_recipe.h\" | \<dcls.h\> | \<dcls_tools.h\> | \<dcls_analysis.h\> | \<dcls_train.h\> | \<dcls_plot.h\> | \<dcls_recipe.h\>) ;;
     \"*) [[ -e cli/${header//\"/} ]] || complain "$file: cli sees include/ alone, not $header" ;;
   esac
 done < <(includes cli)

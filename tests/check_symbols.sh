@@ -26,7 +26,7 @@ complain "symbols that do not begin with dcls_" \
   "$(nm -g --defined-only -- "${archives[@]}" 2>/dev/null | awk 'NF == 3 && $3 !~ /^dcls_/ {print $3}')"
 
 nm -g --defined-only -- "${archives[@]}" 2>/dev/null | awk 'NF == 3 {print $3}' | sort -u >"$scratch/defined"
-cat <(declared include/dcls.h) <(declared include/dcls_tools.h) <(declared include/dcls_train.h) <(declared include/dcls_plot.h) <(declared include/dcls_recipe.h) | sort -u >"$scratch/declared"
+cat <(declared include/dcls.h) <(declared include/dcls_tools.h) <(declared include/dcls_analysis.h) <(declared include/dcls_train.h) <(declared include/dcls_plot.h) <(declared include/dcls_recipe.h) | sort -u >"$scratch/declared"
 complain "declared in include/ but defined nowhere" "$(comm -13 "$scratch/defined" "$scratch/declared")"
 
 nm -D --defined-only "$so" | awk '{print $3}' | sort -u >"$scratch/exported"

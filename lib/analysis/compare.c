@@ -98,7 +98,7 @@ dcls_compare_row *dcls_compare_add_row(dcls_comparer *c, const char *name, const
         dcls_grow(c->ctx, &out->rows, &out->row_capacity, out->row_count + 1, sizeof *out->rows) != DCLS_OK)
         return NULL;
     dcls_compare_row *row = &out->rows[out->row_count++];
-    *row = (dcls_compare_row){.name = copy, .counts = true};
+    *row = (dcls_compare_row){.name = copy, .decides = true};
     if (a != NULL) {
         row->dtype_a = a->dtype;
         row->ndim_a = a->ndim;
@@ -138,7 +138,7 @@ static dcls_status compare_plainly(dcls_comparer *c, const char *name, const dcl
     if (row == NULL) return DCLS_ERR_MEMORY;
     if (a != NULL) mark_shown(&c->a, a);
     if (b != NULL) mark_shown(&c->b, b);
-    if (a == NULL || b == NULL) row->counts = c->options->strict || !dcls_is_byproduct(row->name);
+    if (a == NULL || b == NULL) row->decides = c->options->strict || !dcls_is_byproduct(row->name);
     if (a == NULL || b == NULL || row->result == DCLS_COMPARE_SHAPE) return DCLS_OK;
     return dcls_compare_values(c->ctx, c->options, a, b, row);
 }
@@ -233,14 +233,14 @@ void dcls_comparison_destroy(dcls_comparison *comparison)
 
 static bool row_differs(const dcls_comparison *comparison, const dcls_compare_row *row)
 {
-    if (!row->counts) return false;
+    if (!row->decides) return false;
     return row->result >= DCLS_COMPARE_DIFFERENT || (comparison->strict && row->dtype_a != row->dtype_b);
 }
 
 bool dcls_comparison_differs(const dcls_comparison *comparison)
 {
     for (size_t i = 0; i < comparison->change_count; i++)
-        if (comparison->changes[i].counts) return true;
+        if (comparison->changes[i].decides) return true;
     for (size_t i = 0; i < comparison->row_count; i++)
         if (row_differs(comparison, &comparison->rows[i])) return true;
     return false;

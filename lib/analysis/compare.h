@@ -10,7 +10,7 @@
 #ifndef DCLS_ANALYSIS_COMPARE_H
 #define DCLS_ANALYSIS_COMPARE_H
 
-#include "dcls_tools.h"
+#include "dcls_analysis.h"
 #include "model/layers.h"
 
 struct dcls_comparison {

@@ -273,23 +273,23 @@ static dcls_status make_kernel(dcls_context *ctx, const dcls_compare_layer *laye
     return dcls_node_construct(ctx, &node, out->made);
 }
 
-static dcls_status add_kernel(dcls_comparer *c, const dense_kernel *a, const dense_kernel *b, bool counts)
+static dcls_status add_kernel(dcls_comparer *c, const dense_kernel *a, const dense_kernel *b, bool decides)
 {
     dcls_compare_row *row = dcls_compare_add_row(c, a->tensor.name, &a->tensor, &b->tensor);
     if (row == NULL) return DCLS_ERR_MEMORY;
     row->kind = DCLS_COMPARE_KERNEL;
-    row->counts = counts;
+    row->decides = decides;
     if (row->result == DCLS_COMPARE_SHAPE) return DCLS_OK;
     return dcls_compare_values(c->ctx, c->options, &a->tensor, &b->tensor, row);
 }
 
 static dcls_status compare_kernels(dcls_comparer *c, const dcls_compare_layer *a, const dcls_compare_layer *b,
-                                   bool counts)
+                                   bool decides)
 {
     dense_kernel kernel_a = {0}, kernel_b = {0};
     dcls_status status = make_kernel(c->ctx, a, &kernel_a);
     if (status == DCLS_OK) status = make_kernel(c->ctx, b, &kernel_b);
-    if (status == DCLS_OK) status = add_kernel(c, &kernel_a, &kernel_b, counts);
+    if (status == DCLS_OK) status = add_kernel(c, &kernel_a, &kernel_b, decides);
     free(kernel_a.made);
     free(kernel_b.made);
     return status;

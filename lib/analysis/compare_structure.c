@@ -70,7 +70,7 @@ static dcls_status add_value(place *p, const dcls_json *a, const dcls_json *b)
     dcls_compare_change change = {.kind = DCLS_CHANGE_VALUE, .node = p->node, .attribute = p->path};
     /* What a form is made of goes without saying where the form changes. */
     if (p->reforms && is_form(p->path) && strcmp(p->path, "op") != 0) return DCLS_OK;
-    change.counts = p->c->options->strict || !(p->forms && is_form(p->path));
+    change.decides = p->c->options->strict || !(p->forms && is_form(p->path));
     DCLS_TRY(show(p->c, a, &change.a));
     DCLS_TRY(show(p->c, b, &change.b));
     return add_change(p->c, &change);
@@ -157,7 +157,7 @@ static dcls_status add_node(dcls_comparer *c, dcls_compare_change_kind kind, con
     const dcls_compare_change change = {.kind = kind,
                                         .node = text_of(dcls_json_find(node, "name")),
                                         .attribute = text_of(dcls_json_find(node, "op")),
-                                        .counts = true};
+                                        .decides = true};
     return add_change(c, &change);
 }
 

@@ -9,7 +9,7 @@
 #include "plan/plan_internal.h"
 #include "simd/amx.h"
 
-#include "dcls_tools.h"
+#include "dcls_analysis.h"
 
 #define LARGEST_SIDE  1048576 /* of a window, as model files have it */
 #define MOST_CHANNELS INT32_MAX
@@ -26,7 +26,7 @@ struct dcls_explanation {
 typedef struct explainer {
     dcls_context *ctx;
     const dcls_layer_spec *spec;
-    dcls_version_kind version;
+    dcls_kernel_version version;
     dcls_layer_kind layer;
     int axis;       /* of positions where they have one of several dimensions, else -1 */
     dcls_node node; /* the layer, without tensors */
@@ -37,7 +37,7 @@ typedef struct explainer {
 } explainer;
 
 /* What the published package starts spreads with. */
-static double first_spread(dcls_version_kind version)
+static double first_spread(dcls_kernel_version version)
 {
     return version == DCLS_GAUSS ? 0.23 : 0;
 }
@@ -92,11 +92,11 @@ static dcls_status check_layer(explainer *e)
 static dcls_status check_spec(explainer *e)
 {
     const dcls_layer_spec *s = e->spec;
-    const int version = s->version != NULL ? dcls_version_from_name(s->version) : -1;
+    const int version = s->version != NULL ? dcls_kernel_version_from_name(s->version) : -1;
     if (version < 0)
         return dcls_fail(e->ctx, DCLS_ERR_ARGUMENT, "version '%s' is not one of v0, v1, max, gauss",
                          s->version != NULL ? s->version : "");
-    e->version = (dcls_version_kind)version;
+    e->version = (dcls_kernel_version)version;
     DCLS_TRY(check_range(e->ctx, "the number of dimensions", s->ndim, 1, DCLS_MAX_SPATIAL));
     DCLS_TRY(check_layer(e));
     DCLS_TRY(check_range(e->ctx, "kernel_count", s->kernel_count, 1, MOST_CHANNELS));
@@ -195,7 +195,7 @@ static void count_learned(explainer *e)
     const dcls_layer_spec *s = e->spec;
     dcls_layer_facts *f = &e->out->facts;
     shape_tensors(e);
-    f->has_spread = dcls_version_has_spread(e->version);
+    f->has_spread = dcls_kernel_version_has_spread(e->version);
     f->weights = product(f->weight_ndim, f->weight_shape);
     f->biases = s->bias ? s->out_channels : 0;
     f->positions = product(f->position_ndim, f->position_shape);

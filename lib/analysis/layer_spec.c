@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "analysis/report.h"
-#include "dcls_tools.h"
+#include "dcls_analysis.h"
 #include "model/attributes.h"
 #include "model/layers.h"
 #include "plan/plan_internal.h"

@@ -9,7 +9,7 @@
 #include "analysis/report.h"
 #include "plan/plan_internal.h"
 
-#include "dcls_tools.h"
+#include "dcls_analysis.h"
 
 /* Theoretical receptive field of a value along its spatial dimensions: `size` input pixels, `jump` input
  * pixels between neighbours. A global operation sees the whole input: size is infinite. It is no number

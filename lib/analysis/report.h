@@ -10,7 +10,7 @@
 
 #include "model/model.h"
 
-#include "dcls_tools.h"
+#include "dcls_analysis.h"
 
 struct dcls_report {
     dcls_node_report *nodes;

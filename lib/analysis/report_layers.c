@@ -84,7 +84,7 @@ dcls_status dcls_report_layer(dcls_context *ctx, const dcls_node *node, bool tap
     dcls_kernel k;
     dcls_node_kernel(node, &k);
     *out = (dcls_layer_report){.layer = layer_name(node->layer),
-                               .version = dcls_version_name(node->version),
+                               .version = dcls_kernel_version_name(node->version),
                                .ndim = k.ndim,
                                .window_ndim = node->window.ndim,
                                .kernel_count = k.count,

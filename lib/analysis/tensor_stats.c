@@ -4,7 +4,7 @@
 
 #include "base/tensor.h"
 
-#include "dcls_tools.h"
+#include "dcls_analysis.h"
 
 double dcls_tensor_value(const dcls_tensor *tensor, int64_t index)
 {

@@ -251,7 +251,7 @@ static dcls_status put_layer(dcls_html *h, const dcls_plot_layer *layer, int64_t
     const dcls_node_report *costs = report_of(h, layer->name);
     dcls_json_begin(&h->json, '{');
     dcls_html_key_string(h, "name", layer->name);
-    dcls_html_key_string(h, "version", dcls_version_name(k->version));
+    dcls_html_key_string(h, "version", dcls_kernel_version_name(k->version));
     dcls_html_key_string(h, "form", layer->form);
     dcls_html_key_string(h, "shared_with", layer->shared_with);
     dcls_html_key_begin(h, "window", '[');

@@ -125,7 +125,7 @@ static void draw_heading(dcls_plot *plot, size_t index, const block *b, const dc
     double left = DCLS_PLOT_MARGIN, right = plot->width - DCLS_PLOT_MARGIN, baseline = b->y + DCLS_PLOT_TEXT;
     char window[DCLS_WINDOW_TEXT], facts[256];
     snprintf(facts, sizeof facts, "%s%s%s %s  K=%lld  %lld of %lld kernels", layer->form,
-             *layer->form ? " " : "", dcls_version_name(layer->k.version),
+             *layer->form ? " " : "", dcls_kernel_version_name(layer->k.version),
              dcls_plot_window_text(window, &layer->k), (long long)layer->k.count, (long long)b->count,
              (long long)layer->k.rows);
     right -= style->draw_scale(plot, index, right, baseline) + 12;

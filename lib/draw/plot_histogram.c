@@ -359,7 +359,7 @@ static void draw_heading(dcls_plot *plot, const dcls_plot_layer *layer, const st
     double left = DCLS_PLOT_MARGIN, room = plot->width - 2 * DCLS_PLOT_MARGIN, y = h->y + DCLS_PLOT_TEXT;
     if (h->not_finite > 0) snprintf(bad, sizeof bad, "  %lld not finite", (long long)h->not_finite);
     snprintf(facts, sizeof facts, "%s%s%s %s  K=%lld  %lld elements, %s at the limit%s", layer->form,
-             *layer->form ? " " : "", dcls_version_name(layer->k.version),
+             *layer->form ? " " : "", dcls_kernel_version_name(layer->k.version),
              dcls_plot_window_text(window, &layer->k), (long long)layer->k.count, (long long)h->elements,
              percent(share, (double)h->clamped / (double)(h->elements ? h->elements : 1)), bad);
     double facts_width = dcls_canvas_text_width(plot->canvas, facts, DCLS_PLOT_SMALL + 1);

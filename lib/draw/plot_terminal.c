@@ -166,7 +166,7 @@ static void put_captions(struct panel *panel, const dcls_plot_layer *layer)
 {
     char name[512], facts[256], window[DCLS_WINDOW_TEXT];
     dcls_escape_text(name, sizeof name, layer->name);
-    snprintf(facts, sizeof facts, "%s %s", dcls_version_name(layer->k.version),
+    snprintf(facts, sizeof facts, "%s %s", dcls_kernel_version_name(layer->k.version),
              dcls_plot_window_text(window, &layer->k));
     put_padded(&panel->lines[0], name, panel->width);
     put_padded(&panel->lines[1], facts, panel->width);

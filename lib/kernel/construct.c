@@ -7,26 +7,26 @@
 #include "kernel/kernel.h"
 #include "kernel/profile.h"
 
-static const char *const version_names[DCLS_VERSION_COUNT] = {"v0", "v1", "max", "gauss"};
+static const char *const version_names[DCLS_KERNEL_VERSION_COUNT] = {"v0", "v1", "max", "gauss"};
 
-const char *dcls_version_name(dcls_version_kind version)
+const char *dcls_kernel_version_name(dcls_kernel_version version)
 {
     return version_names[version];
 }
 
-int dcls_version_from_name(const char *name)
+int dcls_kernel_version_from_name(const char *name)
 {
-    for (int v = 0; v < DCLS_VERSION_COUNT; v++)
+    for (int v = 0; v < DCLS_KERNEL_VERSION_COUNT; v++)
         if (strcmp(name, version_names[v]) == 0) return v;
     return -1;
 }
 
-bool dcls_version_has_spread(dcls_version_kind version)
+bool dcls_kernel_version_has_spread(dcls_kernel_version version)
 {
     return version == DCLS_MAX || version == DCLS_GAUSS;
 }
 
-float dcls_spread_offset(dcls_version_kind version, bool is_2_1d)
+float dcls_spread_offset(dcls_kernel_version version, bool is_2_1d)
 {
     if (version == DCLS_MAX) return 1.0f;
     if (version == DCLS_GAUSS) return is_2_1d ? 1.0f : 0.27f;
@@ -41,7 +41,7 @@ int64_t dcls_kernel_cells(const dcls_kernel *k)
     return cells;
 }
 
-int dcls_kernel_axis(dcls_version_kind version, int ndim, int j)
+int dcls_kernel_axis(dcls_kernel_version version, int ndim, int j)
 {
     if (version != DCLS_V0) return ndim - 1 - j;
     if (ndim == 3 && j > 0) return 3 - j;

@@ -96,7 +96,7 @@ static products sum_products(const dcls_kernel *k, const axis_slopes axes[3], co
 typedef struct gradient_job {
     const dcls_kernel *k;
     const float *gradient;
-    const dcls_kernel_slopes *out;
+    const dcls_kernel_gradients *out;
     int64_t cells;
     double *scratch; /* per worker */
     int64_t scratch_stride;
@@ -164,7 +164,7 @@ static void gradient_task(void *arg, int64_t item, int worker)
 }
 
 dcls_status dcls_kernel_backward(dcls_context *ctx, const dcls_kernel *k, const float *gradient, int threads,
-                                 const dcls_kernel_slopes *out)
+                                 const dcls_kernel_gradients *out)
 {
     gradient_job job = {.k = k, .gradient = gradient, .out = out, .cells = dcls_kernel_cells(k)};
     for (int d = 0; d < 3; d++)

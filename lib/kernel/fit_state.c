@@ -259,7 +259,7 @@ static void set_limits(fit_state *f, const dcls_kernel *shape)
         /* Half a cell beyond the last one an element has lost too much of itself to be of use. */
         f->high[d] = fmin(2 * (double)(shape->size[j] / 2), f->size[d] - 0.5);
     }
-    const bool spreads = dcls_version_has_spread(shape->version);
+    const bool spreads = dcls_kernel_version_has_spread(shape->version);
     int longest = 1;
     for (int d = 0; d < 3; d++)
         longest = f->size[d] > longest ? f->size[d] : longest;

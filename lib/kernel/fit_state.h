@@ -40,7 +40,7 @@ typedef struct fit_bank {
 /* One thread's window being fitted. */
 typedef struct fit_state {
     const dcls_simd *simd;
-    dcls_version_kind version;
+    dcls_kernel_version version;
     int ndim, terms;             /* terms: numbers per element */
     int size[3], cells;          /* missing dimensions have size 1 */
     double low[3], high[3];      /* of centres */

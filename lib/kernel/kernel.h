@@ -14,16 +14,22 @@
 
 #include "base/mem.h"
 
-typedef enum dcls_version { DCLS_V0, DCLS_V1, DCLS_MAX, DCLS_GAUSS, DCLS_VERSION_COUNT } dcls_version_kind;
+typedef enum dcls_kernel_version {
+    DCLS_V0,
+    DCLS_V1,
+    DCLS_MAX,
+    DCLS_GAUSS,
+    DCLS_KERNEL_VERSION_COUNT
+} dcls_kernel_version;
 
-const char *dcls_version_name(dcls_version_kind version);
+const char *dcls_kernel_version_name(dcls_kernel_version version);
 /* -1 if name is none of "v0", "v1", "max", "gauss". */
-int dcls_version_from_name(const char *name);
+int dcls_kernel_version_from_name(const char *name);
 /* True for max and gauss, which have SIG. */
-bool dcls_version_has_spread(dcls_version_kind version);
+bool dcls_kernel_version_has_spread(dcls_kernel_version version);
 
 typedef struct dcls_kernel {
-    dcls_version_kind version;
+    dcls_kernel_version version;
     int ndim;        /* dimensions with positions, 1 to 3 */
     int64_t size[3]; /* dilated_kernel_size D in kernel-axis order, each >= 1 */
     int64_t rows;    /* windows */
@@ -37,14 +43,14 @@ typedef struct dcls_kernel {
 } dcls_kernel;
 
 /* 1.0 for max, 0.27 for gauss, but 1.0 for gauss in a 2_1d layer; 0 without spreads. */
-float dcls_spread_offset(dcls_version_kind version, bool is_2_1d);
+float dcls_spread_offset(dcls_kernel_version version, bool is_2_1d);
 
 /* Product of size[0..ndim). */
 int64_t dcls_kernel_cells(const dcls_kernel *k);
 
 /* The kernel dimension a(j) that index j of P addresses: v0 1-D (0), 2-D (0,1), 3-D (0,2,1); the others
  * reversed. */
-int dcls_kernel_axis(dcls_version_kind version, int ndim, int j);
+int dcls_kernel_axis(dcls_kernel_version version, int ndim, int j);
 
 /* out [rows, cells]: every window's dense kernel. Rows are independent; the result does not depend on
  * threads. A NaN position or spread makes its window NaN. Fails only when memory is short. */
@@ -55,16 +61,16 @@ dcls_status dcls_kernel_construct_rows(dcls_context *ctx, const dcls_kernel *k, 
 
 /* Derivatives of a loss by what a kernel is made of; any may be NULL. The published package's own, through
  * its normalisation and with its conventions at kinks: relu'(0) = 0, sign(0) = 0, floor a constant. */
-typedef struct dcls_kernel_slopes {
+typedef struct dcls_kernel_gradients {
     float *weight; /* [rows, count] */
     float *P;      /* [ndim, position_rows, count]: summed over the rows that share a position */
     float *SIG;    /* the same shape; not touched for v0 and v1 */
-} dcls_kernel_slopes;
+} dcls_kernel_gradients;
 
 /* gradient [rows, cells]: the loss by each cell of the dense kernels. Overwrites what *out points to. The
  * result does not depend on threads. A NaN position or spread makes NaN. Fails only when memory is short. */
 dcls_status dcls_kernel_backward(dcls_context *ctx, const dcls_kernel *k, const float *gradient, int threads,
-                                 const dcls_kernel_slopes *out);
+                                 const dcls_kernel_gradients *out);
 
 /* What a layer learned, for reports. Arrays are per index j of P. */
 typedef struct dcls_kernel_stats {

@@ -55,9 +55,9 @@ static void fill_gauss(int64_t size, double centre, double spread, dcls_profile 
     }
 }
 
-void dcls_profile_fill(dcls_version_kind version, int64_t size, float centre, float spread, dcls_profile *p)
+void dcls_profile_fill(dcls_kernel_version version, int64_t size, float centre, float spread, dcls_profile *p)
 {
-    bool has_spread = dcls_version_has_spread(version);
+    bool has_spread = dcls_kernel_version_has_spread(version);
     if (isnan(centre) || (has_spread && isnan(spread))) {
         fill_everywhere(NAN, size, p);
         return;
@@ -105,10 +105,10 @@ static void constant_slopes(const dcls_profile *p, double slope, double *by_cent
     }
 }
 
-void dcls_profile_slopes(dcls_version_kind version, const dcls_profile *p, float centre, float spread,
+void dcls_profile_slopes(dcls_kernel_version version, const dcls_profile *p, float centre, float spread,
                          double *by_centre, double *by_spread)
 {
-    const bool has_spread = dcls_version_has_spread(version);
+    const bool has_spread = dcls_kernel_version_has_spread(version);
     if (isnan(centre) || (has_spread && isnan(spread))) {
         constant_slopes(p, NAN, by_centre, by_spread);
     } else if (has_spread && isinf(spread)) {
@@ -132,7 +132,7 @@ static double tent_side(double height, double d)
     return n * (height - d) - n * (n - 1) / 2;
 }
 
-double dcls_profile_total(dcls_version_kind version, float centre, float spread)
+double dcls_profile_total(dcls_kernel_version version, float centre, float spread)
 {
     if (version == DCLS_V0 || version == DCLS_V1) return 1;
     double up = ceil((double)centre) - (double)centre; /* distance to the next cell at or above */

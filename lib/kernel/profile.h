@@ -14,7 +14,8 @@ typedef struct dcls_profile {
 
 /* centre: in cells, as dcls_profile_centre gives it. spread: S, unused by v0 and v1. A NaN makes every cell
  * NaN. */
-void dcls_profile_fill(dcls_version_kind version, int64_t size, float centre, float spread, dcls_profile *p);
+void dcls_profile_fill(dcls_kernel_version version, int64_t size, float centre, float spread,
+                       dcls_profile *p);
 
 /* c_j = p_j + floor(D_j / 2), rounded in float as the published package does. */
 static inline float dcls_profile_centre(float position, int64_t size)
@@ -24,10 +25,10 @@ static inline float dcls_profile_centre(float position, int64_t size)
 
 /* Derivatives of a filled profile's cells by the centre and by S, at kinks as the package has them: relu'(0)
  * = 0 and sign(0) = 0; v0's cells are fixed. by_centre, by_spread: room as in p->x; by_spread may be NULL. */
-void dcls_profile_slopes(dcls_version_kind version, const dcls_profile *p, float centre, float spread,
+void dcls_profile_slopes(dcls_kernel_version version, const dcls_profile *p, float centre, float spread,
                          double *by_centre, double *by_spread);
 
 /* Sum of the profile over all integers, not only those in the window. */
-double dcls_profile_total(dcls_version_kind version, float centre, float spread);
+double dcls_profile_total(dcls_kernel_version version, float centre, float spread);
 
 #endif

@@ -235,15 +235,15 @@ static dcls_status check_positions(dcls_context *ctx, const dcls_node *node, con
 
 static dcls_status check_spreads(dcls_context *ctx, const dcls_node *node, int positions)
 {
-    const bool wanted = dcls_version_has_spread(node->version);
+    const bool wanted = dcls_kernel_version_has_spread(node->version);
     if (wanted && node->SIG == NULL)
         return dcls_fail(ctx, DCLS_ERR_FORMAT,
                          "version %s needs SIG, which is missing (v0 and v1 do without)",
-                         dcls_version_name(node->version));
+                         dcls_kernel_version_name(node->version));
     if (!wanted && node->SIG != NULL)
         return dcls_fail(ctx, DCLS_ERR_FORMAT,
                          "it has SIG, tensor '%s', so version must be max or gauss, not %s", node->SIG->name,
-                         dcls_version_name(node->version));
+                         dcls_kernel_version_name(node->version));
     if (!wanted) return DCLS_OK;
     if (node->SIG->ndim != node->P->ndim)
         return dcls_fail(ctx, DCLS_ERR_FORMAT, "P and SIG differ in rank: %d and %d", node->P->ndim,

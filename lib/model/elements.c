@@ -31,10 +31,10 @@ dcls_status dcls_elements_create(dcls_context *ctx, const dcls_kernel *k, dcls_e
     const size_t positions = (size_t)k->position_rows * (size_t)k->ndim, count = (size_t)k->count;
     out->weight = dcls_alloc_zero(ctx, (size_t)k->rows, count * sizeof(float));
     out->P = dcls_alloc_zero(ctx, positions, count * sizeof(float));
-    if (dcls_version_has_spread(k->version))
+    if (dcls_kernel_version_has_spread(k->version))
         out->SIG = dcls_alloc_zero(ctx, positions, count * sizeof(float));
     connect(out);
-    const bool all = out->weight && out->P && (out->SIG || !dcls_version_has_spread(k->version));
+    const bool all = out->weight && out->P && (out->SIG || !dcls_kernel_version_has_spread(k->version));
     if (!all) dcls_elements_free(out);
     return all ? DCLS_OK : DCLS_ERR_MEMORY;
 }

@@ -6,7 +6,7 @@
 
 #include "model/draft.h"
 
-#include "dcls_tools.h"
+#include "dcls_analysis.h"
 
 typedef struct infer {
     dcls_context *ctx;

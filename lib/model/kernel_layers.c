@@ -40,7 +40,7 @@ static dcls_status add_layer(dcls_context *ctx, const dcls_node *node, dcls_kern
     change->parameters_before = change->parameters_after = dcls_dense_parameters(node);
     if (node->op != DCLS_OP_DCLS) return DCLS_OK;
     DCLS_TRY(dcls_elements_load(ctx, node, &layer->elements));
-    change->version = dcls_version_name(node->version);
+    change->version = dcls_kernel_version_name(node->version);
     change->count_before = change->count_after = node->kernel_count;
     change->parameters_before = change->parameters_after = dcls_element_parameters(&layer->elements.k);
     return DCLS_OK;
@@ -185,7 +185,7 @@ int64_t dcls_dense_parameters(const dcls_node *node)
 
 int64_t dcls_element_parameters(const dcls_kernel *k)
 {
-    const int64_t per_position = k->ndim * (dcls_version_has_spread(k->version) ? 2 : 1);
+    const int64_t per_position = k->ndim * (dcls_kernel_version_has_spread(k->version) ? 2 : 1);
     return k->count * (k->rows + k->position_rows * per_position);
 }
 

@@ -91,7 +91,7 @@ typedef struct dcls_node {
     dcls_window window;                        /* conv, dcls, pools */
 
     /* DCLS layers */
-    dcls_version_kind version;
+    dcls_kernel_version version;
     dcls_layer_kind layer;
     int flat_dim;          /* 2dK1d */
     int64_t kernel_count;  /* K */

@@ -29,7 +29,7 @@ dcls_sparse_options dcls_sparse_options_default(void)
 
 /* What the settings say of a layer's version, those with a glob after those without. */
 static dcls_status wanted_version(dcls_context *ctx, sparse_job *job, const dcls_node *from,
-                                  dcls_version_kind *version)
+                                  dcls_kernel_version *version)
 {
     *version = from->op == DCLS_OP_DCLS ? from->version : DCLS_V1;
     for (int with_glob = 0; with_glob < 2; with_glob++)
@@ -37,12 +37,12 @@ static dcls_status wanted_version(dcls_context *ctx, sparse_job *job, const dcls
             dcls_setting *setting = &job->settings.items[i];
             if (strcmp(setting->key, "version") != 0 || (setting->glob != NULL) != (with_glob == 1)) continue;
             if (setting->glob != NULL && fnmatch(setting->glob, from->name, 0) != 0) continue;
-            const int named = dcls_version_from_name(setting->value);
+            const int named = dcls_kernel_version_from_name(setting->value);
             if (named < 0)
                 return dcls_fail(ctx, DCLS_ERR_ARGUMENT,
                                  "setting '%s': must be one of 'v0', 'v1', 'max', 'gauss'", setting->text);
             setting->used = true;
-            *version = (dcls_version_kind)named;
+            *version = (dcls_kernel_version)named;
         }
     return DCLS_OK;
 }
@@ -50,7 +50,7 @@ static dcls_status wanted_version(dcls_context *ctx, sparse_job *job, const dcls
 /* The rest of the settings describes layers that are read; a network has said all of that itself. */
 static dcls_status check_settings(dcls_context *ctx, sparse_job *job)
 {
-    dcls_version_kind version_of_layer;
+    dcls_kernel_version version_of_layer;
     for (size_t i = 0; job->options->fit && i < job->layers.count; i++)
         DCLS_TRY(wanted_version(ctx, job, job->layers.items[i].from, &version_of_layer));
     for (size_t i = 0; i < job->settings.count; i++) {
@@ -153,7 +153,7 @@ static dcls_status fit_error(dcls_context *ctx, sparse_job *job, const dcls_kern
 }
 
 /* The whole window becomes learnable, whatever kind of layer it was. */
-static dcls_kernel shape_of(const dcls_node *from, dcls_version_kind version)
+static dcls_kernel shape_of(const dcls_node *from, dcls_kernel_version version)
 {
     dcls_kernel k = {.version = version,
                      .ndim = from->window.ndim,
@@ -166,7 +166,7 @@ static dcls_kernel shape_of(const dcls_node *from, dcls_version_kind version)
 
 static dcls_status fit_layer(dcls_context *ctx, sparse_job *job, dcls_kernel_layer *layer, const float *dense)
 {
-    dcls_version_kind version;
+    dcls_kernel_version version;
     fit_try best;
     DCLS_TRY(wanted_version(ctx, job, layer->from, &version));
     const dcls_kernel shape = shape_of(layer->from, version);
@@ -184,7 +184,7 @@ static dcls_status fit_layer(dcls_context *ctx, sparse_job *job, dcls_kernel_lay
     layer->node.layer = DCLS_LAYER_FULL;
     layer->node.flat_dim = 0;
     layer->node.version = version;
-    layer->change.version = dcls_version_name(version);
+    layer->change.version = dcls_kernel_version_name(version);
     return DCLS_OK;
 }
 

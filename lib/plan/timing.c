@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "dcls_tools.h"
+#include "dcls_analysis.h"
 #include "plan/plan_internal.h"
 
 size_t dcls_plan_step_count(const dcls_plan *plan)

@@ -109,7 +109,7 @@ static dcls_status make_vectors(const making *m)
 static dcls_status name_spreads(const making *m)
 {
     dcls_draft_node *node = m->node;
-    if (node->node.op != DCLS_OP_DCLS || !dcls_version_has_spread(node->node.version)) {
+    if (node->node.op != DCLS_OP_DCLS || !dcls_kernel_version_has_spread(node->node.version)) {
         node->tensor[DCLS_SLOT_SIG] = NULL;
         return DCLS_OK;
     }

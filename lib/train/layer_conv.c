@@ -265,7 +265,7 @@ static dcls_status finish_kernel(dcls_context *ctx, const dcls_layer *layer, con
     const size_t w = (size_t)(k->rows * k->count), p = (size_t)(k->ndim * k->position_rows * k->count);
     float *memory = dcls_alloc(ctx, w + 2 * p, sizeof *memory);
     if (memory == NULL) return DCLS_ERR_MEMORY;
-    const dcls_kernel_slopes slopes = {memory, memory + w, memory + w + p};
+    const dcls_kernel_gradients slopes = {memory, memory + w, memory + w + p};
     const dcls_status status = dcls_kernel_backward(ctx, k, cells, dcls_context_threads(ctx), &slopes);
     if (status == DCLS_OK) {
         if (weights) dcls_add_gradient(layer->weight, slopes.weight);

@@ -286,9 +286,9 @@ dcls_scores dcls_metrics_scores(const dcls_metrics *metrics)
     scores.loss = metrics->loss / (double)metrics->count;
     scores.top1 = (double)metrics->correct / (double)metrics->count;
     scores.top5 = (double)metrics->in_top / (double)metrics->count;
-    scores.mean_class = mean_over_classes(metrics, dcls_metrics_recall);
+    scores.mean_class_accuracy = mean_over_classes(metrics, dcls_metrics_recall);
     scores.mean_iou = mean_over_classes(metrics, dcls_metrics_iou);
-    scores.calibration = calibration_error(metrics);
+    scores.calibration_error = calibration_error(metrics);
     return scores;
 }
 

@@ -26,7 +26,7 @@ typedef struct swap {
 typedef struct replacement {
     const dcls_model *model;
     const dcls_replace_options *options;
-    dcls_version_kind version;
+    dcls_kernel_version version;
     swap *items;
     size_t count;
     dcls_arena names;
@@ -98,7 +98,7 @@ static int64_t reach_of(const dcls_node *node, int i)
 
 /* Index j of P is measured from the middle of side number j, whichever side it addresses: where that is not
  * its own, only a window of equal sides lets positions reach every cell. */
-static bool needs_equal_sides(dcls_version_kind version, int ndim)
+static bool needs_equal_sides(dcls_kernel_version version, int ndim)
 {
     for (int j = 0; j < ndim; j++)
         if (dcls_kernel_axis(version, ndim, j) != j) return true;
@@ -308,11 +308,11 @@ static dcls_status make_model(dcls_context *ctx, const replacement *r, dcls_mode
 static dcls_status check_options(dcls_context *ctx, replacement *r)
 {
     const dcls_replace_options *o = r->options;
-    const int version = o->version != NULL ? dcls_version_from_name(o->version) : DCLS_V1;
+    const int version = o->version != NULL ? dcls_kernel_version_from_name(o->version) : DCLS_V1;
     if (version < 0)
         return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "version '%s' must be one of v0, v1, max, gauss",
                          o->version);
-    r->version = (dcls_version_kind)version;
+    r->version = (dcls_kernel_version)version;
     if (!o->dilated && o->depthwise == 0)
         return dcls_fail(ctx, DCLS_ERR_ARGUMENT,
                          "neither dilated nor depthwise convolutions are to be replaced");

@@ -41,10 +41,10 @@ static void fill(dcls_kernel *k, float *weight, float *P, float *SIG, uint64_t s
     }
     k->weight = weight;
     k->P = P;
-    k->SIG = dcls_version_has_spread(k->version) ? SIG : NULL;
+    k->SIG = dcls_kernel_version_has_spread(k->version) ? SIG : NULL;
 }
 
-static void measure(dcls_context *ctx, dcls_version_kind version, int64_t D, int64_t count, int64_t rows)
+static void measure(dcls_context *ctx, dcls_kernel_version version, int64_t D, int64_t count, int64_t rows)
 {
     dcls_kernel k = {.version = version,
                      .ndim = 2,
@@ -79,7 +79,7 @@ static void measure(dcls_context *ctx, dcls_version_kind version, int64_t D, int
         found += lost < RECOVERED * RECOVERED * all;
         half += lost < 1e-4 * all;
     }
-    printf("%-6s %3d %3d %8.1f%% %9.1f%% %9.2f\n", dcls_version_name(version), (int)D, (int)count,
+    printf("%-6s %3d %3d %8.1f%% %9.1f%% %9.2f\n", dcls_kernel_version_name(version), (int)D, (int)count,
            100.0 * (double)found / (double)rows, 100.0 * (double)half / (double)rows,
            1e3 * seconds / (double)rows);
     fflush(stdout);
@@ -98,11 +98,11 @@ int main(int argc, char **argv)
     for (int v = DCLS_V1; v <= DCLS_GAUSS; v++)
         for (size_t d = 0; d < sizeof SIZES / sizeof *SIZES; d++)
             for (size_t c = 0; c < sizeof COUNTS / sizeof *COUNTS; c++) {
-                if (argc > 2 ? strcmp(argv[2], dcls_version_name((dcls_version_kind)v)) != 0 : v == DCLS_MAX)
+                if (argc > 2 ? strcmp(argv[2], dcls_kernel_version_name((dcls_kernel_version)v)) != 0 : v == DCLS_MAX)
                     continue;
                 if (argc > 3 && atoll(argv[3]) != SIZES[d]) continue;
                 if (argc > 4 && atoll(argv[4]) != COUNTS[c]) continue;
-                measure(ctx, (dcls_version_kind)v, SIZES[d], COUNTS[c], rows);
+                measure(ctx, (dcls_kernel_version)v, SIZES[d], COUNTS[c], rows);
             }
     dcls_context_destroy(ctx);
     return 0;

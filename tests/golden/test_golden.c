@@ -165,7 +165,7 @@ static void gradient_case(void **state)
         float *got[3] = {0};
         for (int i = 0; i < 3; i++)
             if (want[i]) got[i] = malloc(want[i]->nbytes);
-        dcls_kernel_slopes slopes = {got[0], got[1], got[2]};
+        dcls_kernel_gradients slopes = {got[0], got[1], got[2]};
         assert_int_equal(dcls_kernel_backward(ctx, &k, G->data, threads, &slopes), DCLS_OK);
         for (int i = 0; i < 3; i++) {
             if (want[i]) expect_close(got[i], want[i], 1e-5f * largest(want[i]) + 2e-6f, want[i]->name);

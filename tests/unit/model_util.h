@@ -4,7 +4,7 @@
 
 #include "format_util.h"
 
-#include "dcls_tools.h"
+#include "dcls_analysis.h"
 #include "model/draft.h"
 
 /* "conv.weight 8 3 3 3; n I64 1; ..": F32 unless a dtype is named, all zero. */

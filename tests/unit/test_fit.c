@@ -15,7 +15,7 @@ typedef struct kernels {
     double *error;
 } kernels;
 
-static kernels make(dcls_version_kind version, int ndim, const int64_t *size, int64_t count)
+static kernels make(dcls_kernel_version version, int ndim, const int64_t *size, int64_t count)
 {
     kernels made = {.k = {.version = version,
                           .ndim = ndim,
@@ -43,7 +43,7 @@ static const dcls_kernel *filled(kernels *from)
 {
     from->k.weight = from->weight;
     from->k.P = from->P;
-    from->k.SIG = dcls_version_has_spread(from->k.version) ? from->SIG : NULL;
+    from->k.SIG = dcls_kernel_version_has_spread(from->k.version) ? from->SIG : NULL;
     return &from->k;
 }
 
@@ -96,9 +96,9 @@ static void recovers(void **state)
         int64_t size[3], count;
     } CASES[] = {{1, {25}, 4},   {2, {9, 9}, 3},  {2, {17, 17}, 5},
                  {2, {8, 8}, 3}, {2, {7, 13}, 3}, {3, {7, 7, 7}, 4}};
-    for (int v = 0; v < DCLS_VERSION_COUNT; v++)
+    for (int v = 0; v < DCLS_KERNEL_VERSION_COUNT; v++)
         for (size_t c = 0; c < sizeof CASES / sizeof *CASES; c++) {
-            kernels to = make((dcls_version_kind)v, CASES[c].ndim, CASES[c].size, CASES[c].count);
+            kernels to = make((dcls_kernel_version)v, CASES[c].ndim, CASES[c].size, CASES[c].count);
             assert_int_equal(dcls_kernel_construct(ctx, filled(&to), 1, to.dense), DCLS_OK);
             kernels fit = fitted(&to, CASES[c].count, 2);
             int found = 0;
@@ -106,12 +106,13 @@ static void recovers(void **state)
                 const double error = relative_error(&to, &fit, row);
                 found += error < 1e-3;
                 if (!(fabs(error - fit.error[row]) < 1e-4 + 0.01 * error))
-                    fail_msg("%s %d-D case %zu row %d: says %g, is %g", dcls_version_name(to.k.version),
-                             CASES[c].ndim, c, (int)row, fit.error[row], error);
+                    fail_msg("%s %d-D case %zu row %d: says %g, is %g",
+                             dcls_kernel_version_name(to.k.version), CASES[c].ndim, c, (int)row,
+                             fit.error[row], error);
             }
             if (found < ROWS * 9 / 10)
-                fail_msg("%s %d-D case %zu: %d of %d", dcls_version_name(to.k.version), CASES[c].ndim, c,
-                         found, ROWS);
+                fail_msg("%s %d-D case %zu: %d of %d", dcls_kernel_version_name(to.k.version), CASES[c].ndim,
+                         c, found, ROWS);
             expect_within_limits(&fit);
             discard(&to);
             discard(&fit);

@@ -14,7 +14,7 @@
 static dcls_context *ctx;
 
 /* Sum over all integers of one element's interpolation along one axis, by the definition. */
-static double everywhere(dcls_version_kind version, double centre, double spread)
+static double everywhere(dcls_kernel_version version, double centre, double spread)
 {
     double sum = 0;
     for (int t = -400; t <= 400; t++) {
@@ -26,7 +26,7 @@ static double everywhere(dcls_version_kind version, double centre, double spread
 }
 
 /* Kernel mass lost by one element of a 1-D layer of size D, straight from design: 1 - inside / everywhere. */
-static double lost(dcls_version_kind version, int D, float position, float spread)
+static double lost(dcls_kernel_version version, int D, float position, float spread)
 {
     double centre = (double)(position + (float)(D / 2)), inside = 0;
     for (int t = 0; t < D; t++) {
@@ -42,8 +42,8 @@ static void mass_lost_matches_direct_sums(void **state)
     (void)state;
     static const float positions[] = {0, 0.3f, -2.5f, 2.75f, 3, -3, 3.5f, 4, 9};
     static const float spreads[] = {0, 0.1f, -0.6f, 0.73f, 2, -5, 20};
-    for (int v = DCLS_V0; v < DCLS_VERSION_COUNT; v++) {
-        dcls_version_kind version = (dcls_version_kind)v;
+    for (int v = DCLS_V0; v < DCLS_KERNEL_VERSION_COUNT; v++) {
+        dcls_kernel_version version = (dcls_kernel_version)v;
         for (size_t p = 0; p < sizeof positions / sizeof *positions; p++) {
             for (size_t s = 0; s < sizeof spreads / sizeof *spreads; s++) {
                 for (int D = 6; D <= 7; D++) {
@@ -57,7 +57,7 @@ static void mass_lost_matches_direct_sums(void **state)
                                      .spread_offset = dcls_spread_offset(version, false),
                                      .weight = &weight,
                                      .P = &scratch_position,
-                                     .SIG = dcls_version_has_spread(version) ? &sig : NULL};
+                                     .SIG = dcls_kernel_version_has_spread(version) ? &sig : NULL};
                     double scratch[8];
                     double got = dcls_kernel_statistics(&k, scratch).mass_lost;
                     double want = lost(version, D, positions[p], fabsf(sig) + k.spread_offset);
@@ -144,18 +144,18 @@ static void extreme_positions(void **state)
 {
     (void)state;
     static const float positions[] = {1e30f, -1e30f, INFINITY, -INFINITY, 2147483648.0f, NAN};
-    for (int v = 0; v < DCLS_VERSION_COUNT; v++) {
+    for (int v = 0; v < DCLS_KERNEL_VERSION_COUNT; v++) {
         for (size_t p = 0; p < sizeof positions / sizeof *positions; p++) {
             for (int s = 0; s < 3; s++) {
                 float weight = 1, P = positions[p], SIG = s == 0 ? 0 : s == 1 ? 1e30f : INFINITY, out[5];
-                bool has_spread = dcls_version_has_spread((dcls_version_kind)v);
-                dcls_kernel k = {.version = (dcls_version_kind)v,
+                bool has_spread = dcls_kernel_version_has_spread((dcls_kernel_version)v);
+                dcls_kernel k = {.version = (dcls_kernel_version)v,
                                  .ndim = 1,
                                  .size = {5},
                                  .rows = 1,
                                  .count = 1,
                                  .position_rows = 1,
-                                 .spread_offset = dcls_spread_offset((dcls_version_kind)v, false),
+                                 .spread_offset = dcls_spread_offset((dcls_kernel_version)v, false),
                                  .weight = &weight,
                                  .P = &P,
                                  .SIG = has_spread ? &SIG : NULL};

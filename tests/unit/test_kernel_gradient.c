@@ -15,7 +15,7 @@ typedef struct layer {
     float weight[4 * K], P[3 * 4 * K], SIG[3 * 4 * K], G[4 * MOST];
 } layer;
 
-static layer *make_layer(dcls_version_kind version, int ndim, const int64_t *size, int64_t rows,
+static layer *make_layer(dcls_kernel_version version, int ndim, const int64_t *size, int64_t rows,
                          int64_t position_rows)
 {
     layer *made = calloc(1, sizeof *made);
@@ -28,7 +28,7 @@ static layer *make_layer(dcls_version_kind version, int ndim, const int64_t *siz
                             .spread_offset = dcls_spread_offset(version, false),
                             .weight = made->weight,
                             .P = made->P,
-                            .SIG = dcls_version_has_spread(version) ? made->SIG : NULL};
+                            .SIG = dcls_kernel_version_has_spread(version) ? made->SIG : NULL};
     memcpy(made->k.size, size, (size_t)ndim * sizeof *size);
     for (int i = 0; i < rows * K; i++)
         made->weight[i] = random_float();
@@ -111,7 +111,7 @@ static void expect_slopes(const layer *made, int which, const float *got, int64_
         values[which][i] = before;
         const double want = (above - below) / (2 * h);
         if (!(fabs((double)got[i] - want) <= 1e-4 * fmax(1, fabs(want))))
-            fail_msg("%s %d-D: value %d of array %d is %g, not %g", dcls_version_name(made->k.version),
+            fail_msg("%s %d-D: value %d of array %d is %g, not %g", dcls_kernel_version_name(made->k.version),
                      made->k.ndim, (int)i, which, (double)got[i], want);
     }
 }
@@ -121,12 +121,12 @@ static void matches_differences(void **state)
     (void)state;
     static const int64_t sizes[][3] = {{9}, {6}, {7, 7}, {5, 8}, {5, 5, 5}, {4, 5, 6}};
     static const int dims[] = {1, 1, 2, 2, 3, 3};
-    for (int v = 0; v < DCLS_VERSION_COUNT; v++)
+    for (int v = 0; v < DCLS_KERNEL_VERSION_COUNT; v++)
         for (size_t s = 0; s < sizeof dims / sizeof *dims; s++)
             for (int64_t position_rows = 1; position_rows <= 4; position_rows *= 2) {
-                layer *made = make_layer((dcls_version_kind)v, dims[s], sizes[s], 4, position_rows);
+                layer *made = make_layer((dcls_kernel_version)v, dims[s], sizes[s], 4, position_rows);
                 float weight[4 * K], P[12 * K], SIG[12 * K];
-                const dcls_kernel_slopes slopes = {weight, P, SIG};
+                const dcls_kernel_gradients slopes = {weight, P, SIG};
                 assert_int_equal(dcls_kernel_backward(ctx, &made->k, made->G, 2, &slopes), DCLS_OK);
                 expect_slopes(made, 0, weight, 4 * K);
                 expect_slopes(made, 1, P, dims[s] * position_rows * K);
@@ -149,7 +149,7 @@ static void kinks(void **state)
                      .position_rows = 1,
                      .weight = &weight,
                      .P = &P};
-    const dcls_kernel_slopes slopes = {&dw, &dP, &dSIG};
+    const dcls_kernel_gradients slopes = {&dw, &dP, &dSIG};
     assert_int_equal(dcls_kernel_backward(ctx, &k, G, 1, &slopes), DCLS_OK);
     assert_true(fabsf(dw - 100) < 1e-3f && dP == 0);
     k.version = DCLS_V0; /* floor(2) = 2: cell 2 loses what cell 3 gets */
@@ -163,7 +163,7 @@ static void kinks(void **state)
     P = NAN;
     assert_int_equal(dcls_kernel_backward(ctx, &k, G, 1, &slopes), DCLS_OK);
     assert_true(isnan(dw) && isnan(dP) && isnan(dSIG));
-    const dcls_kernel_slopes none = {0};
+    const dcls_kernel_gradients none = {0};
     assert_int_equal(dcls_kernel_backward(ctx, &k, G, 1, &none), DCLS_OK);
 }
 

@@ -32,11 +32,11 @@ static void test_classification_by_hand(void **state)
     assert_int_equal(scores.count, 3);
     assert_true(near(scores.loss, -(log(0.5) + log(0.04) + log(0.7)) / 3));
     assert_true(near(scores.top1, 2.0 / 3) && near(scores.top5, 2.0 / 3));
-    assert_true(near(scores.mean_class, 2.0 / 3)); /* 1, 1, 0 */
+    assert_true(near(scores.mean_class_accuracy, 2.0 / 3)); /* 1, 1, 0 */
     /* class 0: 1 of 2 (its own and the one taken for it), class 1: 1 of 1, class 5: 0 of 1 */
     assert_true(near(scores.mean_iou, 0.5));
     /* two answers of 0.5, one of them right: no error; one right answer of 0.7 */
-    assert_true(near(scores.calibration, 0.3 / 3));
+    assert_true(near(scores.calibration_error, 0.3 / 3));
     assert_true(near(items[1].loss, -log(0.04)) && items[1].correct == 0 && items[1].targets == 1);
     assert_true(items[2].correct == 1 && items[3].targets == 0 && items[3].loss == 0);
     const int64_t *confusion = dcls_metrics_confusion(metrics);
@@ -65,11 +65,11 @@ static void test_segmentation_by_hand(void **state)
     assert_int_equal(scores.count, 5);
     assert_true(near(scores.top1, 0.8) && near(scores.top5, 1));
     assert_true(near(scores.loss, log(sum) - 8));
-    assert_true(near(scores.mean_class, (1 + 2.0 / 3 + 1) / 3));
+    assert_true(near(scores.mean_class_accuracy, (1 + 2.0 / 3 + 1) / 3));
     assert_true(near(dcls_metrics_iou(metrics, 0), 0.5) && near(dcls_metrics_iou(metrics, 1), 2.0 / 3) &&
                 near(dcls_metrics_iou(metrics, 2), 1));
     assert_true(near(scores.mean_iou, (0.5 + 2.0 / 3 + 1) / 3));
-    assert_true(near(scores.calibration, fabs(4 - 5 * exp(10.0) / sum) / 5));
+    assert_true(near(scores.calibration_error, fabs(4 - 5 * exp(10.0) / sum) / 5));
     assert_true(item.correct == 4 && item.targets == 5 && near(item.loss, scores.loss));
     dcls_metrics_destroy(metrics);
 }
@@ -77,7 +77,7 @@ static void test_segmentation_by_hand(void **state)
 /* ---- definitions ---------------------------------------------------------------------------------- */
 
 typedef struct plain {
-    double loss, top1, top5, calibration;
+    double loss, top1, top5, calibration_error;
     int64_t count;
 } plain;
 
@@ -113,7 +113,7 @@ static plain plainly(int64_t items, int64_t pixels, int classes, const float *x,
             judge(&p, bins, x + i * classes * pixels + at, pixels, classes, target[i * pixels + at]);
     for (int b = 0; b < 15; b++)
         if (bins[b][0] > 0)
-            p.calibration +=
+            p.calibration_error +=
                 bins[b][0] / (double)p.count * fabs(bins[b][1] / bins[b][0] - bins[b][2] / bins[b][0]);
     p.loss /= (double)p.count;
     p.top1 /= (double)p.count;
@@ -140,7 +140,7 @@ static void check_random(dcls_context *ctx, int64_t items, int64_t pixels, int c
     assert_near(scores.loss, expected.loss, 1, "loss", pixels);
     assert_near(scores.top1, expected.top1, 1, "top1", pixels);
     assert_near(scores.top5, expected.top5, 1, "top5", pixels);
-    assert_near(scores.calibration, expected.calibration, 1, "calibration", pixels);
+    assert_near(scores.calibration_error, expected.calibration_error, 1, "calibration", pixels);
     dcls_metrics_destroy(metrics);
     free(target);
     free(x);
@@ -185,9 +185,10 @@ static void test_rows_and_maps(void **state)
         assert_memory_equal(dcls_metrics_confusion(by_row), dcls_metrics_confusion(by_map),
                             CLASSES * CLASSES * sizeof(int64_t));
         if (special)
-            assert_true(isnan(a.loss) && isnan(b.loss) && isnan(a.calibration) && isnan(b.calibration));
+            assert_true(isnan(a.loss) && isnan(b.loss) && isnan(a.calibration_error) &&
+                        isnan(b.calibration_error));
         else
-            assert_true(isinf(a.loss) && isinf(b.loss) && near(a.calibration, b.calibration));
+            assert_true(isinf(a.loss) && isinf(b.loss) && near(a.calibration_error, b.calibration_error));
         dcls_metrics_destroy(by_row);
         dcls_metrics_destroy(by_map);
     }
