@@ -47,7 +47,13 @@ cli_names_match cli_names_compare(cli_names names, cli_names among)
 
 int cli_refuse_strangers(const char *path, cli_names_match match, size_t count, const char *whose)
 {
-    cli_error(path, "%s does not know the class '%s' (%zu of %zu are unknown, the others known)", whose,
-              match.stranger, count - match.known, count);
+    const size_t unknown = count - match.known;
+    if (count == 1)
+        cli_error(path, "%s does not know the class '%s'", whose, match.stranger);
+    else if (unknown == count)
+        cli_error(path, "%s knows none of the %zu classes ('%s' ..)", whose, count, match.stranger);
+    else
+        cli_error(path, "%s does not know the class '%s' (%zu of %zu are unknown, the others known)", whose,
+                  match.stranger, unknown, count);
     return CLI_USAGE;
 }

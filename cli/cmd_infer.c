@@ -69,7 +69,10 @@ static int check_options(const cli *run, const infer_options *o)
         return CLI_USAGE;
     }
     if (o->max_pixels > 0) dcls_context_set_limit(run->ctx, DCLS_LIMIT_PIXELS, (uint64_t)o->max_pixels);
-    if (o->max_memory > 0) dcls_context_set_limit(run->ctx, DCLS_LIMIT_MEMORY_BYTES, o->max_memory);
+    if (o->max_memory > 0) {
+        dcls_context_set_limit(run->ctx, DCLS_LIMIT_MEMORY_BYTES, o->max_memory);
+        dcls_context_set_limit(run->ctx, DCLS_LIMIT_FILE_BYTES, o->max_memory);
+    }
     return CLI_OK;
 }
 

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "alloc.h"
 #include "dcls_analysis.h"
@@ -49,6 +50,11 @@ static void count_parameters(train_run *t, const dcls_model *model)
     dcls_report_destroy(report);
 }
 
+static bool is_finished(const train_run *t)
+{
+    return t->at.epoch >= t->recipe->epochs && train_has_model_of(t, t->recipe->epochs);
+}
+
 static int make_trainer(train_run *t, dcls_model **network, const dcls_tensors *state)
 {
     dcls_context *ctx = t->run->ctx;
@@ -65,7 +71,8 @@ static int make_trainer(train_run *t, dcls_model **network, const dcls_tensors *
         free(path);
         return result;
     }
-    result = train_open_teachers(t, dcls_trainer_model(t->trainer, false));
+    if (state == NULL || !is_finished(t))
+        result = train_open_teachers(t, dcls_trainer_model(t->trainer, false));
     if (result != CLI_OK) return result;
     count_parameters(t, dcls_trainer_model(t->trainer, false));
     if (t->recipe->record_positions == 0 || t->positions > 0 || t->parameters == 0) return CLI_OK;
@@ -90,6 +97,7 @@ static int open_recording(train_run *t)
 {
     if (t->recipe->record_positions == 0) return CLI_OK;
     char *path = train_path(t, "positions.npy");
+    if (t->at.frames == 0) unlink(path); /* a crash may have left part of one */
     const dcls_status status = dcls_recording_open(t->run->ctx, path, dcls_trainer_model(t->trainer, false),
                                                    t->at.frames, &t->recording);
     const int result = status == DCLS_OK ? CLI_OK : cli_fail(path, status, t->run->ctx);
@@ -148,11 +156,6 @@ static int go_on(train_run *t)
     if (status == CLI_OK) status = train_log_cut(t);
     if (status == CLI_OK && train_log_is_empty(t)) status = train_log_start(t);
     return status;
-}
-
-static bool is_finished(const train_run *t)
-{
-    return t->at.epoch >= t->recipe->epochs && train_has_model_of(t, t->recipe->epochs);
 }
 
 static int train(train_run *t)

@@ -34,11 +34,27 @@ static int open_set(eval *e, const char *const *classes, size_t class_count)
 
 /* ---- which name is which class ---- */
 
+/* A network without names has an order all the same. */
+static int match_unnamed(eval *e, cli_names names)
+{
+    if ((int64_t)names.count != e->classes) {
+        cli_error(e->options->data,
+                  "the network has %lld classes without names, not %zu: --classes names all of them in order",
+                  (long long)e->classes, names.count);
+        return CLI_USAGE;
+    }
+    cli_warn(e->run, e->options->data,
+             "the network has no names for its classes: folders are taken in the order of theirs, '%s' first",
+             names.items[0]);
+    return CLI_OK;
+}
+
 /* Folders are sorted by name, the network's classes as it was trained: names decide where they agree. */
 static int match_names(eval *e, cli_names names, cli_names labels)
 {
     const cli_names_match match = cli_names_compare(names, labels);
-    if (names.count == 0 || labels.count == 0) return CLI_OK;
+    if (names.count == 0) return CLI_OK;
+    if (labels.count == 0) return match_unnamed(e, names);
     if (match.known == names.count) return match.same ? CLI_OK : open_set(e, labels.items, labels.count);
     if (match.known > 0 || names.count == 1)
         return cli_refuse_strangers(e->options->data, match, names.count, "the network");

@@ -60,9 +60,13 @@ static void write_trained(writer *json, const dcls_layer_report *learned)
 
 static void write_cost(writer *json, const char *key, int64_t macs, int64_t bytes)
 {
+    if (macs < 0) { /* it cannot run so */
+        dcls_json_write_string(json, key, NULL);
+        return;
+    }
     dcls_json_write_open(json, key, '{');
-    cli_json_int_if(json, macs >= 0, "macs", macs);
-    cli_json_int_if(json, macs >= 0, "bytes", bytes);
+    dcls_json_write_int(json, "macs", macs);
+    dcls_json_write_int(json, "bytes", bytes);
     dcls_json_write_close(json, '}');
 }
 

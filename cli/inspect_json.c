@@ -34,7 +34,8 @@ static void write_file(writer *json, const inspection *it)
 {
     dcls_json_write_string(json, "file", it->name);
     dcls_json_write_string(json, "kind", it->model != NULL ? "model" : "tensors");
-    dcls_json_write_string(json, "format", dcls_tensors_format(it->tensors));
+    const char *format = dcls_tensors_format(it->tensors);
+    dcls_json_write_string(json, "format", format[0] != '\0' ? format : NULL);
     cli_json_int_if(json, it->file_bytes >= 0, "bytes", it->file_bytes);
     write_metadata(json, it->tensors);
     dcls_json_write_open(json, "tensors", '[');
@@ -99,12 +100,20 @@ static void write_layer(writer *json, const dcls_layer_report *layer)
     dcls_json_write_int(json, "elements", layer->elements);
     dcls_json_write_bool(json, "shared_positions", layer->shared_positions);
     dcls_json_write_string(json, "shared_with", layer->shared_with);
-    cli_json_doubles(json, "position_mean", layer->ndim, layer->position_mean);
-    cli_json_doubles(json, "position_std", layer->ndim, layer->position_std);
-    cli_json_doubles(json, "position_min", layer->ndim, layer->position_min);
-    cli_json_doubles(json, "position_max", layer->ndim, layer->position_max);
+    const bool finite = layer->elements > layer->not_finite, spreads = finite && layer->spread_max > 0;
+    const struct {
+        const char *key;
+        const double *values;
+    } positions[] = {{"position_mean", layer->position_mean},
+                     {"position_std", layer->position_std},
+                     {"position_min", layer->position_min},
+                     {"position_max", layer->position_max}};
+    for (size_t i = 0; i < sizeof positions / sizeof *positions; i++)
+        if (finite)
+            cli_json_doubles(json, positions[i].key, layer->ndim, positions[i].values);
+        else
+            dcls_json_write_string(json, positions[i].key, NULL);
     write_implied_size(json, layer);
-    const bool spreads = layer->spread_max > 0;
     cli_json_double_if(json, spreads, "spread_mean", layer->spread_mean);
     cli_json_double_if(json, spreads, "spread_min", layer->spread_min);
     cli_json_double_if(json, spreads, "spread_max", layer->spread_max);

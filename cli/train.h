@@ -48,7 +48,8 @@ typedef struct train_point {
         frames; /* of log.ndjson and positions.npy that belong to it; log_bytes -1: not known */
     train_sums window, epoch_sums;
     int64_t validated;       /* epochs that were done at the last validation */
-    int64_t pictures, names; /* of the training data, see train_names; 0: not known */
+    int64_t pictures, names; /* of the training data; 0: not known */
+    int64_t teachers;        /* what tells their weights apart; 0: none, or not known */
 } train_point;
 
 typedef struct train_run {
@@ -61,7 +62,8 @@ typedef struct train_run {
     dcls_trainer *trainer;
     dcls_teacher *teacher; /* NULL: none, see train_teacher.c */
     dcls_model **teacher_models;
-    int64_t names; /* of the training data */
+    bool teachers_moved; /* those of the command line take the place of the recipe's */
+    int64_t names;       /* of the training data */
     dcls_task task;
     int64_t classes, parameters, positions;
     float *class_weights;
@@ -98,6 +100,8 @@ int train_recipe_text(const train_run *t, char **out);
 /* "FOLDER/NAME"; to be freed. */
 char *train_path(const train_run *t, const char *name);
 bool train_has(const train_run *t, const char *name);
+/* Of a path, without what differs from machine to machine; to be freed. */
+char *train_last_part(const char *path);
 /* Refuses a folder that holds a run: one with something to lose. */
 int train_folder_check(const train_run *t);
 /* Makes it, or takes it up, and keeps others off: opens the log. */
@@ -109,9 +113,6 @@ int train_folder_write_recipe(const train_run *t);
 int train_open_data(train_run *t);
 /* Checks that network and data fit, and makes class weights and batches. */
 int train_open_loader(train_run *t, const dcls_model *model);
-
-/* A number that tells lists of pictures apart, wherever their folder lies; never 0. */
-int64_t train_names(const dcls_dataset *set);
 
 /* ---- train_network.c ---- */
 
@@ -125,8 +126,10 @@ int train_whiten(train_run *t, dcls_model **model);
 /* The recipe's teachers, if it has any, for a network to train. */
 int train_open_teachers(train_run *t, const dcls_model *student);
 void train_close_teachers(train_run *t);
-/* One step of the trainer, with what the teachers answer to the batch. */
-dcls_status train_step(train_run *t, const dcls_batch *batch, double rate, dcls_step_result *result);
+/* What they answer to a batch becomes part of it, until the next one. */
+int train_ask_teachers(train_run *t, dcls_batch *batch);
+/* "NAME, NAME", to be freed; NULL: none. */
+char *train_teacher_names(const train_run *t);
 
 /* ---- train_state.c ---- */
 

@@ -58,11 +58,16 @@ static int open_validation(train_run *t)
     return status;
 }
 
-/* What only masks have. */
+/* What only masks have, and only teachers. */
 static void warn_unused(const train_run *t)
 {
     if (t->task == DCLS_TASK_CLASSIFICATION && t->recipe->ignore >= 0)
         cli_warn(t->run, "train", "--ignore is for masks: it has no effect here");
+    if (t->recipe->teacher_count == 0 &&
+        (t->recipe->distill_share != 0.5 || t->recipe->trainer.temperature != 1))
+        cli_warn(t->run, "train", "--teacher-share and --temperature have no effect without --teacher");
+    if (t->recipe->teacher_count > 0 && t->recipe->distill_share == 0)
+        cli_warn(t->run, "train", "teachers have no effect: their share of the loss (--teacher-share) is 0");
 }
 
 int train_open_data(train_run *t)
@@ -209,8 +214,9 @@ static size_t common_folder(const dcls_dataset *set)
     return length;
 }
 
-/* FNV-1a; as many bits as a double holds. */
-int64_t train_names(const dcls_dataset *set)
+/* Tells lists of pictures apart, wherever their folder lies: FNV-1a, as many bits as a double holds, and
+ * never 0. */
+static int64_t names_of(const dcls_dataset *set)
 {
     const size_t skip = common_folder(set);
     uint64_t hash = UINT64_C(14695981039346656037);
@@ -244,6 +250,6 @@ int train_open_loader(train_run *t, const dcls_model *model)
     if (status == CLI_OK) status = check_masks(t);
     if (status == CLI_OK) status = check_frozen(t, model);
     if (status == CLI_OK) status = weigh_classes(t);
-    if (status == CLI_OK) t->names = train_names(t->train);
+    if (status == CLI_OK) t->names = names_of(t->train);
     return status == CLI_OK ? make_loader(t, model) : status;
 }

@@ -23,6 +23,12 @@ char *train_path(const train_run *t, const char *name)
 }
 
 /* A file with something in it. */
+char *train_last_part(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return cli_copy(slash != NULL && slash[1] != '\0' ? slash + 1 : path);
+}
+
 bool train_has(const train_run *t, const char *name)
 {
     struct stat st;

@@ -56,6 +56,7 @@ int train_log_start(train_run *t)
     dcls_json_write_int(json, "batch", t->recipe->loader.batch);
     dcls_json_write_int(json, "steps_per_epoch", t->batches);
     dcls_json_write_int(json, "epochs", t->recipe->epochs);
+    if (t->teacher != NULL) dcls_json_write_int(json, "teachers", (int64_t)t->recipe->teacher_count);
     return end_line(t, json);
 }
 

@@ -73,7 +73,10 @@ static int make_step(train_run *t, const dcls_batch *batch)
 {
     dcls_step_result result;
     const double rate = dcls_schedule_rate(&t->recipe->schedule, dcls_trainer_steps(t->trainer));
-    const dcls_status status = train_step(t, batch, rate, &result);
+    dcls_batch taught = *batch;
+    const int asked = train_ask_teachers(t, &taught);
+    if (asked != CLI_OK) return asked;
+    const dcls_status status = dcls_trainer_step(t->run->ctx, t->trainer, &taught, rate, &result);
     if (status != DCLS_OK) return fail_step(t, status, rate);
     t->at.batch++;
     add_result(&t->at.window, &result);
@@ -293,7 +296,10 @@ static int time_steps(train_run *t)
         if (status != DCLS_OK) return cli_fail(t->recipe->train, status, ctx);
         if (batch == NULL) break; /* there is one batch alone */
         const double begun = cli_now();
-        status = train_step(t, batch, rate, &result);
+        dcls_batch taught = *batch;
+        const int asked = train_ask_teachers(t, &taught);
+        if (asked != CLI_OK) return asked;
+        status = dcls_trainer_step(ctx, t->trainer, &taught, rate, &result);
         if (status != DCLS_OK) return fail_step(t, status, rate);
         t->step_seconds = cli_now() - begun;
     }

@@ -8,8 +8,9 @@
 #include "output.h"
 #include "train.h"
 
-#define LABELS "model.labels"
-#define NO     "no-" /* before the name of a switch that is on by itself */
+#define LABELS   "model.labels"
+#define TEACHERS "distill.teachers"
+#define NO       "no-" /* before the name of a switch that is on by itself */
 
 static bool is_on(const dcls_recipe_key *key)
 {
@@ -106,7 +107,7 @@ static bool may_change(const char *key)
 {
     static const char *const keys[] = {"data.train",      "data.val",      "data.cache",
                                        "schedule.epochs", "schedule.rate", "optimizer.clip_norm",
-                                       "validate_every"};
+                                       "validate_every",  TEACHERS};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if (strcmp(keys[i], key) == 0) return true;
     return false;
@@ -137,6 +138,11 @@ static int set_key(train_run *t, const char *name, const char *value, bool resum
         cli_error("train", "'%s' cannot change in a run that goes on: its recipe is that of %s", key.key,
                   t->folder);
         return CLI_USAGE;
+    }
+    if (resumed && strcmp(key.key, TEACHERS) == 0 && t->recipe->teacher_count > 0 && !t->teachers_moved) {
+        t->teachers_moved = true;
+        const int emptied = set_value(t, name, "");
+        if (emptied != CLI_OK) return emptied;
     }
     const bool flag = key.flag != NULL && strcmp(key.flag, name) == 0;
     if (strcmp(key.key, LABELS) == 0 && (flag || strchr(value, ',') != NULL)) return set_labels(t, value);

@@ -150,6 +150,7 @@ void train_show_trial(const train_run *t)
     const double epoch = t->step_seconds * (double)t->batches, all = t->step_seconds * (double)steps;
     print_fact("network", describe_network(t));
     print_fact("data", describe_data(t));
+    if (t->teacher != NULL) print_fact("teachers", train_teacher_names(t));
     print_fact("input", cli_format("%" PRId64 " pictures of %" PRId64 "x%" PRId64, t->recipe->loader.batch,
                                    t->recipe->loader.height, t->recipe->loader.width));
     print_fact("steps", cli_format("%s, %s an epoch", cli_grouped(steps).text, cli_grouped(t->batches).text));

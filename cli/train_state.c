@@ -30,8 +30,8 @@ static char *make_note(const train_point *at)
             at->frames);
     put_sums(to, &at->window);
     put_sums(to, &at->epoch_sums);
-    fprintf(to, " %" PRId64 " %" PRId64 " %.17g %.17g %" PRId64, at->pictures, at->names, at->window.added,
-            at->epoch_sums.added, at->validated);
+    fprintf(to, " %" PRId64 " %" PRId64 " %.17g %.17g %" PRId64 " %" PRId64, at->pictures, at->names,
+            at->window.added, at->epoch_sums.added, at->validated, at->teachers);
     if (fclose(to) != 0) cli_checked(NULL);
     return note;
 }
@@ -93,6 +93,7 @@ static bool read_note(const char *note, train_point *at)
     if (r.good && *r.rest != '\0') at->window.added = read_real(&r);
     if (r.good && *r.rest != '\0') at->epoch_sums.added = read_real(&r);
     if (r.good && *r.rest != '\0') at->validated = read_int(&r);
+    if (r.good && *r.rest != '\0') at->teachers = read_int(&r);
     return r.good && *r.rest == '\0';
 }
 
@@ -149,19 +150,12 @@ int train_load(train_run *t, dcls_tensors **state, dcls_model **model)
 
 /* ---- models ----------------------------------------------------------------------------------------- */
 
-/* The last part of a path, to be freed. */
-static char *data_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return cli_copy(slash != NULL && slash[1] != '\0' ? slash + 1 : path);
-}
-
 /* "train, validated on test" */
 static char *describe_data(const train_run *t)
 {
-    char *data = data_name(t->recipe->train);
+    char *data = train_last_part(t->recipe->train);
     if (t->val == NULL) return data;
-    char *val = data_name(t->recipe->val), *both = cli_format("%s, validated on %s", data, val);
+    char *val = train_last_part(t->recipe->val), *both = cli_format("%s, validated on %s", data, val);
     free(val);
     free(data);
     return both;
@@ -198,15 +192,20 @@ bool train_has_model_of(const train_run *t, int64_t epochs)
 int train_save_model(train_run *t, const char *name)
 {
     char *path = train_path(t, name), *data = describe_data(t), *score = describe_score(t),
-         *epochs = describe_epochs(t, t->at.epoch),
-         *start = t->recipe->model_file != NULL ? data_name(t->recipe->model_file) : NULL;
-    const dcls_text texts[] = {{"dcls.version", dcls_version()}, {"dcls.data", data},
-                               {"dcls.epochs", epochs},          {"dcls.score", score},
-                               {"dcls.recipe", t->recipe_text},  {"dcls.start", start}};
-    const dcls_status status =
-        dcls_trainer_save_model(t->run->ctx, t->trainer, true, texts, start != NULL ? 6 : 5, path);
+         *epochs = describe_epochs(t, t->at.epoch), *teachers = train_teacher_names(t),
+         *start = t->recipe->model_file != NULL ? train_last_part(t->recipe->model_file) : NULL;
+    dcls_text texts[7] = {{"dcls.version", dcls_version()},
+                          {"dcls.data", data},
+                          {"dcls.epochs", epochs},
+                          {"dcls.score", score},
+                          {"dcls.recipe", t->recipe_text}};
+    size_t count = 5;
+    if (start != NULL) texts[count++] = (dcls_text){"dcls.start", start};
+    if (teachers != NULL) texts[count++] = (dcls_text){"dcls.teachers", teachers};
+    const dcls_status status = dcls_trainer_save_model(t->run->ctx, t->trainer, true, texts, count, path);
     const int result = status == DCLS_OK ? CLI_OK : cli_fail(path, status, t->run->ctx);
     free(start);
+    free(teachers);
     free(epochs);
     free(score);
     free(data);

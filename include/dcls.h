@@ -14,8 +14,8 @@
  * that says what is wrong. On failure out-parameters are set to NULL or left as they were; nothing is leaked.
  * The library never prints, exits or aborts.
  *
- * Threads.  There is no global state but a list of idle threads, kept for the next parallel loop, which no
- * signal reaches. A context
+ * Threads.  There is no global state but a list of idle threads, kept for the next parallel loop: signals
+ * but those of faults and profilers go to the program's own threads. A context
  * and a plan are each used by one thread at a time; a loaded model and a set of tensors are immutable through
  * this header and may be shared by any number of threads.
  *

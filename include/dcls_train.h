@@ -428,7 +428,8 @@ DCLS_API dcls_status dcls_teacher_create(dcls_context *ctx, const dcls_model *co
                                          dcls_teacher **out, size_t *failed);
 DCLS_API void dcls_teacher_destroy(dcls_teacher *teacher);
 /* The mean of the networks' probabilities softmax(logits / temperature) for a batch: *out [count, classes,
- * target_pixels] belongs to the teacher, until the next call. */
+ * target_pixels] belongs to the teacher, until the next call. Answers that are no numbers are
+ * DCLS_ERR_FORMAT. */
 DCLS_API dcls_status dcls_teacher_run(dcls_context *ctx, dcls_teacher *teacher, const dcls_batch *batch,
                                       const float **out);
 

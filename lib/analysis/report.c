@@ -108,8 +108,14 @@ static void fields_join(const dcls_node *node, const field *fields, field *out)
 static void follow_resize(const reporter *r, const dcls_node *node, int value, field *out)
 {
     const dcls_shape *shapes = r->plan ? r->plan->shapes : NULL;
-    for (int d = 0; d < 3 && !shapes; d++)
-        if (!isinf(out->size[d])) out->size[d] = NAN;
+    for (int d = 0; d < 3 && !shapes; d++) {
+        const double scale = node->scale[d];
+        if (scale > 0 && node->interpolation == DCLS_INTERP_LINEAR) out->size[d] += out->jump[d];
+        if (scale > 0)
+            out->jump[d] /= scale;
+        else if (!isinf(out->size[d]))
+            out->size[d] = NAN;
+    }
     for (int d = 0; shapes && d + 2 < shapes[value].ndim && d < 3; d++) {
         if (node->interpolation == DCLS_INTERP_LINEAR) out->size[d] += out->jump[d];
         out->jump[d] *= (double)shapes[node->inputs[0]].size[2 + d] / (double)shapes[value].size[2 + d];

@@ -24,6 +24,13 @@ dcls_status dcls_fail_errno(dcls_context *ctx, const char *what, int error)
                      strerror_r(error, buffer, sizeof buffer));
 }
 
+uint64_t dcls_picture_limit(const dcls_context *ctx)
+{
+    const uint64_t file = dcls_context_limit(ctx, DCLS_LIMIT_FILE_BYTES);
+    const uint64_t memory = dcls_context_limit(ctx, DCLS_LIMIT_MEMORY_BYTES);
+    return file < memory ? file : memory;
+}
+
 static dcls_status refuse_kind(dcls_context *ctx, const struct stat *st)
 {
     if (S_ISDIR(st->st_mode)) return dcls_fail(ctx, DCLS_ERR_IO, "is a directory");

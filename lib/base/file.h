@@ -14,6 +14,9 @@ typedef struct dcls_bytes {
 
 void dcls_bytes_free(dcls_bytes *bytes);
 
+/* The limit of a file that is unpacked into memory: a picture's. */
+uint64_t dcls_picture_limit(const dcls_context *ctx);
+
 /* Reads a regular file, pipe or FIFO; "-" is standard input. Directories and devices are refused. More than
  * `limit` bytes is DCLS_ERR_LIMIT. */
 dcls_status dcls_file_read(dcls_context *ctx, const char *path, uint64_t limit, dcls_bytes *out);

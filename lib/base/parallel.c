@@ -139,6 +139,18 @@ static void prepare_for_fork(void)
     pthread_atfork(NULL, NULL, forget_helpers);
 }
 
+/* The program's handlers are for its own threads, but for faults, whose thread they concern, and profilers.
+ */
+static void keep_off_signals(sigset_t *old)
+{
+    static const int of_threads[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT, SIGPROF};
+    sigset_t blocked;
+    sigfillset(&blocked);
+    for (size_t i = 0; i < sizeof of_threads / sizeof *of_threads; i++)
+        sigdelset(&blocked, of_threads[i]);
+    pthread_sigmask(SIG_SETMASK, &blocked, old);
+}
+
 static helper *start_helper(void)
 {
     helper *made = calloc(1, sizeof *made);
@@ -150,9 +162,8 @@ static helper *start_helper(void)
     pthread_cond_init(&made->finished, NULL);
     pthread_attr_init(&attributes);
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    sigset_t all, old; /* the program's handlers are for its own threads */
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
+    sigset_t old;
+    keep_off_signals(&old);
     int error = pthread_create(&thread, &attributes, help, made);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     pthread_attr_destroy(&attributes);

@@ -170,7 +170,11 @@ static void put_node(dcls_html *h, const dcls_node_report *node)
     dcls_html_key_int(h, "dense", node->macs_dense);
     dcls_html_key_int(h, "sparse", node->macs_sparse);
     dcls_html_key_string(h, "algorithm", node->algorithm);
-    put_sizes(h, "field", spatial > 0 && node->receptive_field[0] > 0 ? spatial : 0, node->receptive_field);
+    if (node->receptive_field[0] < 0)
+        dcls_html_key_string(h, "field", NULL);
+    else
+        put_sizes(h, "field", spatial > 0 && node->receptive_field[0] > 0 ? spatial : 0,
+                  node->receptive_field);
     dcls_json_end(&h->json, '}');
 }
 

@@ -295,14 +295,14 @@
     ['SIG', 'spreads', (n) => (n.spreads ? short(n.spreads) : ''), ''],
     ['MACs dense', 'dense', (n) => (n.dense ? short(n.dense) : ''), 'bar'],
     ['MACs sparse', 'sparse', (n) => (n.sparse ? short(n.sparse) : ''), 'bar'],
-    ['field', 'reach', (n) => (n.field.length ? times(n.field) : 'all'), ''],
+    ['field', 'reach', (n) => (!n.field ? '-' : n.field.length ? times(n.field) : 'all'), ''],
   ].filter(used(nodes));
 
   const showNodes = (sorting) => sortable($('node-table'), nodes, nodeColumns, sorting, showNodes);
 
   nodes.forEach((node, order) => {
     const product = (list) => list.reduce((a, b) => a * b, 1);
-    Object.assign(node, { order, size: product(node.shape), reach: node.field.length ? product(node.field) : Infinity });
+    Object.assign(node, { order, size: product(node.shape), reach: !node.field ? -1 : node.field.length ? product(node.field) : Infinity });
   });
   $('operations').hidden = !nodes.length;
   $('operations').querySelector('summary').textContent = `${many(nodes.length, 'operation')} in the order they run; headings sort`;

@@ -64,7 +64,7 @@ dcls_status dcls_tensors_load_key(dcls_context *ctx, const char *path, const cha
 
 dcls_status dcls_tensors_load_memory(dcls_context *ctx, const void *data, size_t size, dcls_tensors **out)
 {
-    dcls_bytes bytes = {.data = dcls_alloc(ctx, size, 1), .size = size};
+    dcls_bytes bytes = {.data = dcls_alloc_file(ctx, size), .size = size};
     *out = NULL;
     if (bytes.data == NULL) return DCLS_ERR_MEMORY;
     if (size > 0) memcpy(bytes.data, data, size);

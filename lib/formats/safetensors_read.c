@@ -189,7 +189,7 @@ static dcls_status align_tensors(reader *r, bool *in_place)
     }
     *in_place = moved < r->set->count;
     if (moved == 0) return DCLS_OK;
-    unsigned char *block = dcls_alloc(r->ctx, total, 1);
+    unsigned char *block = dcls_alloc_file(r->ctx, total);
     if (block == NULL) return DCLS_ERR_MEMORY;
     DCLS_TRY(dcls_tensors_own(r->ctx, r->set, block));
     for (size_t i = 0; i < r->set->count; i++) {

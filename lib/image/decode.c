@@ -83,7 +83,7 @@ dcls_status dcls_image_load_file(dcls_context *ctx, const char *path, unsigned f
 {
     dcls_bytes bytes = {0};
     *out = NULL;
-    DCLS_TRY(dcls_file_read(ctx, path, dcls_context_limit(ctx, DCLS_LIMIT_FILE_BYTES), &bytes));
+    DCLS_TRY(dcls_file_read(ctx, path, dcls_picture_limit(ctx), &bytes));
     dcls_status status = dcls_image_load_memory(ctx, bytes.data, bytes.size, flags, out);
     free(bytes.data);
     return status;

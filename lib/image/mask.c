@@ -150,7 +150,7 @@ dcls_status dcls_mask_load(dcls_context *ctx, const char *path, uint8_t **mask, 
 {
     dcls_bytes bytes = {0};
     *mask = NULL;
-    DCLS_TRY(dcls_file_read(ctx, path, dcls_context_limit(ctx, DCLS_LIMIT_FILE_BYTES), &bytes));
+    DCLS_TRY(dcls_file_read(ctx, path, dcls_picture_limit(ctx), &bytes));
     dcls_status status;
     if (bytes.size < 8 || memcmp(bytes.data, "\x89PNG\r\n\x1a\n", 8) != 0) {
         status = dcls_fail(ctx, DCLS_ERR_FORMAT, "a mask must be a PNG, this is another kind of file");

@@ -75,8 +75,10 @@ static double soft_loss(const pixel *p, const terms *t, const float *soft, int64
     for (int64_t c = 0; c < p->classes; c++) {
         const double logarithm = ((double)p->x[c * p->step] - top) / T - norm;
         const double wanted = (double)soft[c * p->step];
+        const double excess = exp(logarithm) - wanted;
         if (wanted > 0) divergence += wanted * (log(wanted) - logarithm);
-        p->dx[c * p->step] += (float)(factor * T * (exp(logarithm) - wanted));
+        divergence += excess; /* 0 over all classes, but for the rounding of soft, which T^2 would magnify */
+        p->dx[c * p->step] += (float)(factor * T * excess);
     }
     return factor * T * T * divergence;
 }

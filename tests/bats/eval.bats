@@ -129,6 +129,10 @@ close() {
   cp -r set equal
   mv equal/rot equal/a=b
   try 0 eval -m u.json -d equal --classes a=b,green,blue
+  try 0 eval -m u.json -d equal
+  is unnamed "$stderr" "dcls: equal: warning: the network has no names for its classes: folders are taken in the order of theirs, 'a=b' first"
+  try 2 eval -m u.json -d other
+  is fewer "$stderr" "dcls: other: the network has 3 classes without names, not 2: --classes names all of them in order"
   try 2 eval -m u.json -d other --classes bleu,vert
   is stderr "$stderr" "dcls: eval: --classes: the network has 3 classes without names, not 2: name all of them"
   cp -r set/rot other/zinnober

@@ -309,6 +309,15 @@ disguised.png[0]: red 96.5%\ndisguised.png[1]: blue 96.5%'
   has "no model given" "$stderr" "dcls: builtin:resnet-dcls-cifar10: "
 }
 
+@test "limits: --max-memory is one of what is read, too" {
+  pictures
+  head -c 60000000 /dev/zero >zeros
+  try 5 infer -m m.json --max-memory 50M - <zeros
+  is stderr "$stderr" "dcls: -: larger than the limit of 52428800 bytes"
+  dcls convert -q m.json m.bin
+  try 5 infer -m m.bin --max-memory 500 red.ppm
+}
+
 @test "models: missing, of another kind, without a network, unknown built-in" {
   pictures
   try 4 infer -m nowhere.bin red.ppm

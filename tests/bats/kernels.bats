@@ -209,6 +209,13 @@ two_kernels() {
   is "not for dense kernels" "$(jq -c '.tap_layers[0] | [.version, .kernel_count_before, .kernel_count]' <<<"$output")" '[null,null,null]'
 }
 
+@test "convert --json of a plain conversion: its names" {
+  needs jq
+  dense_model >m.json
+  try 0 convert -q m.json t.bin --json
+  is json "$(jq -c . <<<"$output")" '{"input":"m.json","output":"t.bin"}'
+}
+
 @test "kernel options that do not go together" {
   dense_model >m.json
   local bad
@@ -225,7 +232,6 @@ two_kernels() {
 --threshold 0.1
 --to taps --verify .
 --layers c
---json
 --to sparse --kernel-count 0
 --to sparse --error 2
 --prune 2

@@ -163,6 +163,8 @@ all_printed() { # PAGE
   all_printed dcls-infer.1
   train run --epochs 1 --repulsion 1
   known dcls-train.1 <run/log.ndjson
+  train taught --epochs 1 --teacher run
+  known dcls-train.1 <taught/log.ndjson
   segmentation_graph >graph.json
   try 0 train -q --graph graph.json --train scenes --val scenes --classes 3 --batch 2 --size 8 --scale 1,1.5 --epochs 1 -o masks
   known dcls-train.1 <masks/log.ndjson

@@ -54,16 +54,32 @@ load train_util
   is parts "$(jq -s '[.[] | select(.loss)] | all(.cross_entropy > 0 and .loss > 0 and .loss != .cross_entropy)' taught/log.ndjson)" true
   is where "$(jq -c '.distill | [.teachers[] | startswith("/")] + [.share, .temperature]' taught/recipe.json)" '[true,true,1,2]'
   is what "$(dcls inspect --json taught/best.bin | jq -r '.metadata["dcls.recipe"]' | jq -c '.distill')" '{"share":1,"temperature":2}'
-  train halves --epochs 2 --teacher teacher
-  train whole --epochs 3 --teacher teacher
+  is who "$(dcls inspect --json taught/best.bin | jq -r '.metadata["dcls.teachers"]')" "teacher, model.bin"
+  is "the log" "$(jq -s '.[0].teachers' taught/log.ndjson)" 2
+  try 0 train $small --train set --teacher teacher --dry-run
+  has trial "$output" "teachers    teacher"
+  train halves --epochs 2 --schedule constant --teacher teacher
+  train whole --epochs 3 --schedule constant --teacher teacher
   try 0 train -q --resume halves --epochs 3
-  [[ -s halves/model.bin ]]
+  try 0 diff --atol 0 halves/model.bin whole/model.bin
+  mv teacher moved
+  try 4 train -q --resume halves --epochs 4
+  try 0 train --resume halves --epochs 4 --teacher moved
+  [[ $stderr != *warning* ]]
+  is moved "$(jq -c '.distill.teachers | length' halves/recipe.json)" 1
+  try 0 train --resume halves --epochs 5 --teacher taught
+  has other "$stderr" "warning: teachers are other ones than when the run began"
+  rm -r moved
+  try 0 train --resume taught
+  has finished "$stderr" "taught: finished after 12 epochs"
+  mv whole teacher
   train one --epochs 2 --teacher teacher --threads 1
   train two --epochs 2 --teacher teacher --threads 2
   try 0 diff --atol 0 one/model.bin two/model.bin
 }
 
 @test "teachers that do not fit are refused" {
+  needs jq
   colors
   scenes
   segmentation_graph >graph.json
@@ -76,8 +92,22 @@ load train_util
   cp -r set/red set/green two
   try 2 train $small --train two -o no --teacher teacher --batch 4 --labels blue,green
   has classes "$stderr" "dcls: teacher: the teacher has 3 classes, the network to train 2"
-  try 3 train $small --train set -o no --labels green,blue,red --teacher teacher
-  has order "$stderr" "dcls: teacher: its class 0 is 'blue', that of the network to train 'green'"
+  try 2 train $small --train set -o no --labels green,blue,red --teacher teacher
+  has order "$stderr" "dcls: teacher: the teacher's class 0 is 'blue', that of the network to train 'green'; --labels says its classes in order"
+  try 2 train $small --train two -o no --teacher teacher --batch 4 --classes 3 # without labels it has the folders' names
+  has folders "$stderr" "dcls: teacher: the teacher's class 0 is 'blue', that of the network to train 'green'"
+  train self --epochs 1
+  try 2 train $small --train set -o self --force --teacher self
+  has self "$stderr" "dcls: self: a run cannot be its own teacher"
+  try 2 train $small --train set -o self --force --teacher self/best.bin
+  try 2 train $small --train set -o no --teacher - <teacher/best.bin
+  try 0 train $small --train set --dry-run --teacher teacher --teacher-share 0
+  has useless "$stderr" "warning: teachers have no effect: their share of the loss (--teacher-share) is 0"
+  try 0 train $small --train set --dry-run --teacher-share 0.3
+  has unused "$stderr" "warning: --teacher-share and --temperature have no effect without --teacher"
+  dcls convert -q teacher/best.bin t.json && jq -c '(.tensors[] | select(.dtype == "F32") | .data[0]) = "NaN"' t.json >nan.json
+  try 3 train $small --train set -o nan --teacher teacher --teacher nan.json
+  has nan "$stderr" "dcls: train: answers of teacher 2 are no numbers"
   try 2 train --graph graph.json --train scenes --classes 3 --batch 2 --size 8 --scale 1,1 -o no --teacher teacher
   has task "$stderr" "dcls: teacher: the teacher and the network to train have other tasks"
   try 2 train $small --train set -o no --teacher teacher --teacher-share 1.5

@@ -207,10 +207,57 @@ static void test_answers(void **state)
         }
         assert_near("probability", (double)soft[i], want, 0.1);
     }
+    /* Pictures in pieces, since memory is short, and a smaller one at the end: the same answers. */
+    static float all[OUTPUTS];
+    memcpy(all, soft, sizeof all);
     dcls_teacher_destroy(teacher);
+    uint64_t limit = 20000;
+    while (dcls_context_set_limit(ctx, DCLS_LIMIT_MEMORY_BYTES, limit),
+           dcls_teacher_create(ctx, (const dcls_model *const *)teachers, 2, student, &options, &teacher,
+                               NULL) != DCLS_OK)
+        limit -= 10;
+    for (; limit > 0; limit -= 50) {
+        dcls_context_set_limit(ctx, DCLS_LIMIT_MEMORY_BYTES, limit);
+        assert_ok(ctx, dcls_teacher_run(ctx, teacher, &batch, &soft));
+        for (int i = 0; i < OUTPUTS; i++)
+            assert_near("probability", (double)soft[i], (double)all[i], 0.01);
+        dcls_teacher_destroy(teacher);
+        const dcls_status status = dcls_teacher_create(ctx, (const dcls_model *const *)teachers, 2, student,
+                                                       &options, &teacher, NULL);
+        if (status == DCLS_OK) continue;
+        assert_int_equal(status, DCLS_ERR_LIMIT);
+        break;
+    }
+    assert_true(limit > 0);
     for (int i = 0; i < 3; i++)
         dcls_model_destroy(teachers[i]);
     dcls_model_destroy(student);
+    dcls_context_destroy(ctx);
+}
+
+/* A teacher that is the student has nothing to teach: rounding, which temperatures magnify, is no loss. */
+static void test_nothing_to_learn(void **state)
+{
+    (void)state;
+    const inputs in = make_inputs();
+    dcls_context *ctx = make_context();
+    dcls_model *model = make_model(ctx, network, 3);
+    const dcls_model *models[] = {model};
+    dcls_trainer_options options = make_options();
+    options.distill = 1;
+    options.temperature = 1000;
+    dcls_teacher *teacher;
+    dcls_trainer *trainer;
+    dcls_step_result result;
+    dcls_batch batch = square_batch(BATCH, SIDE, PIXELS, in.pictures, in.target);
+    assert_ok(ctx, dcls_teacher_create(ctx, models, 1, model, &options, &teacher, NULL));
+    assert_ok(ctx, dcls_teacher_run(ctx, teacher, &batch, &batch.soft));
+    assert_ok(ctx, dcls_trainer_create(ctx, model, &options, &trainer));
+    assert_ok(ctx, dcls_trainer_gradients(ctx, trainer, &batch, &result));
+    if (!(fabs(result.loss) < 1e-6)) fail_msg("a loss of %g", result.loss);
+    dcls_trainer_destroy(trainer);
+    dcls_teacher_destroy(teacher);
+    dcls_model_destroy(model);
     dcls_context_destroy(ctx);
 }
 
@@ -276,6 +323,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_loss),
         cmocka_unit_test(test_answers),
+        cmocka_unit_test(test_nothing_to_learn),
         cmocka_unit_test(test_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

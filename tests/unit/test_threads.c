@@ -10,12 +10,15 @@
 #include <limits.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cpu.h"
@@ -270,6 +273,36 @@ static void more_workers_than_shares(void **state)
     assert_int_equal(in_a_child(work_with_many), 0);
 }
 
+typedef struct signals {
+    atomic_int helpers, wrong;
+} signals;
+
+static void look_at_signals(void *arg, int64_t item, int worker)
+{
+    (void)item;
+    signals *seen = arg;
+    sigset_t mask;
+    const struct timespec moment = {.tv_nsec = 1000000};
+    nanosleep(&moment, NULL);
+    if (worker == 0) return;
+    pthread_sigmask(SIG_SETMASK, NULL, &mask);
+    atomic_fetch_add(&seen->helpers, 1);
+    if (!sigismember(&mask, SIGUSR1) || !sigismember(&mask, SIGINT) || sigismember(&mask, SIGSEGV) ||
+        sigismember(&mask, SIGPROF))
+        atomic_fetch_add(&seen->wrong, 1);
+}
+
+/* Handlers of the program run on its own threads, those of faults on the thread that has one. */
+static void helpers_keep_off_signals(void **state)
+{
+    (void)state;
+    signals seen = {0};
+    for (int i = 0; i < 100 && atomic_load(&seen.helpers) == 0; i++)
+        dcls_parallel_for(4, 16, look_at_signals, &seen);
+    assert_true(atomic_load(&seen.helpers) > 0);
+    assert_int_equal(atomic_load(&seen.wrong), 0);
+}
+
 static void loop_in_a_loop(void *arg, int64_t item, int worker)
 {
     (void)item, (void)worker;
@@ -329,6 +362,7 @@ int main(void)
         cmocka_unit_test(one_thread_where_the_system_refuses_more),
         cmocka_unit_test(a_forked_child_can_work),
         cmocka_unit_test(more_workers_than_shares),
+        cmocka_unit_test(helpers_keep_off_signals),
         cmocka_unit_test(loops_in_loops_and_side_by_side),
         cmocka_unit_test(cpu_level_can_be_lowered),
     };
