@@ -66,6 +66,7 @@ int cli_model_open(const cli *run, const char *spec, bool mapped, dcls_model **o
 {
     const char *name = cli_builtin_name(spec);
     char *path = spec != NULL ? cli_model_path(spec) : cli_model_spec(NULL);
+    if (spec != NULL && strcmp(path, spec) != 0) cli_verbose(run, "%s: reading %s", spec, path);
     const dcls_status status = spec == NULL || name != NULL ? dcls_builtin_load(run->ctx, name, out)
                                : mapped                     ? dcls_model_map_file(run->ctx, path, out)
                                                             : dcls_model_load_file(run->ctx, path, out);

@@ -64,7 +64,7 @@ static dcls_status load_base(dcls_context *ctx, const reading *r, const dcls_jso
     return status;
 }
 
-/* A model takes the place of the base's, whose settings are not for another one. */
+/* A model takes the place of the base's, whose settings and whitening are not for another one. */
 static void replace_model(dcls_recipe *recipe, const dcls_json *model)
 {
     const char *arch = dcls_json_as_string(dcls_json_find(model, "arch"));
@@ -78,6 +78,7 @@ static void replace_model(dcls_recipe *recipe, const dcls_json *model)
     if (same || fresh) return;
     recipe->create.settings = NULL;
     recipe->create.setting_count = 0;
+    recipe->whiten = NULL;
 }
 
 /* A model given in the place of a recipe. */

@@ -222,7 +222,8 @@ static void files_and_bases(void **state)
     temp_dir dir = make_temp_dir();
     write_text(temp_file(&dir, "base.json"),
                "{\"model\": {\"graph\": \"net.json\"}, \"schedule\": {\"epochs\": 7, \"rate\": 0.5},"
-               " \"data\": {\"train\": \"t\"}}");
+               " \"data\": {\"train\": \"t\"},"
+               " \"distill\": {\"teachers\": [\"a.bin\", \"builtin:x\", \"/b.bin\"]}}");
     write_text(temp_file(&dir, "net.json"), "{\"model\": {}}");
     write_text(temp_file(&dir, "twin.json"), "{\"schedule\": {\"rate\": 0.25}, \"base\": \"base.json\"}");
     write_text(temp_file(&dir, "other.json"),
@@ -232,7 +233,8 @@ static void files_and_bases(void **state)
     write_text(temp_file(&dir, "base2.json"), "{\"batsch\": 3}");
     write_text(temp_file(&dir, "lost.json"), "{\"base\": \"nowhere.json\"}");
     write_text(temp_file(&dir, "mixer.json"),
-               "{\"model\": {\"arch\": \"convmixer\", \"settings\": {\"dim\": 64, \"depth\": 5}}}");
+               "{\"model\": {\"arch\": \"convmixer\", \"settings\": {\"dim\": 64, \"depth\": 5}, "
+               "\"whiten\": \"0\"}}");
     write_text(temp_file(&dir, "deep.json"),
                "{\"base\": \"mixer.json\", \"model\": {\"settings\": {\"depth\": 2, \"patch_size\": 1}}}");
     write_text(temp_file(&dir, "list.json"), "{\"base\": \"weighs.json\", \"loss\": {\"class_weights\": []}, "
@@ -248,6 +250,10 @@ static void files_and_bases(void **state)
     assert_int_equal(recipe->epochs, 7);
     assert_true(recipe->schedule.rate == 0.25); /* its own word counts, wherever it stands */
     assert_string_equal(recipe->graph, temp_file(&dir, "net.json"));
+    assert_int_equal(recipe->teacher_count, 3);
+    assert_string_equal(recipe->teachers[0], temp_file(&dir, "a.bin"));
+    assert_string_equal(recipe->teachers[1], "builtin:x");
+    assert_string_equal(recipe->teachers[2], "/b.bin");
     assert_ok(ctx, dcls_recipe_check(ctx, recipe));
     assert_string_equal(recipe->create.arch_json, "{\"model\": {}}");
     assert_ok(ctx, dcls_recipe_load(ctx, recipe, temp_file(&dir, "other.json")));
@@ -266,6 +272,7 @@ static void files_and_bases(void **state)
     assert_ok(ctx, dcls_recipe_load(ctx, recipe, temp_file(&dir, "lab.json"))); /* those of another network */
     assert_int_equal(recipe->create.setting_count, 1);
     assert_string_equal(recipe->create.settings[0], "dim=8");
+    assert_null(recipe->whiten);
     check_outcome(ctx, "lost", dcls_recipe_load(ctx, recipe, temp_file(&dir, "lost.json")), DCLS_ERR_IO,
                   "nowhere.json: cannot open");
     check_outcome(ctx, "round", dcls_recipe_load(ctx, recipe, temp_file(&dir, "round.json")),
