@@ -122,6 +122,7 @@ static void print_algorithms(const bench_result *result)
                                          ">construct", ">im2col", ">sparse", NULL};
     columns *table = columns_create(titles);
     const bench_run *first = &result->runs[0];
+    bool same = false; /* constructing ends in taps */
     for (size_t i = 0; i < dcls_plan_step_count(first->plan); i++) {
         const dcls_step_facts step = dcls_plan_step(first->plan, i);
         if (strcmp(step.op, "dcls") != 0) continue;
@@ -134,6 +135,8 @@ static void print_algorithms(const bench_result *result)
             double seconds = bench_time_of(&result->runs[r], step.name, &algorithm);
             bool falls_back =
                 strcmp(result->runs[r].algo, "im2col") == 0 && strcmp(algorithm, "interpolated") != 0;
+            same =
+                same || (strcmp(result->runs[r].algo, "construct") == 0 && strcmp(algorithm, "sparse") == 0);
             add_made(table, falls_back ? cli_copy("-") : cli_format("%.3f", ms(seconds)));
             if (r == 0) columns_add(table, algorithm);
         }
@@ -141,6 +144,7 @@ static void print_algorithms(const bench_result *result)
     printf("\n%sDCLS layers, ms by algorithm%s\n", cli_bold(stdout), cli_plain(stdout));
     columns_print(table, stdout, 2, cli_width());
     columns_destroy(table);
+    if (same) printf("  depthwise layers run as the same list of taps by construct and by sparse\n");
 }
 
 static void print_whole(const bench_result *result, const bench_run *run)
