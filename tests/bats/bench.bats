@@ -42,6 +42,9 @@ load helper
   has table "$(tr -s ' ' <<<"$output")" " layer output auto chosen construct im2col sparse"
   try 0 bench -m m.json --input 4x6 -r 3 --algo im2col
   has step "$output" interpolated
+  [[ $(dcls --version) == *convmixer-dcls-cifar10* ]] || skip "the program was built without models"
+  try 0 bench builtin:convmixer-dcls-cifar10 -r 1 --algo all
+  has "depthwise layers" "$output" "depthwise layers run as the same list of taps by construct and by sparse"
 }
 
 @test "without DCLS layers --tune and --algo all say so, and measure one plan" {
