@@ -129,7 +129,7 @@ static dcls_status reserve(dcls_context *ctx, dcls_teacher *t)
     return t->logits && t->probabilities && t->mean ? DCLS_OK : DCLS_ERR_MEMORY;
 }
 
-/* Fewer pictures run together where memory does not reach for more. */
+/* As many pictures together as help, fewer where memory does not reach for them. */
 static dcls_status fit(dcls_context *ctx, dcls_teacher *t, const dcls_model *const *models,
                        const dcls_model *student, dcls_algo algo, size_t *at)
 {
