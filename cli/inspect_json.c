@@ -46,22 +46,32 @@ static void write_file(writer *json, const inspection *it)
 
 /* ---- the network ---- */
 
+static void write_sides(writer *json, const char *key, bool there, int64_t height, int64_t width)
+{
+    if (!there) {
+        dcls_json_write_string(json, key, NULL);
+        return;
+    }
+    dcls_json_write_open(json, key, '{');
+    dcls_json_write_int(json, "height", height);
+    dcls_json_write_int(json, "width", width);
+    dcls_json_write_close(json, '}');
+}
+
+/* As a JSON model has it. */
 static void write_preprocess(writer *json, const dcls_preprocess *p)
 {
-    static const char *const resizes[] = {"none", "shorter", "exact"};
     static const char *const filters[] = {"nearest", "bilinear", "bicubic"};
     dcls_json_write_open(json, "preprocess", '{');
-    dcls_json_write_string(json, "resize", resizes[p->resize]);
-    if (p->resize != DCLS_RESIZE_NONE) {
-        dcls_json_write_int(json, "resize_height", p->resize_height);
-        if (p->resize == DCLS_RESIZE_EXACT) dcls_json_write_int(json, "resize_width", p->resize_width);
-        dcls_json_write_string(json, "filter", filters[p->filter]);
+    if (p->resize == DCLS_RESIZE_SHORTER) {
+        dcls_json_write_open(json, "resize", '{');
+        dcls_json_write_int(json, "shorter", p->resize_height);
+        dcls_json_write_close(json, '}');
+    } else {
+        write_sides(json, "resize", p->resize == DCLS_RESIZE_EXACT, p->resize_height, p->resize_width);
     }
-    if (p->crop_height > 0) {
-        dcls_json_write_int(json, "crop_height", p->crop_height);
-        dcls_json_write_int(json, "crop_width", p->crop_width);
-    }
-    dcls_json_write_int(json, "channels", p->channels);
+    dcls_json_write_string(json, "filter", filters[p->filter]);
+    write_sides(json, "crop", p->crop_height > 0, p->crop_height, p->crop_width);
     cli_json_floats(json, "mean", p->channels, p->mean);
     cli_json_floats(json, "std", p->channels, p->std);
     dcls_json_write_close(json, '}');
