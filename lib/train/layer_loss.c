@@ -68,10 +68,10 @@ static double pixel_loss(const pixel *p, const terms *t, int64_t best)
 static double soft_loss(const pixel *p, const terms *t, const float *soft, int64_t best)
 {
     const double T = t->temperature, factor = t->share * t->mean, top = (double)p->x[best * p->step];
-    double norm = 0, divergence = 0;
+    double sum = 0, divergence = 0;
     for (int64_t c = 0; c < p->classes; c++)
-        norm += exp(((double)p->x[c * p->step] - top) / T);
-    norm = log(norm);
+        sum += exp(((double)p->x[c * p->step] - top) / T);
+    const double norm = log(fmax(sum, 1)); /* the largest alone adds 1 */
     for (int64_t c = 0; c < p->classes; c++) {
         const double logarithm = ((double)p->x[c * p->step] - top) / T - norm;
         const double wanted = (double)soft[c * p->step];

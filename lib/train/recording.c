@@ -113,7 +113,7 @@ static dcls_status read_header(dcls_context *ctx, const dcls_recording *r, int64
 
 static dcls_status check_header(dcls_context *ctx, const dcls_recording *r)
 {
-    int64_t columns;
+    int64_t columns = 0;
     DCLS_TRY(read_header(ctx, r, &columns));
     if (columns == r->columns) return DCLS_OK;
     return dcls_fail(ctx, DCLS_ERR_FORMAT, "records %lld positions, the network has %lld",
