@@ -65,7 +65,7 @@ answers() {
   try 0 inspect --json m.bin
   has json "$output" '"labels": ['
   has json "$output" '"grün"'
-  has json "$output" '"resize": "shorter"'
+  has json "$output" '"shorter": 32'
 }
 
 @test "--labels and --preprocess change a file that is a model already" {
