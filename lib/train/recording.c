@@ -142,6 +142,12 @@ static dcls_status open_file(dcls_context *ctx, dcls_recording *r, const char *p
     return DCLS_OK;
 }
 
+static dcls_status check_positions(dcls_context *ctx, const dcls_recording *r)
+{
+    if (r->columns > 1) return DCLS_OK;
+    return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "the network has no positions to record");
+}
+
 dcls_status dcls_recording_open(dcls_context *ctx, const char *path, const dcls_model *model, int64_t frames,
                                 dcls_recording **out)
 {
@@ -152,8 +158,7 @@ dcls_status dcls_recording_open(dcls_context *ctx, const char *path, const dcls_
     r->columns = dcls_recording_columns(model);
     r->row = dcls_alloc(ctx, (size_t)r->columns, sizeof *r->row);
     dcls_status status = r->row != NULL ? DCLS_OK : DCLS_ERR_MEMORY;
-    if (status == DCLS_OK && r->columns == 1)
-        status = dcls_fail(ctx, DCLS_ERR_ARGUMENT, "the network has no positions to record");
+    if (status == DCLS_OK) status = check_positions(ctx, r);
     if (status == DCLS_OK) status = open_file(ctx, r, path, frames);
     if (status == DCLS_OK)
         *out = r;
@@ -214,6 +219,7 @@ static dcls_status read_rows(dcls_context *ctx, dcls_recording *r, const char *p
                              float **rows, int64_t *count)
 {
     struct stat st;
+    DCLS_TRY(check_positions(ctx, r));
     r->fd = open(path, O_RDONLY | O_CLOEXEC);
     if (r->fd < 0 || fstat(r->fd, &st) != 0) return dcls_fail_errno(ctx, "cannot read", errno);
     DCLS_TRY(check_header(ctx, r));
