@@ -155,7 +155,7 @@ TOOLS_A := $(B)/libdcls_tools.a
 LIB_SO := $(if $(SAN)$(COV),,$(B)/libdcls.so.$(SOVERSION))
 
 .PHONY: all libs tests fuzz-targets FORCE
-all: libs $(if $(CLI_SRC),dcls) ## build ./dcls and the libraries (default)
+all: libs $(if $(CLI_SRC),$(if $(SAN)$(COV),$(B)/dcls,dcls)) ## build ./dcls and the libraries (default); with SAN or COV in build/ alone
 libs: $(LIB_A) $(TOOLS_A) $(LIB_SO) ## build the libraries alone
 
 # The program stands at the top level whichever configuration was built last.
