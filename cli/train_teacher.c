@@ -49,9 +49,12 @@ static int check_labels(const train_run *t, const char *path, const dcls_model *
 
 /* ---- whether they are the same still ---------------------------------------------------------------- */
 
+/* FNV-1a, a word at a time; a word's high bits would otherwise never reach the low ones, and two signs that
+ * change would cancel. */
 static uint64_t mix(uint64_t hash, uint64_t word)
 {
-    return (hash ^ word) * UINT64_C(1099511628211); /* FNV-1a, a word at a time */
+    hash = (hash ^ word) * UINT64_C(1099511628211);
+    return hash ^ hash >> 32;
 }
 
 static uint64_t mix_bytes(uint64_t hash, const void *data, size_t size)

@@ -131,26 +131,6 @@ static dcls_status read_fd(dcls_context *ctx, int fd, uint64_t limit, dcls_bytes
     return status;
 }
 
-static dcls_status open_file(dcls_context *ctx, const char *path, int *fd)
-{
-    struct stat st; /* asked before opening: opening a device can have effects */
-    if (stat(path, &st) != 0) return dcls_fail_errno(ctx, "cannot open", errno);
-    DCLS_TRY(refuse_kind(ctx, &st));
-    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    return *fd >= 0 ? DCLS_OK : dcls_fail_errno(ctx, "cannot open", errno);
-}
-
-dcls_status dcls_file_read(dcls_context *ctx, const char *path, uint64_t limit, dcls_bytes *out)
-{
-    int fd;
-    *out = (dcls_bytes){0};
-    if (strcmp(path, "-") == 0) return read_fd(ctx, STDIN_FILENO, limit, out);
-    DCLS_TRY(open_file(ctx, path, &fd));
-    dcls_status status = read_fd(ctx, fd, limit, out);
-    close(fd);
-    return status;
-}
-
 static dcls_status map_fd(dcls_context *ctx, int fd, uint64_t limit, dcls_bytes *out)
 {
     struct stat st;
@@ -163,15 +143,31 @@ static dcls_status map_fd(dcls_context *ctx, int fd, uint64_t limit, dcls_bytes 
     return DCLS_OK;
 }
 
-dcls_status dcls_file_map(dcls_context *ctx, const char *path, uint64_t limit, dcls_bytes *out)
+typedef dcls_status take_fd(dcls_context *ctx, int fd, uint64_t limit, dcls_bytes *out);
+
+static dcls_status open_and(take_fd *take, dcls_context *ctx, const char *path, uint64_t limit,
+                            dcls_bytes *out)
 {
-    int fd;
     *out = (dcls_bytes){0};
     if (strcmp(path, "-") == 0) return read_fd(ctx, STDIN_FILENO, limit, out);
-    DCLS_TRY(open_file(ctx, path, &fd));
-    dcls_status status = map_fd(ctx, fd, limit, out);
+    struct stat st; /* asked before opening: opening a device can have effects */
+    if (stat(path, &st) != 0) return dcls_fail_errno(ctx, "cannot open", errno);
+    DCLS_TRY(refuse_kind(ctx, &st));
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0) return dcls_fail_errno(ctx, "cannot open", errno);
+    dcls_status status = take(ctx, fd, limit, out);
     close(fd);
     return status;
+}
+
+dcls_status dcls_file_read(dcls_context *ctx, const char *path, uint64_t limit, dcls_bytes *out)
+{
+    return open_and(read_fd, ctx, path, limit, out);
+}
+
+dcls_status dcls_file_map(dcls_context *ctx, const char *path, uint64_t limit, dcls_bytes *out)
+{
+    return open_and(map_fd, ctx, path, limit, out);
 }
 
 void dcls_bytes_free(dcls_bytes *bytes)
