@@ -104,7 +104,7 @@ LIBS = $(if $(USE_BLAS),$(BLAS_LIBS)) -lpng -ljpeg -lcjson -pthread -lm -ldl $(L
 
 # ---- sources ------------------------------------------------------------------------------------------------------
 
-OTHER_ISA := $(if $(X86_64),,$(addprefix lib/simd/,vec_avx2.c vec_avx512.c bf16_avx2.c bf16_avx512.c bf16_native.c amx_native.c))
+OTHER_ISA := $(if $(X86_64),,$(addprefix lib/simd/,vec_avx2.c vec_avx512.c bf16_avx2.c bf16_avx512.c bf16_native.c amx_native.c amx_vectors.c amx_pack.c))
 TOOLS_SRC := $(wildcard lib/draw/*.c lib/export/*.c lib/builtin/*.c lib/train/*.c)
 LIB_SRC := $(filter-out $(TOOLS_SRC) $(OTHER_ISA),$(wildcard lib/*/*.c))
 CLI_SRC := $(wildcard cli/*.c)
@@ -140,7 +140,7 @@ endif
 $(B)/lib/simd/vec_avx2.o $(B)/lib/simd/bf16_avx2.o: ISA = -mavx2 -mfma -mf16c
 AVX512 := -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl
 $(B)/lib/simd/vec_avx512.o $(B)/lib/simd/bf16_avx512.o: ISA = $(AVX512)
-$(B)/lib/simd/bf16_native.o: ISA = $(AVX512) -mavx512bf16
+$(B)/lib/simd/bf16_native.o $(B)/lib/simd/amx_vectors.o $(B)/lib/simd/amx_pack.o: ISA = $(AVX512) -mavx512bf16
 $(B)/lib/simd/amx_native.o: ISA = $(AVX512) -mavx512bf16 -mamx-tile -mamx-bf16
 
 # Models that are part of the program, the default classifier first; part of libdcls_tools.a. WEIGHTS=none builds without.

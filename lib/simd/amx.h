@@ -42,7 +42,7 @@ typedef struct dcls_amx_product {
 } dcls_amx_product;
 
 typedef struct dcls_amx {
-    const char *name; /* "amx", or "scalar": the same sums, computed otherwise */
+    const char *name; /* "amx"; "scalar": the same sums, computed otherwise; "avx512_bf16": one part alone */
     /* Around products, on their thread: the tiles are configured, and given up again. */
     void (*begin)(void);
     void (*end)(void);
@@ -65,6 +65,9 @@ typedef struct dcls_amx {
 /* The processor's own, or NULL where it has none, or the system does not let this process use it, or DCLS_CPU
  * forbids it (base/cpu.h). Thread-safe. */
 const dcls_amx *dcls_amx_get(void);
+/* The same for products of one part: where there are no tiles but AVX512-BF16, products by its vectors, which
+ * add terms in another order (amx_vectors.c). Thread-safe. */
+const dcls_amx *dcls_amx_get_bf16(void);
 /* Runs anywhere, for tests. */
 const dcls_amx *dcls_amx_emulated(void);
 

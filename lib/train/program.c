@@ -429,7 +429,7 @@ dcls_status dcls_program_create(dcls_context *ctx, const dcls_model *model, dcls
     p->threads = dcls_context_threads(ctx);
     p->simd = dcls_simd_get(dcls_cpu_detect());
     if (options->precision == DCLS_PRECISION_BF16) /* floats of few images go faster by vectors */
-        p->amx = (dcls_conv_how){.amx = dcls_amx_get(), .parts = 1, .threads = 1};
+        p->amx = (dcls_conv_how){.amx = dcls_amx_get_bf16(), .parts = 1, .threads = 1};
     dcls_status status = dcls_program_claim(ctx, p, p->use.taken);
     if (status == DCLS_OK) status = build(ctx, p);
     if (status == DCLS_OK)

@@ -2,7 +2,8 @@
  * random pictures, on as many threads as the process may use (taskset chooses): items per second, and where
  * the time of a step goes.
  * bench_train GRAPH.json GLOB BATCH SIDE STEPS: of the network that a file describes, tensors that match GLOB
- * frozen. PRECISION=bf16 in the environment: products of bfloat16 numbers, where the processor has AMX. */
+ * frozen. PRECISION=bf16 in the environment: products of bfloat16 numbers, where the processor has
+ * AVX512-BF16 or AMX. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

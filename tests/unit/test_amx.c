@@ -1,16 +1,10 @@
-/* Products of AMX tiles: the processor's against the operation that its manual gives, bit by bit, and both
- * against sums in double precision. */
+/* Products of AMX tiles: the processor's against the operation that its manual gives, bit by bit, those by
+ * vectors against the operation that theirs gives, and all against sums in double precision. */
 #include "numeric_util.h"
 
-#include "simd/amx.h"
+#include "amx_util.h"
 
 #define SIDE DCLS_AMX_SIDE
-
-/* The processor's and the emulated one; NULL past the end. */
-static const dcls_amx *table(int index)
-{
-    return index == 0 ? dcls_amx_emulated() : index == 1 ? dcls_amx_get() : NULL;
-}
 
 static float number_of(uint16_t half)
 {
@@ -31,15 +25,16 @@ static float any_size(void)
 static void three_parts_are_the_number(void **state)
 {
     (void)state;
-    const dcls_amx *amx;
-    for (int t = 0; (amx = table(t)) != NULL; t++)
+    const dcls_amx *tables[AMX_TABLES];
+    const int count = amx_tables(3, tables);
+    for (int t = 0; t < count; t++)
         for (int64_t n = 1; n <= 80; n++) {
             float x[80];
             uint16_t part[3 * 90];
             for (int64_t i = 0; i < n; i++)
                 x[i] = any_size();
             memset(part, 0x55, sizeof part);
-            amx->pack_row(3, x, part, 90, n);
+            tables[t]->pack_row(3, x, part, 90, n);
             for (int64_t i = 0; i < n; i++) {
                 double sum = 0;
                 for (int p = 0; p < 3; p++)
@@ -54,12 +49,13 @@ static void three_parts_are_the_number(void **state)
 static void one_part_is_the_nearest(void **state)
 {
     (void)state;
-    const dcls_amx *amx;
+    const dcls_amx *tables[AMX_TABLES];
+    const int count = amx_tables(1, tables);
     const float x[] = {1, 0x1.01p0f, 0x1.010002p0f, 0x1.03p0f, 0x1.fffffep127f, -0x1.01p0f, NAN, INFINITY};
     const float expected[] = {1, 1, 0x1.02p0f, 0x1.04p0f, INFINITY, -1, NAN, INFINITY};
-    for (int t = 0; (amx = table(t)) != NULL; t++) {
+    for (int t = 0; t < count; t++) {
         uint16_t half[8];
-        amx->pack_row(1, x, half, 8, 8);
+        tables[t]->pack_row(1, x, half, 8, 8);
         for (int i = 0; i < 8; i++)
             assert_true(number_of(half[i]) == expected[i] ||
                         (isnan(expected[i]) && isnan(number_of(half[i]))));
@@ -69,10 +65,11 @@ static void one_part_is_the_nearest(void **state)
 static void pairs_are_rows_of_two(void **state)
 {
     (void)state;
-    const dcls_amx *amx;
-    for (int t = 0; (amx = table(t)) != NULL; t++)
-        for (int64_t n = 1; n <= 40; n++)
-            for (int parts = 1; parts <= 3; parts += 2) {
+    const dcls_amx *tables[AMX_TABLES];
+    for (int parts = 1; parts <= 3; parts += 2)
+        for (int t = amx_tables(parts, tables) - 1; t >= 0; t--)
+            for (int64_t n = 1; n <= 40; n++) {
+                const dcls_amx *amx = tables[t];
                 float even[40], odd[40];
                 uint32_t pair[3 * 40];
                 uint16_t half[2][3 * 40];
@@ -90,12 +87,12 @@ static void pairs_are_rows_of_two(void **state)
 static void transposes(void **state)
 {
     (void)state;
-    const dcls_amx *amx;
-    for (int t = 0; (amx = table(t)) != NULL; t++) {
+    const dcls_amx *tables[AMX_TABLES];
+    for (int t = amx_tables(1, tables) - 1; t >= 0; t--) {
         uint32_t from[16 * 20], to[16 * 23];
         for (uint32_t i = 0; i < 16 * 20; i++)
             from[i] = i;
-        amx->transpose(from, 20, to, 23);
+        tables[t]->transpose(from, 20, to, 23);
         for (uint32_t i = 0; i < 16; i++)
             for (uint32_t j = 0; j < 16; j++)
                 assert_int_equal(to[j * 23 + i], i * 20 + j);
@@ -139,7 +136,7 @@ static operands make(void)
     o.numbers = calloc((size_t)(3 * o.rows * row), sizeof *o.numbers);
     o.pairs = calloc((size_t)(3 * o.terms / 2 * o.b_stride), sizeof *o.pairs);
     if (!o.packed) o.at = (dcls_amx_rows){.row = row, .part = part, .step = 2 * SIDE};
-    const dcls_amx *amx = table(0);
+    const dcls_amx *amx = dcls_amx_emulated();
     for (int64_t r = 0; r < o.rows; r++)
         for (int64_t k = 0; k < o.terms; k += 2 * SIDE)
             amx->pack_row(o.parts, o.a + r * o.terms + k, o.numbers + place(&o, r, k), part, 2 * SIDE);
@@ -183,7 +180,7 @@ static float seen(const operands *o, float x)
 {
     uint16_t half;
     if (o->parts == 3) return x;
-    table(0)->pack_row(1, &x, &half, 1, 1);
+    dcls_amx_emulated()->pack_row(1, &x, &half, 1, 1);
     return number_of(half);
 }
 
@@ -207,16 +204,41 @@ static void check_sums(const operands *o, const float *c)
         }
 }
 
+/* As VDPBF16PS adds: pair after pair, the odd term of each first, every sum rounded once. */
+static float pair_by_pair(const operands *o, int64_t r, int64_t x)
+{
+    float sum = o->add ? o->c[r * o->c_stride + x] : 0;
+    for (int64_t k = 0; k < o->terms; k += 2)
+        for (int t = 1; t >= 0; t--)
+            sum = fmaf(seen(o, o->a[r * o->terms + k + t]), seen(o, o->b[(k + t) * o->b_stride + x]), sum);
+    return sum;
+}
+
+static void check_vectors(const operands *o, const float *c)
+{
+    check_sums(o, c);
+    for (int64_t r = 0; r < o->rows; r++)
+        for (int64_t x = 0; x < o->columns; x++)
+            if (c[r * o->c_stride + x] != pair_by_pair(o, r, x))
+                fail_msg("row %lld, column %lld: %.9g, should be %.9g", (long long)r, (long long)x,
+                         (double)c[r * o->c_stride + x], (double)pair_by_pair(o, r, x));
+}
+
 static void products(void **state)
 {
     (void)state;
     for (int round = 0; round < 60; round++) {
         operands o = make();
-        float *emulated = multiply(&o, table(0));
+        const dcls_amx *tables[AMX_TABLES];
+        const int count = amx_tables(o.parts, tables);
+        float *emulated = multiply(&o, tables[0]);
         check_sums(&o, emulated);
-        if (table(1) != NULL) {
-            float *native = multiply(&o, table(1));
-            assert_same_bits(emulated, native, o.rows * o.c_stride, "native");
+        for (int t = 1; t < count; t++) {
+            float *native = multiply(&o, tables[t]);
+            if (amx_is_exact(tables[t]))
+                assert_same_bits(emulated, native, o.rows * o.c_stride, "native");
+            else
+                check_vectors(&o, native);
             free(native);
         }
         free(emulated);

@@ -2,12 +2,8 @@
  * are any and with emulated ones everywhere: the same bits, however planes are cut and images are joined. */
 #include "conv_util.h"
 
+#include "amx_util.h"
 #include "ops/conv_backward.h"
-
-static const dcls_amx *table(int index)
-{
-    return index == 0 ? dcls_amx_emulated() : index == 1 ? dcls_amx_get() : NULL;
-}
 
 static dcls_geometry plain(int64_t batch, int64_t in, int64_t out, int64_t side, int64_t kernel)
 {
@@ -52,23 +48,26 @@ static void check(dcls_context *ctx, const dcls_geometry *g, int parts)
         free(p.expected), free(p.magnitude);
         compute_expected(&p);
     }
-    float *first = NULL;
+    float *first[2] = {NULL, NULL};
     const dcls_simd *simd = dcls_simd_get(dcls_cpu_detect());
-    for (int t = 0; (p.amx.amx = table(t)) != NULL; t++)
+    const dcls_amx *tables[AMX_TABLES];
+    const int count = amx_tables(parts, tables);
+    for (int t = 0; t < count; t++)
         for (int threads = 1; threads <= 3; threads += 2) {
-            p.amx.parts = parts;
-            p.amx.threads = threads;
+            p.amx =
+                (dcls_conv_how){.amx = tables[t], .parts = parts, .threads = threads, .images = p.amx.images};
+            float **same = &first[amx_is_exact(tables[t])];
             dcls_conv *conv = create(ctx, &p);
             check_with(&p, conv, simd);
             float *out = run(&p, conv, simd, 1, false);
-            if (first != NULL) check_same_bits(&p, first, out, p.amx.amx->name, threads);
-            if (first == NULL)
-                first = out;
+            if (*same != NULL) check_same_bits(&p, *same, out, p.amx.amx->name, threads);
+            if (*same == NULL)
+                *same = out;
             else
                 free(out);
             dcls_conv_destroy(conv);
         }
-    free(first);
+    free(first[0]), free(first[1]);
     free_problem(&p);
 }
 
@@ -117,7 +116,7 @@ static void check_pair(dcls_context *ctx, const dcls_geometry *g, int64_t hidden
 {
     const int64_t in = g->batch * g->in_channels * dcls_volume(g->in), out = out_floats(g);
     float *x = new_floats(in), *first = new_floats(hidden * g->in_channels), *bias = new_floats(hidden),
-          *second = new_floats(g->out_channels * hidden), *expected = NULL;
+          *second = new_floats(g->out_channels * hidden), *expected[2] = {NULL, NULL};
     const dcls_conv_expansion e = {hidden, first, bias, (dcls_activation)random_int(0, 3)};
     const dcls_simd *simd = dcls_simd_get(dcls_cpu_detect());
     dcls_conv *conv;
@@ -125,9 +124,12 @@ static void check_pair(dcls_context *ctx, const dcls_geometry *g, int64_t hidden
     problem p = {.g = *g, .algorithm = AMX, .in = x};
     float *plain_result = run(&p, conv, simd, 1, false);
     dcls_conv_destroy(conv);
-    for (int t = 0; table(t) != NULL; t++)
+    const dcls_amx *tables[AMX_TABLES];
+    const int count = amx_tables(parts, tables);
+    for (int t = 0; t < count; t++)
         for (int threads = 1; threads <= 3; threads += 2) {
-            const dcls_conv_how how = {table(t), parts, threads, 1};
+            const dcls_conv_how how = {tables[t], parts, threads, 1};
+            float **same = &expected[amx_is_exact(tables[t])];
             assert_int_equal(dcls_conv_create_amx_pair(ctx, how, g, &e, second, NULL, &conv), DCLS_OK);
             float *y = run(&p, conv, simd, threads, false);
             const double tolerance =
@@ -136,14 +138,15 @@ static void check_pair(dcls_context *ctx, const dcls_geometry *g, int64_t hidden
                 if (fabs((double)y[i] - (double)plain_result[i]) > tolerance)
                     fail_msg("output %lld is %.9g, should be %.9g", (long long)i, (double)y[i],
                              (double)plain_result[i]);
-            if (expected != NULL) check_same_bits(&p, expected, y, how.amx->name, threads);
-            if (expected == NULL)
-                expected = y;
+            if (*same != NULL) check_same_bits(&p, *same, y, how.amx->name, threads);
+            if (*same == NULL)
+                *same = y;
             else
                 free(y);
             dcls_conv_destroy(conv);
         }
-    free(x), free(first), free(bias), free(second), free(expected), free(plain_result);
+    free(x), free(first), free(bias), free(second), free(expected[0]), free(expected[1]);
+    free(plain_result);
 }
 
 static void pairs(void **state)
@@ -173,10 +176,13 @@ static void images_joined_or_not(void **state)
               *weight = new_floats(g.out_channels * g.in_channels * dcls_volume(g.kernel)),
               *before = new_floats(images * out), *joined = copy_floats(before, images * out),
               *alone = copy_floats(before, images * out);
+        const int parts = i % 2 ? 3 : 1;
+        const dcls_amx *tables[AMX_TABLES];
+        const int count = amx_tables(parts, tables);
         const dcls_epilogue sum = {.residual = random_int(0, 1) == 1};
         const dcls_simd *simd = dcls_simd_get(dcls_cpu_detect());
         for (int way = 0; way < 2; way++) {
-            const dcls_conv_how how = {table(0), i % 2 ? 3 : 1, 1, way == 0 ? 1 : images};
+            const dcls_conv_how how = {tables[count - 1], parts, 1, way == 0 ? 1 : images};
             dcls_conv *conv;
             assert_int_equal(dcls_conv_create_amx(ctx, how, &g, weight, &sum, &conv), DCLS_OK);
             void *workspace = aligned_alloc(64, dcls_conv_workspace(conv, 1) + 64);
@@ -235,8 +241,10 @@ static void weights_gradient(void **state)
         double *expected = calloc((size_t)weights, sizeof *expected),
                *magnitude = calloc((size_t)weights, sizeof *magnitude);
         expected_gradient(&g, images, x, dy, expected, magnitude);
-        for (int t = 0; table(t) != NULL; t++) {
-            const dcls_conv_how how = {table(t), parts, 1, images};
+        const dcls_amx *tables[AMX_TABLES];
+        const int count = amx_tables(parts, tables);
+        for (int t = 0; t < count; t++) {
+            const dcls_conv_how how = {tables[t], parts, 1, images};
             const size_t floats = dcls_conv_amx_backward_scratch(&g, how, images);
             float *sums = calloc(dcls_conv_amx_backward_sums(&g), sizeof *sums),
                   *scratch = aligned_alloc(64, (floats * sizeof *scratch + 63) / 64 * 64);

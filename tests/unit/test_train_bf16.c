@@ -101,7 +101,7 @@ static void near_float(void **state)
     const size_t bytes = parameters.floats * sizeof(float);
     assert_true(fabs(fp32.loss - bf16.loss) <= 0.01 * fp32.loss);
     assert_true(bf16.loss == threads.loss && memcmp(bf16.gradients, threads.gradients, bytes) == 0);
-    assert_true((dcls_amx_get() != NULL) == (memcmp(fp32.gradients, bf16.gradients, bytes) != 0));
+    assert_true((dcls_amx_get_bf16() != NULL) == (memcmp(fp32.gradients, bf16.gradients, bytes) != 0));
     for (size_t i = 0; i < parameters.count; i++)
         if (parameters.items[i].gradient != NULL)
             check_parameter(&parameters, &parameters.items[i], fp32.gradients, bf16.gradients);
