@@ -14,6 +14,10 @@
  * caches. */
 #define PANEL_GAP ((int64_t)48)
 
+/* Rows of a chunk are short and lie planes apart, and half of them are in another processor's cache. */
+#define ROWS_AHEAD  ((int64_t)12)
+#define LINE_FLOATS ((int64_t)16)
+
 /* Input channels of one product: dcls_gemm_run cuts longer sums at this length itself. */
 #define BLOCK_K ((int64_t)256)
 /* Most panels of a chunk and output channels of a tile: a block of the chunk, its results and the weights
@@ -65,7 +69,7 @@ typedef struct piece {
 
 static piece piece_of(const conv_pointwise *x, int64_t unit, float *scratch)
 {
-    int64_t tile = unit % x->tiles, chunk = unit / x->tiles % x->chunks;
+    int64_t chunk = unit % x->chunks, tile = unit / x->chunks % x->tiles;
     piece p = {
         .part = unit / (x->tiles * x->chunks), .row = tile_start(x, tile), .pixel = chunk_start(x, chunk)};
     p.rows = tile_start(x, tile + 1) - p.row;
@@ -75,13 +79,21 @@ static piece piece_of(const conv_pointwise *x, int64_t unit, float *scratch)
     return p;
 }
 
+static void fetch(const float *row, int64_t pixels)
+{
+    for (int64_t i = 0; i < pixels; i += LINE_FLOATS)
+        __builtin_prefetch(row + i);
+}
+
 static void multiply(const dcls_conv_pass *pass, const piece *p, int64_t column, int64_t columns)
 {
     const conv_pointwise *x = (const conv_pointwise *)pass->conv;
     const int64_t group = p->part % x->base.g.groups;
     const float *in = pass->in + (p->part * x->k + column) * x->n + p->pixel;
-    for (int64_t k = 0; k < columns; k++)
+    for (int64_t k = 0; k < columns; k++) {
+        if (k + ROWS_AHEAD < columns) fetch(in + (k + ROWS_AHEAD) * x->n, p->pixels);
         pass->simd->to_panels(in + k * x->n, p->pixels, p->columns + k * PANEL, panel_size(columns));
+    }
     dcls_gemm gemm = {.m = p->rows,
                       .k = columns,
                       .a = x->weight + (group * x->k + column) * x->m + p->row * columns,
