@@ -76,19 +76,17 @@ typedef struct dcls_conv_expansion {
 #define DCLS_PAIR_MOST ((int64_t)1 << 14) /* channels between */
 
 /* Two pointwise convolutions, g->in_channels to expansion->channels to g->out_channels; weight [out_channels,
- * expansion->channels] belongs to the second. groups must be 1. */
-dcls_status dcls_conv_create_pair(dcls_context *ctx, const dcls_geometry *g,
+ * expansion->channels] belongs to the second. groups must be 1. bf16: NULL, or what multiplies numbers
+ * rounded to bfloat16 and sums in float: weights, inputs, and what lies between. */
+dcls_status dcls_conv_create_pair(dcls_context *ctx, const dcls_bf16 *bf16, const dcls_geometry *g,
                                   const dcls_conv_expansion *expansion, const float *weight,
                                   const dcls_epilogue *epilogue, dcls_conv **out);
 
-/* The same in bfloat16 with sums in float: a convolution of one group, weight [out_channels, in_channels,
- * kernel..], and a pair. Weights and inputs are rounded to bfloat16, and so is what lies between a pair. */
-bool dcls_conv_bf16_suits(const dcls_geometry *g);
-dcls_status dcls_conv_create_bf16(dcls_context *ctx, const dcls_bf16 *bf16, const dcls_geometry *g,
-                                  const float *weight, const dcls_epilogue *epilogue, dcls_conv **out);
-dcls_status dcls_conv_create_bf16_pair(dcls_context *ctx, const dcls_bf16 *bf16, const dcls_geometry *g,
-                                       const dcls_conv_expansion *expansion, const float *weight,
-                                       const dcls_epilogue *epilogue, dcls_conv **out);
+/* One convolution by vectors over output channels, weight [out_channels, in_channels, kernel..]: the way in
+ * bfloat16, and in float where planes are small. suits: else create fails. */
+bool dcls_conv_pixels_suits(const dcls_geometry *g);
+dcls_status dcls_conv_create_pixels(dcls_context *ctx, const dcls_bf16 *bf16, const dcls_geometry *g,
+                                    const float *weight, const dcls_epilogue *epilogue, dcls_conv **out);
 
 /* The same on AMX. suits: whether it is likely to be the fastest. */
 bool dcls_conv_amx_fits(const dcls_geometry *g); /* else create fails: sizes of 2^30 and more */

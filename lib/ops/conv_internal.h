@@ -44,11 +44,8 @@ struct dcls_conv {
     double macs; /* of one run */
 };
 
-/* A pointwise convolution of a plane so small that products by pixel fill vectors better, and the way to make
- * it; g is checked. */
+/* A convolution of a plane so small that products by pixel fill vectors better; g is checked. */
 bool dcls_conv_prefers_pixels(const dcls_geometry *g);
-dcls_status dcls_conv_create_pixels(dcls_context *ctx, const dcls_geometry *g, const float *weight,
-                                    const dcls_epilogue *epilogue, dcls_conv **out);
 
 /* A sparse depthwise convolution of small planes with so many taps that whole windows are faster than lists,
  * and the way to make it; g is checked and taps fit it. */

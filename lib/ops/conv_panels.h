@@ -1,6 +1,5 @@
-/* What convolutions whose vectors run over panels of DCLS_GEMM_PANEL output channels share, in float
- * (conv_pixels.c) and in bfloat16 (conv_bf16.c), and columns for those that pack them (conv_bf16.c,
- * conv_amx.c). */
+/* What convolutions by panels of output channels share: conv_pixels.c, whose vectors run over them, and
+ * conv_amx*.c. */
 #ifndef DCLS_OPS_CONV_PANELS_H
 #define DCLS_OPS_CONV_PANELS_H
 

@@ -86,8 +86,8 @@ static dcls_status create_dense(dcls_context *ctx, const dcls_plan *plan, const 
                                 const float *weight, const dcls_epilogue *e, dcls_conv **out)
 {
     const bool amx = plan->amx && dcls_conv_amx_suits(g);
-    if (plan->bf16 && dcls_conv_bf16_suits(g) && !amx)
-        return dcls_conv_create_bf16(ctx, plan->bf16, g, weight, e, out);
+    if (plan->bf16 && dcls_conv_pixels_suits(g) && !amx)
+        return dcls_conv_create_pixels(ctx, plan->bf16, g, weight, e, out);
     return dcls_conv_create_dense(ctx, g, weight, e, amx_of(plan), out);
 }
 
@@ -270,8 +270,7 @@ static dcls_status create_pair(dcls_context *ctx, const dcls_plan *plan, dcls_ar
         if (plan->amx && dcls_conv_amx_fits(g))
             status = dcls_conv_create_amx_pair(ctx, amx_of(plan), g, &expansion, weight, e, out);
         else
-            status = plan->bf16 ? dcls_conv_create_bf16_pair(ctx, plan->bf16, g, &expansion, weight, e, out)
-                                : dcls_conv_create_pair(ctx, g, &expansion, weight, e, out);
+            status = dcls_conv_create_pair(ctx, plan->bf16, g, &expansion, weight, e, out);
     }
     free(f.own);
     return status;

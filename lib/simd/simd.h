@@ -31,17 +31,17 @@ typedef struct dcls_gemm {
     bool transposed, accumulate;
 } dcls_gemm;
 
-/* out[p, o] = activation(bias[o] + sum over j < k of in[p * in_stride + j] * w(j, o)) for p < pixels and the
- * DCLS_GEMM_PANEL outputs o of a panel; rows of out are out_stride floats apart. The weights w of a panel are
- * strips of DCLS_GEMM_STRIP outputs behind each other, [strip, k, DCLS_GEMM_STRIP]: a strip is what the
- * narrower vectors read at a time, and so it lies in one piece. bias [DCLS_GEMM_PANEL]; NULL: neither bias
- * nor activation. pixels, k >= 1. */
+/* out[p, o] = activation(bias[o] + sum over j < k of in[p * in_stride + j * in_step] * w(j, o)) for p <
+ * pixels and the DCLS_GEMM_PANEL outputs o of a panel; in_stride or in_step is 1; rows of out are out_stride
+ * floats apart. The weights w of a panel are strips of DCLS_GEMM_STRIP outputs behind each other, [strip, k,
+ * DCLS_GEMM_STRIP]: a strip is what the narrower vectors read at a time, and so it lies in one piece. bias
+ * [DCLS_GEMM_PANEL]; NULL: neither bias nor activation. pixels, k >= 1. */
 #define DCLS_GEMM_PANEL ((int64_t)32)
 #define DCLS_GEMM_STRIP ((int64_t)16)
 typedef struct dcls_gemm_pixels {
     int64_t pixels, k;
     const float *in;
-    int64_t in_stride;
+    int64_t in_step, in_stride;
     const float *weight, *bias;
     dcls_activation activation;
     float *out;

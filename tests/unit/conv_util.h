@@ -14,6 +14,7 @@ typedef enum algorithm {
     INTERPOLATED,
     ALGORITHM_COUNT,
     WINOGRAD = ALGORITHM_COUNT,
+    PIXELS,
     AMX
 } algorithm;
 
@@ -198,6 +199,9 @@ static inline dcls_conv *create(dcls_context *ctx, const problem *p)
     case SPARSE: status = dcls_conv_create_sparse(ctx, &p->g, &p->taps, &p->epilogue, &conv); break;
     case WINOGRAD:
         status = dcls_conv_create_winograd(ctx, &p->g, p->g.batch, p->dense, &p->epilogue, &conv);
+        break;
+    case PIXELS:
+        status = dcls_conv_create_pixels(ctx, NULL, &p->g, p->dense, &p->epilogue, &conv);
         break;
     case AMX: status = dcls_conv_create_amx(ctx, p->amx, &p->g, p->dense, &p->epilogue, &conv); break;
     default:

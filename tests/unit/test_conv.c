@@ -30,6 +30,10 @@ static void check_all_algorithms(dcls_context *ctx, const dcls_geometry *g)
         make_epilogue(&p);
         check_problem(ctx, &p);
     }
+    if (g->groups > 1) return;
+    problem p = {.g = *g, .algorithm = PIXELS};
+    make_epilogue(&p);
+    check_problem(ctx, &p);
 }
 
 /* Sizes around every vector width, in one and two dimensions. */

@@ -9,12 +9,13 @@ static const float guard = 12345.0f;
 
 /* ---- one panel ---- */
 
-/* in is [pixels, k] with gaps between rows. */
+/* in is [pixels, k], or turned [k, pixels], with gaps between rows. */
 static void check_panel(const dcls_simd *simd, int64_t pixels, int64_t k, dcls_activation activation,
-                        bool with_bias)
+                        bool with_bias, bool turned)
 {
-    int64_t gap = random_int(0, 3), row = k + gap;
-    int64_t in_floats = pixels * row - gap, out_stride = PANEL + random_int(0, 2);
+    int64_t gap = random_int(0, 3), row = (turned ? pixels : k) + gap;
+    int64_t step = turned ? row : 1, stride = turned ? 1 : row;
+    int64_t in_floats = (turned ? k : pixels) * row - gap, out_stride = PANEL + random_int(0, 2);
     int64_t out_floats = pixels * out_stride;
     float *in = new_floats(in_floats), *weight = new_floats(k * PANEL), *bias = new_floats(PANEL);
     float *out = new_floats(out_floats);
@@ -23,7 +24,8 @@ static void check_panel(const dcls_simd *simd, int64_t pixels, int64_t k, dcls_a
     const dcls_gemm_pixels g = {.pixels = pixels,
                                 .k = k,
                                 .in = in,
-                                .in_stride = row,
+                                .in_step = step,
+                                .in_stride = stride,
                                 .weight = weight,
                                 .bias = with_bias ? bias : NULL,
                                 .activation = activation,
@@ -38,7 +40,7 @@ static void check_panel(const dcls_simd *simd, int64_t pixels, int64_t k, dcls_a
         }
         double sum = with_bias ? (double)bias[o] : 0, magnitude = fabs(sum);
         for (int64_t j = 0; j < k; j++) {
-            double term = (double)in[p * row + j] * (double)weight[(o / STRIP * k + j) * STRIP + o % STRIP];
+            double term = (double)in[p * stride + j * step] * (double)weight[(o / STRIP * k + j) * STRIP + o % STRIP];
             sum += term;
             magnitude += fabs(term);
         }
@@ -51,11 +53,13 @@ static void check_panel(const dcls_simd *simd, int64_t pixels, int64_t k, dcls_a
 static void panels(void **state)
 {
     const dcls_simd *simd = simd_of(state);
-    for (int64_t pixels = 1; pixels <= 40; pixels++)
-        check_panel(simd, pixels, random_int(1, 40), DCLS_ACT_NONE, false);
     static const int64_t depths[] = {1, 2, 255, 256, 257, 511, 513, 800};
-    for (size_t i = 0; i < sizeof depths / sizeof *depths; i++)
-        check_panel(simd, 13, depths[i], (dcls_activation)(i % 5), true);
+    for (int turned = 0; turned < 2; turned++) {
+        for (int64_t pixels = 1; pixels <= 40; pixels++)
+            check_panel(simd, pixels, random_int(1, 40), DCLS_ACT_NONE, false, turned);
+        for (size_t i = 0; i < sizeof depths / sizeof *depths; i++)
+            check_panel(simd, 13, depths[i], (dcls_activation)(i % 5), true, turned);
+    }
 }
 
 /* ---- convolutions ---- */
@@ -95,8 +99,9 @@ static float *run(dcls_context *ctx, const dcls_simd *simd, const problem *p)
 {
     dcls_conv *conv = NULL;
     const dcls_conv_expansion e = expansion_of(p);
-    dcls_status status = p->hidden > 0 ? dcls_conv_create_pair(ctx, &p->g, &e, p->second, &p->epilogue, &conv)
-                                       : dcls_conv_create_pixels(ctx, &p->g, p->second, &p->epilogue, &conv);
+    dcls_status status = p->hidden > 0
+                             ? dcls_conv_create_pair(ctx, NULL, &p->g, &e, p->second, &p->epilogue, &conv)
+                             : dcls_conv_create_pixels(ctx, NULL, &p->g, p->second, &p->epilogue, &conv);
     assert_int_equal(status, DCLS_OK);
     return run_on_threads(conv, simd, p);
 }
@@ -132,16 +137,16 @@ static void wrong_arguments(void **state)
     assert_int_equal(dcls_context_create(&ctx), DCLS_OK);
     problem p = make_problem(flat(1, 4, 4, 10), 8);
     dcls_conv_expansion e = {.channels = 0, .weight = p.first};
-    assert_int_equal(dcls_conv_create_pair(ctx, &p.g, &e, p.second, NULL, &conv), DCLS_ERR_ARGUMENT);
+    assert_int_equal(dcls_conv_create_pair(ctx, NULL, &p.g, &e, p.second, NULL, &conv), DCLS_ERR_ARGUMENT);
     e.channels = DCLS_PAIR_MOST + 1;
-    assert_int_equal(dcls_conv_create_pair(ctx, &p.g, &e, p.second, NULL, &conv), DCLS_ERR_ARGUMENT);
+    assert_int_equal(dcls_conv_create_pair(ctx, NULL, &p.g, &e, p.second, NULL, &conv), DCLS_ERR_ARGUMENT);
     e.channels = 8;
     p.g.groups = 2;
-    assert_int_equal(dcls_conv_create_pair(ctx, &p.g, &e, p.second, NULL, &conv), DCLS_ERR_ARGUMENT);
+    assert_int_equal(dcls_conv_create_pair(ctx, NULL, &p.g, &e, p.second, NULL, &conv), DCLS_ERR_ARGUMENT);
     p.g.groups = 1;
     p.g.pad[2] = 1;
     p.g.out[2] = 12;
-    assert_int_equal(dcls_conv_create_pair(ctx, &p.g, &e, p.second, NULL, &conv), DCLS_ERR_ARGUMENT);
+    assert_int_equal(dcls_conv_create_pair(ctx, NULL, &p.g, &e, p.second, NULL, &conv), DCLS_ERR_ARGUMENT);
     free_problem(&p);
     dcls_context_destroy(ctx);
 }
