@@ -41,6 +41,10 @@ static void write_figures(writer *json, const dcls_compare_row *row)
     dcls_json_write_int(json, "beyond", row->outside);
     dcls_json_write_int(json, "nan", row->nan);
     if (row->kind == DCLS_COMPARE_ELEMENTS) dcls_json_write_int(json, "moved", row->moved);
+    if (row->kind == DCLS_COMPARE_KERNEL) {
+        dcls_json_write_int(json, "elements_a", row->elements_a);
+        dcls_json_write_int(json, "elements_b", row->elements_b);
+    }
     dcls_json_write_double(json, "max_abs", row->max_abs);
     dcls_json_write_double(json, "mean_abs", row->mean_abs);
     dcls_json_write_double(json, "max_relative", row->max_relative);

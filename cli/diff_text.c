@@ -127,16 +127,23 @@ static int by_difference(const void *x, const void *y)
     return a->place < b->place ? -1 : a->place > b->place;
 }
 
-static const char *kind_text(const dcls_compare_row *row)
-{
-    if (row->kind == DCLS_COMPARE_KERNEL) return row->decides ? "kernel" : "(kernel)";
-    return row->kind == DCLS_COMPARE_ELEMENTS ? "elements" : "";
-}
-
 static void add_made(columns *table, char *text)
 {
     columns_add(table, text);
     free(text);
+}
+
+static void add_kind(columns *table, const dcls_compare_row *row)
+{
+    if (row->kind != DCLS_COMPARE_KERNEL)
+        columns_add(table, row->kind == DCLS_COMPARE_ELEMENTS ? "elements" : "");
+    else if (!row->decides)
+        columns_add(table, "(kernel)");
+    else if (row->elements_a == row->elements_b || row->elements_a == 0 || row->elements_b == 0)
+        columns_add(table, "kernel");
+    else
+        add_made(table, cli_format("kernel, K %s -> %s", cli_grouped(row->elements_a).text,
+                                   cli_grouped(row->elements_b).text));
 }
 
 /* Names of tensors are worth more than means. */
@@ -168,7 +175,7 @@ static void add_beyond(columns *table, const dcls_compare_row *row)
 static void add_row(columns *table, const dcls_compare_row *row)
 {
     columns_add(table, row->name);
-    columns_add(table, kind_text(row));
+    add_kind(table, row);
     add_made(table, row->dtype_a == row->dtype_b
                         ? cli_copy("")
                         : cli_format("%s, %s", dcls_dtype_name(row->dtype_a), dcls_dtype_name(row->dtype_b)));

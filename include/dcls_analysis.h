@@ -223,6 +223,7 @@ typedef struct dcls_compare_row {
     int64_t outside;     /* of them beyond tolerance */
     int64_t nan;         /* of those: one or both are NaN; the figures below leave them out */
     int64_t moved;       /* in the row of a layer's weight: elements that changed their index */
+    int64_t elements_a, elements_b; /* in the row of a kernel: of each; 0 for a plain convolution's */
     double max_abs;      /* largest |a - b| */
     double mean_abs;     /* mean |a - b| */
     double max_relative; /* largest |a - b| / |b| where b is not 0 */

@@ -247,6 +247,7 @@ static dcls_status compare_elements(dcls_comparer *c, matching *m, const dcls_co
 /* The dense kernel of a layer, or the weight of a plain convolution as it is. */
 typedef struct dense_kernel {
     dcls_tensor tensor;
+    int64_t elements; /* of each window; 0: it is no DCLS layer's */
     float *made; /* NULL: the tensor's own data */
 } dense_kernel;
 
@@ -260,6 +261,7 @@ static dcls_status make_kernel(dcls_context *ctx, const dcls_compare_layer *laye
     node.weight = weight;
     node.P = layer->P;
     node.SIG = layer->SIG;
+    out->elements = weight->ndim > 0 ? weight->shape[weight->ndim - 1] : 0;
     dcls_tensor *t = &out->tensor;
     t->dtype = DCLS_F32;
     t->ndim = node.window.ndim + 2;
@@ -279,6 +281,8 @@ static dcls_status add_kernel(dcls_comparer *c, const dense_kernel *a, const den
     if (row == NULL) return DCLS_ERR_MEMORY;
     row->kind = DCLS_COMPARE_KERNEL;
     row->decides = decides;
+    row->elements_a = a->elements;
+    row->elements_b = b->elements;
     if (row->result == DCLS_COMPARE_SHAPE) return DCLS_OK;
     return dcls_compare_values(c->ctx, c->options, &a->tensor, &b->tensor, row);
 }

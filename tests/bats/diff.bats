@@ -81,6 +81,10 @@ same (2 tensors): 2 identical"
   try 1 diff dcls.json other.json
   has output "$(squeeze "$output")" " d.weight kernel 1 1 0.1111 0.3162 [0, 0, 1, 2]: 2 -> 3"
   try 0 diff dcls.json three.json
+  try 0 diff --all dcls.json three.json
+  has output "$(squeeze "$output")" " d.weight kernel, K 2 -> 3 0 0 0"
+  try 0 diff --json dcls.json three.json
+  is elements "$(jq -c '.tensors[] | select(.as == "kernel") | [.elements_a, .elements_b]' <<<"$output")" "[2,3]"
   try 0 diff dcls.json rows.json
   has output "$(squeeze "$output")" '~ d version: "v1" -> "v0" (compared by kernel)'
   try 1 diff --strict dcls.json rows.json
