@@ -218,12 +218,13 @@ typedef struct dcls_compare_row {
     dcls_dtype dtype_a, dtype_b;
     int ndim_a, ndim_b;
     int64_t shape_a[DCLS_MAX_DIMS], shape_b[DCLS_MAX_DIMS];
-    double atol, rtol;   /* what was allowed */
-    int64_t count;       /* values compared */
-    int64_t outside;     /* of them beyond tolerance */
-    int64_t nan;         /* of those: one or both are NaN; the figures below leave them out */
-    int64_t moved;       /* in the row of a layer's weight: elements that changed their index */
-    int64_t elements_a, elements_b; /* in the row of a kernel: of each; 0 for a plain convolution's */
+    double atol, rtol; /* what was allowed */
+    int64_t count;     /* values compared */
+    int64_t outside;   /* of them beyond tolerance */
+    int64_t nan;       /* of those: one or both are NaN; the figures below leave them out */
+    int64_t moved;     /* in the row of a layer's weight: elements that changed their index */
+    int64_t elements_a,
+        elements_b;      /* in the row of a kernel: of a window of each side; 0 for a plain convolution's */
     double max_abs;      /* largest |a - b| */
     double mean_abs;     /* mean |a - b| */
     double max_relative; /* largest |a - b| / |b| where b is not 0 */

@@ -319,9 +319,10 @@ typedef enum dcls_optimizer { DCLS_SGD, DCLS_ADAMW } dcls_optimizer;
 typedef struct dcls_trainer_options {
     int64_t batch, height, width; /* of every step */
     dcls_algo algo;               /* of DCLS layers */
-    dcls_precision precision; /* bf16: where the processor has AVX512-BF16 or AMX, dense convolutions and the
-                                 gradients of their weights and inputs multiply numbers rounded to bfloat16
-                                 and sum in float; parameters stay float, and so does everything elsewhere */
+    dcls_precision
+        precision; /* bf16: where the processor has AMX or the AVX512-BF16 of AMD, dense convolutions and the
+                      gradients of their weights and inputs multiply numbers rounded to bfloat16
+                      and sum in float; parameters stay float, and so does everything elsewhere */
     uint64_t seed;
 
     double label_smoothing;

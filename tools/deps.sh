@@ -33,7 +33,10 @@ fi
 missing=
 for package in $wanted; do
   # Node.js of another source brings its npm along, and Debian's would not go beside it.
-  case $package in nodejs | npm) command -v "$package" >/dev/null && continue ;; esac
+  case $package in
+    nodejs) command -v node >/dev/null && continue ;;
+    npm) command -v npm >/dev/null && continue ;;
+  esac
   status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
   [ "$status" = installed ] || missing="$missing $package"
 done

@@ -248,7 +248,7 @@ static dcls_status compare_elements(dcls_comparer *c, matching *m, const dcls_co
 typedef struct dense_kernel {
     dcls_tensor tensor;
     int64_t elements; /* of each window; 0: it is no DCLS layer's */
-    float *made; /* NULL: the tensor's own data */
+    float *made;      /* NULL: the tensor's own data */
 } dense_kernel;
 
 static dcls_status make_kernel(dcls_context *ctx, const dcls_compare_layer *layer, dense_kernel *out)

@@ -72,6 +72,14 @@ bool dcls_cpu_has_bf16(dcls_cpu_level level)
            has_all(eax, 1u << 5); /* AVX512_BF16 */
 }
 
+/* Zen 4 and 5 start as many as float multiply-adds, or nearly; Granite Rapids starts a quarter as many. */
+bool dcls_cpu_has_fast_bf16(dcls_cpu_level level)
+{
+    unsigned eax, ebx, ecx, edx;
+    return dcls_cpu_has_bf16(level) && __get_cpuid(0, &eax, &ebx, &ecx, &edx) && ebx == signature_AMD_ebx &&
+           ecx == signature_AMD_ecx && edx == signature_AMD_edx;
+}
+
 #else
 
 static dcls_cpu_level hardware_level(dcls_cpu_level most)
@@ -81,6 +89,12 @@ static dcls_cpu_level hardware_level(dcls_cpu_level most)
 }
 
 bool dcls_cpu_has_bf16(dcls_cpu_level level)
+{
+    (void)level;
+    return false;
+}
+
+bool dcls_cpu_has_fast_bf16(dcls_cpu_level level)
 {
     (void)level;
     return false;

@@ -14,6 +14,8 @@ typedef enum dcls_cpu_level { DCLS_CPU_SCALAR, DCLS_CPU_AVX2, DCLS_CPU_AVX512, D
 dcls_cpu_level dcls_cpu_detect(void);
 /* Whether VDPBF16PS can be used at that level. */
 bool dcls_cpu_has_bf16(dcls_cpu_level level);
+/* And whether it multiplies more numbers a second than float instructions do. */
+bool dcls_cpu_has_fast_bf16(dcls_cpu_level level);
 const char *dcls_cpu_name(dcls_cpu_level level);
 
 #endif

@@ -36,7 +36,8 @@
 typedef struct dcls_conv dcls_conv;
 
 /* What a dense convolution may make use of: AMX, in float with parts = DCLS_AMX_PARTS or in bfloat16 with 1,
- * and several images at once. threads: how many are likely to run it; results do not depend on it. */
+ * or what dcls_amx_get_bf16 has in its place; and several images at once. threads: how many are likely to run
+ * it; results do not depend on it. */
 typedef struct dcls_conv_how {
     const dcls_amx *amx; /* NULL: none */
     int parts, threads;

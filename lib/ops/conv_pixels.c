@@ -34,6 +34,10 @@
 /* Pixels of the intermediate lie this many words further apart than they are long: powers of two would make
  * them share the sets of the first-level cache. */
 #define PIXEL_GAP ((int64_t)16)
+/* Floats of columns at most, of one plane (a second-level cache) and of a batch, where floats of a window
+ * wider than a pixel are to run here. */
+#define COLUMNS_PLANE ((int64_t)256 << 10)
+#define COLUMNS_BATCH ((int64_t)4 << 20)
 /* Columns of a task that packs them. */
 #define COLUMNS ((int64_t)64)
 /* Columns that are called for ahead: they lie planes apart. */
@@ -201,9 +205,11 @@ static operand input_of(const dcls_conv_pass *pass, int64_t image)
     return (operand){in, n, 1, n};
 }
 
+/* Floats need none before units run. */
 static float *scratch_of(const dcls_conv_pass *pass, int worker)
 {
-    return pass->scratch + worker * (int64_t)pass->conv->scratch_floats;
+    const conv_pixels *c = (const conv_pixels *)pass->conv;
+    return c->bf16 != NULL ? pass->scratch + worker * (int64_t)c->base.scratch_floats : NULL;
 }
 
 static int64_t column_tasks(const conv_pixels *c)
@@ -234,8 +240,8 @@ static void prepare(const dcls_conv_pass *pass, int threads)
     const conv_pixels *c = (const conv_pixels *)pass->conv;
     if (!c->whole) return;
     dcls_conv_pass copy = *pass;
-    const int64_t tasks = dcls_ceil_div(c->base.units, c->base.bundle); /* there is scratch for no more */
-    threads = (int)dcls_min_i64(threads, tasks);
+    const int64_t tasks = dcls_ceil_div(c->base.units, c->base.bundle);
+    if (c->bf16 != NULL) threads = (int)dcls_min_i64(threads, tasks); /* there is scratch for no more */
     dcls_parallel_for(threads, c->base.g.batch * column_tasks(c), pack_some_columns, &copy);
     if (c->pair) dcls_parallel_for(threads, c->base.g.batch * c->first.panels, expand_panel, &copy);
 }
@@ -393,11 +399,23 @@ bool dcls_conv_is_pointwise(const dcls_geometry *g)
     return yes;
 }
 
+/* The columns of a plane are all made at once, those that only see padding among them. */
+static bool has_handy_columns(const dcls_geometry *g)
+{
+    int64_t shift[3];
+    const int64_t n = dcls_volume(g->out), columns = g->in_channels * dcls_volume(g->kernel);
+    if (dcls_conv_is_pointwise(g)) return true;
+    if (n * columns > COLUMNS_PLANE || g->batch * n * columns > COLUMNS_BATCH) return false;
+    for (int64_t cell = 0; cell < dcls_volume(g->kernel); cell++)
+        if (!dcls_conv_shift(g, cell, shift)) return false;
+    return true;
+}
+
 /* Shares of the vectors' lanes that do something. */
 bool dcls_conv_prefers_pixels(const dcls_geometry *g)
 {
     const int64_t n = dcls_volume(g->out), m = g->out_channels;
-    if (!dcls_conv_pixels_suits(g) || n > 4 * TILE_WHOLE) return false;
+    if (!dcls_conv_pixels_suits(g) || n > 4 * TILE_WHOLE || !has_handy_columns(g)) return false;
     const double by_pixels = (double)m / (double)(dcls_ceil_div(m, PANEL) * PANEL);
     const double by_channels = (double)n / (double)(dcls_ceil_div(n, PANEL / 2) * (PANEL / 2));
     return by_pixels > 1.03 * by_channels;

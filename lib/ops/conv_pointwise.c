@@ -14,7 +14,7 @@
  * caches. */
 #define PANEL_GAP ((int64_t)48)
 
-/* Rows of a chunk are short and lie planes apart, and half of them are in another processor's cache. */
+/* Rows of a chunk are short and lie planes apart, and some may be in another processor's cache. */
 #define ROWS_AHEAD  ((int64_t)12)
 #define LINE_FLOATS ((int64_t)16)
 

@@ -15,7 +15,7 @@ const dcls_amx *dcls_amx_get_bf16(void)
 {
 #if defined(__x86_64__)
     const dcls_cpu_level level = dcls_cpu_detect();
-    if (level < DCLS_CPU_AMX && dcls_cpu_has_bf16(level)) return &dcls_amx_vectors;
+    if (level < DCLS_CPU_AMX && dcls_cpu_has_fast_bf16(level)) return &dcls_amx_vectors;
 #endif
     return dcls_amx_get();
 }

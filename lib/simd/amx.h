@@ -65,8 +65,8 @@ typedef struct dcls_amx {
 /* The processor's own, or NULL where it has none, or the system does not let this process use it, or DCLS_CPU
  * forbids it (base/cpu.h). Thread-safe. */
 const dcls_amx *dcls_amx_get(void);
-/* The same for products of one part: where there are no tiles but AVX512-BF16, products by its vectors, which
- * add terms in another order (amx_vectors.c). Thread-safe. */
+/* The same for products of one part: where there are no tiles, but vectors of AVX512-BF16 that are faster
+ * than those of floats, products by these, which add terms in another order (amx_vectors.c). Thread-safe. */
 const dcls_amx *dcls_amx_get_bf16(void);
 /* Runs anywhere, for tests. */
 const dcls_amx *dcls_amx_emulated(void);

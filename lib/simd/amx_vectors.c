@@ -3,6 +3,7 @@
  * Sums of ROWS rows by VECTORS vectors of columns stay in registers while the steps of a block pass; they
  * rest in C between blocks, so that what a block reads of A and of B stays in the first-level cache. The
  * instruction adds the terms of a pair one after the other, the odd one first. */
+#include <assert.h>
 #include <immintrin.h>
 #include <string.h>
 
@@ -11,6 +12,11 @@
 #include "simd/tables.h"
 
 #define ALWAYS static inline __attribute__((always_inline))
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 8")
+#endif
 
 #define ROWS        8
 #define VECTORS     3
@@ -39,30 +45,38 @@ ALWAYS void multiply_tile(const int columns, const int64_t row, const dcls_amx_p
 {
     __m512 sum[ROWS][VECTORS];
     const bool add = from > 0 || g->add;
-    _Pragma("GCC unroll 8") for (int r = 0; r < ROWS; r++)
-        _Pragma("GCC unroll 3") for (int v = 0; v < columns; v++) sum[r][v] =
-            add ? _mm512_loadu_ps(c + r * g->c_stride + v * DCLS_AMX_SIDE) : _mm512_setzero_ps();
-    const char *far = a + from * step;
-    for (int64_t s = from; s < to; s++, far += step) {
+    UNROLL
+    for (int r = 0; r < ROWS; r++) {
+        UNROLL
+        for (int v = 0; v < columns; v++)
+            sum[r][v] = add ? _mm512_loadu_ps(c + r * g->c_stride + v * DCLS_AMX_SIDE) : _mm512_setzero_ps();
+    }
+    const char *step_a = a + from * step;
+    for (int64_t s = from; s < to; s++, step_a += step) {
         const uint32_t *pairs = b + g->start[s];
-        const char *near[2] = {far, far + ROWS / 2 * row};
+        const char *half[2] = {step_a, step_a + ROWS / 2 * row};
         for (int j = 0; j < DCLS_AMX_SIDE; j++, pairs += g->b_stride) {
             __m512i w[VECTORS];
-            _Pragma("GCC unroll 3") for (int v = 0; v < columns; v++) w[v] =
-                _mm512_loadu_si512(pairs + v * DCLS_AMX_SIDE);
-            _Pragma("GCC unroll 8") for (int r = 0; r < ROWS; r++)
-            {
-                const __m512i x = repeat(near[r / (ROWS / 2)] + r % (ROWS / 2) * row);
-                _Pragma("GCC unroll 3") for (int v = 0; v < columns; v++) sum[r][v] =
-                    _mm512_dpbf16_ps(sum[r][v], (__m512bh)x, (__m512bh)w[v]);
+            UNROLL
+            for (int v = 0; v < columns; v++)
+                w[v] = _mm512_loadu_si512(pairs + v * DCLS_AMX_SIDE);
+            UNROLL
+            for (int r = 0; r < ROWS; r++) {
+                const __m512i x = repeat(half[r / (ROWS / 2)] + r % (ROWS / 2) * row);
+                UNROLL
+                for (int v = 0; v < columns; v++)
+                    sum[r][v] = _mm512_dpbf16_ps(sum[r][v], (__m512bh)x, (__m512bh)w[v]);
             }
-            near[0] += sizeof *pairs;
-            near[1] += sizeof *pairs;
+            half[0] += sizeof *pairs;
+            half[1] += sizeof *pairs;
         }
     }
-    _Pragma("GCC unroll 8") for (int r = 0; r < ROWS; r++)
-        _Pragma("GCC unroll 3") for (int v = 0; v < columns; v++)
+    UNROLL
+    for (int r = 0; r < ROWS; r++) {
+        UNROLL
+        for (int v = 0; v < columns; v++)
             _mm512_storeu_ps(c + r * g->c_stride + v * DCLS_AMX_SIDE, sum[r][v]);
+    }
 }
 
 /* All rows of `columns` vectors from `column` on. */
@@ -96,6 +110,7 @@ static void multiply_1(const dcls_amx_product *g, const places *at, int64_t colu
 
 static void multiply(const dcls_amx_product *g)
 {
+    assert(g->parts == 1);
     places at = {ROW_BYTES, g->row_tiles * DCLS_AMX_SIDE * ROW_BYTES};
     if (g->rows.row != 0) at = (places){2 * g->rows.row, 2 * g->rows.step};
     const int64_t blocks = (g->steps + BLOCK_STEPS - 1) / BLOCK_STEPS;

@@ -25,7 +25,7 @@ typedef struct dcls_conv_layer {
     float *ones;
 
     size_t dense_sums;                /* floats of sums of dense weights */
-    bool by_amx;                      /* those are added up by AMX, for the images of a visit at once .. */
+    bool by_amx;                      /* those are added up by p->amx, for the images of a visit at once .. */
     dcls_winograd_backward *winograd; /* .. or so, or NULL: image by image */
     dcls_conv_how how;
 

@@ -129,7 +129,7 @@ struct dcls_program {
     dcls_trainer_options options;
     dcls_program_use use;
     const dcls_simd *simd;
-    dcls_conv_how amx; /* for products */
+    dcls_conv_how amx; /* for products in bfloat16, of AMX or AVX512-BF16; or none */
     int threads;
     int64_t batch;
     int lanes;

@@ -171,7 +171,7 @@ static const dcls_recipe_row ROWS[] = {
     {"algo", CHOICE, AT(trainer.algo), 0, 0, "auto|construct|im2col|sparse", "auto", "algo",
      "how DCLS layers are computed"},
     {"precision", CHOICE, AT(trainer.precision), 0, 0, "fp32|bf16", "fp32", "precision",
-     "what dense convolutions multiply; bf16 needs AVX512-BF16 or AMX, else fp32"},
+     "what dense convolutions multiply; bf16 needs AMX or the AVX512-BF16 of AMD, else fp32"},
     {"seed", INT, AT(seed), 0, LARGE, NULL, "0", "seed", "seed of everything random"},
     {"validate_every", INT, AT(validate_every), 0, 1e9, NULL, "1", "validate-every",
      "epochs between validations; 0: none"},

@@ -18,7 +18,7 @@ typedef enum algorithm {
     AMX
 } algorithm;
 
-static const char *const algorithm_names[] = {"dense", "sparse", "interpolated", "winograd", "amx"};
+static const char *const algorithm_names[] = {"dense", "sparse", "interpolated", "winograd", "pixels", "amx"};
 
 /* ---- one problem ---- */
 
@@ -200,9 +200,7 @@ static inline dcls_conv *create(dcls_context *ctx, const problem *p)
     case WINOGRAD:
         status = dcls_conv_create_winograd(ctx, &p->g, p->g.batch, p->dense, &p->epilogue, &conv);
         break;
-    case PIXELS:
-        status = dcls_conv_create_pixels(ctx, NULL, &p->g, p->dense, &p->epilogue, &conv);
-        break;
+    case PIXELS: status = dcls_conv_create_pixels(ctx, NULL, &p->g, p->dense, &p->epilogue, &conv); break;
     case AMX: status = dcls_conv_create_amx(ctx, p->amx, &p->g, p->dense, &p->epilogue, &conv); break;
     default:
         status =

@@ -40,7 +40,8 @@ static void check_panel(const dcls_simd *simd, int64_t pixels, int64_t k, dcls_a
         }
         double sum = with_bias ? (double)bias[o] : 0, magnitude = fabs(sum);
         for (int64_t j = 0; j < k; j++) {
-            double term = (double)in[p * stride + j * step] * (double)weight[(o / STRIP * k + j) * STRIP + o % STRIP];
+            double term =
+                (double)in[p * stride + j * step] * (double)weight[(o / STRIP * k + j) * STRIP + o % STRIP];
             sum += term;
             magnitude += fabs(term);
         }

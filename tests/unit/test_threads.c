@@ -23,6 +23,7 @@
 
 #include "base/cpu.h"
 #include "base/threads.h"
+#include "simd/amx.h"
 
 static char root[256];
 
@@ -341,6 +342,11 @@ static void cpu_level_can_be_lowered(void **state)
         setenv("DCLS_CPU", dcls_cpu_name((dcls_cpu_level)level), 1);
         assert_int_equal(dcls_cpu_detect(), level < (int)best ? level : (int)best);
     }
+    setenv("DCLS_CPU", "avx2", 1);
+    assert_null(dcls_amx_get_bf16());
+    setenv("DCLS_CPU", "avx512", 1);
+    assert_null(dcls_amx_get());
+    assert_true((dcls_amx_get_bf16() != NULL) == dcls_cpu_has_fast_bf16(dcls_cpu_detect()));
     setenv("DCLS_CPU", "mmx", 1);
     assert_int_equal(dcls_cpu_detect(), best);
     unsetenv("DCLS_CPU");

@@ -1,5 +1,5 @@
-/* Gradients with dense convolutions in bfloat16 beside those in float: near, on processors with AMX not the
- * same, and the same bits for any number of threads. */
+/* Gradients with dense convolutions in bfloat16 beside those in float: near, on processors with AMX or a fast
+ * AVX512-BF16 not the same, and the same bits for any number of threads. */
 #include "batch_util.h"
 #include "model_util.h"
 
