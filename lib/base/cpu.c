@@ -76,8 +76,8 @@ bool dcls_cpu_has_bf16(dcls_cpu_level level)
 bool dcls_cpu_has_fast_bf16(dcls_cpu_level level)
 {
     unsigned eax, ebx, ecx, edx;
-    return dcls_cpu_has_bf16(level) && __get_cpuid(0, &eax, &ebx, &ecx, &edx) && ebx == signature_AMD_ebx &&
-           ecx == signature_AMD_ecx && edx == signature_AMD_edx;
+    if (!dcls_cpu_has_bf16(level) || !__get_cpuid(0, &eax, &ebx, &ecx, &edx)) return false;
+    return ebx == signature_AMD_ebx && ecx == signature_AMD_ecx && edx == signature_AMD_edx;
 }
 
 #else
