@@ -214,7 +214,7 @@ static float *scratch_of(const dcls_conv_pass *pass, int worker)
 
 static int64_t column_tasks(const conv_pixels *c)
 {
-    return dcls_ceil_div(input_words(c), COLUMNS);
+    return dcls_max_i64(1, dcls_ceil_div(input_words(c), COLUMNS));
 }
 
 static void pack_some_columns(void *arg, int64_t item, int worker)
@@ -242,7 +242,8 @@ static void prepare(const dcls_conv_pass *pass, int threads)
     dcls_conv_pass copy = *pass;
     const int64_t tasks = dcls_ceil_div(c->base.units, c->base.bundle);
     if (c->bf16 != NULL) threads = (int)dcls_min_i64(threads, tasks); /* there is scratch for no more */
-    dcls_parallel_for(threads, c->base.g.batch * column_tasks(c), pack_some_columns, &copy);
+    if (!c->in_place)
+        dcls_parallel_for(threads, c->base.g.batch * column_tasks(c), pack_some_columns, &copy);
     if (c->pair) dcls_parallel_for(threads, c->base.g.batch * c->first.panels, expand_panel, &copy);
 }
 
