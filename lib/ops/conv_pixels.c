@@ -242,8 +242,7 @@ static void prepare(const dcls_conv_pass *pass, int threads)
     dcls_conv_pass copy = *pass;
     const int64_t tasks = dcls_ceil_div(c->base.units, c->base.bundle);
     if (c->bf16 != NULL) threads = (int)dcls_min_i64(threads, tasks); /* there is scratch for no more */
-    if (!c->in_place)
-        dcls_parallel_for(threads, c->base.g.batch * column_tasks(c), pack_some_columns, &copy);
+    if (!c->in_place) dcls_parallel_for(threads, c->base.g.batch * column_tasks(c), pack_some_columns, &copy);
     if (c->pair) dcls_parallel_for(threads, c->base.g.batch * c->first.panels, expand_panel, &copy);
 }
 
