@@ -144,7 +144,7 @@ $(B)/lib/simd/bf16_native.o $(B)/lib/simd/amx_vectors.o $(B)/lib/simd/amx_pack.o
 $(B)/lib/simd/amx_native.o: ISA = $(AVX512) -mavx512bf16 -mamx-tile -mamx-bf16
 
 # Models that are part of the program, the default classifier first; part of libdcls_tools.a. WEIGHTS=none builds without.
-CLASSIFIER := weights/resnet-dcls-cifar10.bin
+CLASSIFIER := weights/convmixer256-dcls-cifar10.bin
 WEIGHTS ?= $(wildcard $(CLASSIFIER)) $(filter-out $(CLASSIFIER),$(wildcard weights/*.bin))
 EMBED := $(filter-out none,$(WEIGHTS))
 

@@ -147,7 +147,7 @@ DCLS_API dcls_status dcls_to_taps(dcls_context *ctx, const dcls_model *model, co
                                   const dcls_taps_options *options, dcls_tensors **out,
                                   dcls_changes **changes);
 
-/* Models inside the program. name is "resnet-dcls-cifar10" and so on; NULL past the end. */
+/* Models inside the program. name is "convmixer256-dcls-cifar10" and so on; NULL past the end. */
 DCLS_API const char *dcls_builtin_name(size_t index);
 /* DCLS_ERR_ARGUMENT with the list of names if there is no such model. name NULL is the default classifier. */
 DCLS_API dcls_status dcls_builtin_load(dcls_context *ctx, const char *name, dcls_model **out);

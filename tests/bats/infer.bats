@@ -306,7 +306,7 @@ disguised.png[0]: red 96.5%\ndisguised.png[1]: blue 96.5%'
   has stderr "$stderr" "dcls: large.ppm: "
   try 0 infer -m d.json --max-memory 1G large.ppm
   try 5 infer --max-memory 1 large.ppm
-  has "no model given" "$stderr" "dcls: builtin:resnet-dcls-cifar10: "
+  has "no model given" "$stderr" "dcls: builtin:convmixer256-dcls-cifar10: "
 }
 
 @test "limits: --max-memory is one of what is read, too" {

@@ -20,7 +20,7 @@ $cc -O2 -o "$scratch/bench" tests/bench/bench_startup.c
   "./dcls --version"
 [[ ${PEERS:-1} == 1 ]] || exit 0
 
-model=$(find weights -name 'resnet-dcls-cifar10*.bin' | head -n 1)
+model=$(find weights -name 'convmixer256-dcls-cifar10*.bin' | head -n 1)
 peers=()
 if [[ -d $work/node_modules/onnxruntime-node ]]; then
   ./dcls convert -q "$model" "$scratch/model.onnx"
