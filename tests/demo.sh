@@ -54,8 +54,8 @@ echo "dcls $(./dcls --version | sed -n '1s/^dcls //p'): networks with dilated co
 run infer -q "$cat" "$horse"
 run infer -q --format json -k 2 "$cat"
 run infer -q -m builtin:unet-dcls-camvid -o "$here" "$street"
-run inspect builtin:resnet-dcls-cifar10 -q
-run convert -q builtin:resnet-dcls-cifar10 "$here/model.json"
+run inspect builtin:convmixer256-dcls-cifar10 -q
+run convert -q builtin:convmixer256-dcls-cifar10 "$here/model.json"
 run convert -q --to dense "$here/model.json" "$here/dense.bin"
 run infer -q -m "$here/dense.bin" "$cat"
 printf '\nPictures and models are in %s; look at %s/%s.overlay.png.\n' "$here" "$here" "$(basename "${street%.*}")"
