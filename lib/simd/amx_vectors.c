@@ -3,7 +3,6 @@
  * Sums of ROWS rows by VECTORS vectors of columns stay in registers while the steps of a block pass; they
  * rest in C between blocks, so that what a block reads of A and of B stays in the first-level cache. The
  * instruction adds the terms of a pair one after the other, the odd one first. */
-#include <assert.h>
 #include <immintrin.h>
 #include <string.h>
 
@@ -110,7 +109,6 @@ static void multiply_1(const dcls_amx_product *g, const places *at, int64_t colu
 
 static void multiply(const dcls_amx_product *g)
 {
-    assert(g->parts == 1);
     places at = {ROW_BYTES, g->row_tiles * DCLS_AMX_SIDE * ROW_BYTES};
     if (g->rows.row != 0) at = (places){2 * g->rows.row, 2 * g->rows.step};
     const int64_t blocks = (g->steps + BLOCK_STEPS - 1) / BLOCK_STEPS;

@@ -100,12 +100,12 @@ END
 }
 
 @test "the embedded classifier answers without -m, and says what it knows" {
-  [[ $(dcls --version) == *resnet-dcls* ]] || skip "the program was built without models"
+  [[ $(dcls --version) == *convmixer256-dcls* ]] || skip "the program was built without models"
   needs_shared $cifar/images
   try 0 infer -k 1 "$shared/$cifar/images/cat-0000.png"
   has stdout "$output" "cat-0000.png: cat "
   is stderr "$stderr" \
-    "dcls: builtin:resnet-dcls-cifar10 knows airplane, automobile, bird, cat, deer, dog, frog, horse, ship, truck"
+    "dcls: builtin:convmixer256-dcls-cifar10 knows airplane, automobile, bird, cat, deer, dog, frog, horse, ship, truck"
   try 0 infer -q -k 1 "$shared/$cifar/images/cat-0000.png"
   is stderr "$stderr" ""
   try 0 infer -m builtin:convmixer-dcls-cifar10 -k 1 "$shared/$cifar/images/cat-0000.png"
