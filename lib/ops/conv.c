@@ -118,7 +118,9 @@ dcls_status dcls_conv_set_work(dcls_context *ctx, dcls_conv *conv, dcls_conv_wor
     size_t bytes;
     bool fits = workspace_part(work.shared_floats, &conv->shared_floats) &&
                 workspace_part(work.scratch_floats, &conv->scratch_floats) &&
-                dcls_mul_size(conv->scratch_floats, MAX_THREADS, &bytes) &&
+                dcls_add_size(conv->scratch_floats, conv->scratch_floats > 0 ? DCLS_APART / sizeof(float) : 0,
+                              &conv->scratch_step) &&
+                dcls_mul_size(conv->scratch_step, MAX_THREADS, &bytes) &&
                 dcls_add_size(bytes, conv->shared_floats, &bytes) &&
                 dcls_mul_size(bytes, sizeof(float), &bytes);
     if (!fits) return too_large(ctx);
@@ -184,13 +186,13 @@ static int64_t task_count(const dcls_conv *conv)
 
 static int64_t worker_count(const dcls_conv *conv, int threads)
 {
-    return dcls_min_i64(dcls_max_i64(threads, 1), task_count(conv));
+    return dcls_max_i64(1, dcls_min_i64(threads, task_count(conv)));
 }
 
 size_t dcls_conv_workspace(const dcls_conv *conv, int threads)
 {
-    size_t workers = (size_t)worker_count(conv, threads);
-    return (conv->shared_floats + workers * conv->scratch_floats) * sizeof(float);
+    const size_t others = (size_t)worker_count(conv, threads) - 1;
+    return (conv->shared_floats + others * conv->scratch_step + conv->scratch_floats) * sizeof(float);
 }
 
 size_t dcls_conv_packed_bytes(const dcls_conv *conv)
@@ -212,7 +214,7 @@ static void run_task(void *arg, int64_t task, int worker)
 {
     const dcls_conv_pass *pass = arg;
     const dcls_conv *conv = pass->conv;
-    float *scratch = pass->scratch + (size_t)worker * conv->scratch_floats;
+    float *scratch = dcls_conv_scratch(pass, worker);
     int64_t end = dcls_min_i64((task + 1) * conv->bundle, conv->units);
     for (int64_t unit = task * conv->bundle; unit < end; unit++)
         conv->method.run_unit(pass, unit, scratch);

@@ -194,7 +194,7 @@ typedef struct whole_plane {
 static memory own_memory(const whole_plane *w, int worker)
 {
     const conv_amx *c = (const conv_amx *)w->pass->conv;
-    memory at = {.sums = w->pass->scratch + (size_t)worker * c->base.scratch_floats};
+    memory at = {.sums = dcls_conv_scratch(w->pass, worker)};
     at.line = at.sums + dcls_amx_panel_floats(c);
     return at;
 }

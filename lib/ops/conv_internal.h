@@ -12,7 +12,7 @@ typedef struct dcls_conv_pass {
     const float *in, *residual;
     float *out;
     float *shared;  /* conv->shared_floats floats of workspace */
-    float *scratch; /* scratch_floats for each of the workers */
+    float *scratch; /* of the workers, see dcls_conv_scratch */
     int64_t workers, images;
     bool in_place; /* residual is out: a result may be written only after the residual below it was read */
 } dcls_conv_pass;
@@ -40,9 +40,16 @@ struct dcls_conv {
     int64_t group;                        /* images of a unit at most; 0: one, and no others at run time */
     int64_t units, bundle;                /* a task runs `bundle` consecutive units */
     size_t shared_floats, scratch_floats; /* of workspace: once, and per worker */
+    size_t scratch_step;                  /* floats from one worker's scratch to the next one's */
     size_t packed_bytes;
     double macs; /* of one run */
 };
+
+/* The scratch_floats of a worker. */
+static inline float *dcls_conv_scratch(const dcls_conv_pass *pass, int64_t worker)
+{
+    return pass->scratch + (size_t)worker * pass->conv->scratch_step;
+}
 
 /* A convolution of a plane so small that products by pixel fill vectors better; g is checked. */
 bool dcls_conv_prefers_pixels(const dcls_geometry *g);

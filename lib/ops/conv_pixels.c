@@ -209,7 +209,7 @@ static operand input_of(const dcls_conv_pass *pass, int64_t image)
 static float *scratch_of(const dcls_conv_pass *pass, int worker)
 {
     const conv_pixels *c = (const conv_pixels *)pass->conv;
-    return c->bf16 != NULL ? pass->scratch + worker * (int64_t)c->base.scratch_floats : NULL;
+    return c->bf16 != NULL ? dcls_conv_scratch(pass, worker) : NULL;
 }
 
 static int64_t column_tasks(const conv_pixels *c)

@@ -99,7 +99,7 @@ static void channel_to_points(void *arg, int64_t channel, int worker)
     const int64_t plane = b->image * g->in_channels + b->first_k + channel, volume = x->base.in_volume;
     const dcls_winograd_planes planes = {b->pass->in + plane * volume, g->in_channels * volume, b->images,
                                          g->in[1], g->in[2]};
-    float *tiles = b->pass->scratch + (size_t)worker * x->base.scratch_floats;
+    float *tiles = dcls_conv_scratch(b->pass, worker);
     dcls_winograd_inputs_to_points(b->pass->simd, &x->tiling, &b->rows, &planes, tiles,
                                    tiles + x->band_place);
     for (int64_t at = 0; at < x->tiling.points; at++)
@@ -198,7 +198,7 @@ static void points_to_channel(void *arg, int64_t channel, int worker)
     const band *b = arg;
     const conv_winograd *x = winograd_of(b->pass);
     const int64_t line = x->tiling.columns.line;
-    float *tiles = b->pass->scratch + (size_t)worker * x->base.scratch_floats;
+    float *tiles = dcls_conv_scratch(b->pass, worker);
     float *results = tiles + x->band_place, *rest = results + OUTPUTS * line;
     float *rows[OUTPUTS] = {results, results + line, results + 2 * line, results + 3 * line};
     for (int64_t at = 0; at < x->tiling.points; at++)

@@ -25,6 +25,8 @@ struct dcls_teacher {
     int64_t piece; /* pictures that run together */
     int64_t classes, pixels;
     double temperature;
+    dcls_algo algo;
+    dcls_precision precision;
     const dcls_simd *simd;
     int threads;
     float *logits, *probabilities; /* [piece, classes, pixels] */
@@ -68,24 +70,25 @@ static dcls_status check_output(dcls_context *ctx, const dcls_teacher *t, const 
     return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "the teacher's answers have another size than what is learned");
 }
 
-static dcls_status make_plan(dcls_context *ctx, const dcls_teacher *t, const dcls_model *model,
-                             dcls_algo algo, int64_t count, dcls_plan **out)
+static dcls_status make_plan(dcls_context *ctx, const dcls_teacher *t, const dcls_model *model, int64_t count,
+                             dcls_plan **out)
 {
     const int64_t in[] = {count, t->channels, t->height, t->width};
     dcls_plan_options options = dcls_plan_options_default();
-    options.algo = algo;
+    options.algo = t->algo;
+    options.precision = t->precision;
     if (count == 0) return DCLS_OK;
     return dcls_plan_create(ctx, model, &options, 4, in, out);
 }
 
 static dcls_status make_network(dcls_context *ctx, const dcls_teacher *t, const dcls_model *model,
-                                const dcls_model *student, dcls_algo algo, network *n)
+                                const dcls_model *student, network *n)
 {
     DCLS_TRY(check(ctx, t, model, student));
     n->probabilities = dcls_ends_in_softmax(model);
-    DCLS_TRY(make_plan(ctx, t, model, algo, t->piece, &n->plan));
+    DCLS_TRY(make_plan(ctx, t, model, t->piece, &n->plan));
     DCLS_TRY(check_output(ctx, t, n->plan));
-    return make_plan(ctx, t, model, algo, t->batch % t->piece, &n->last);
+    return make_plan(ctx, t, model, t->batch % t->piece, &n->last);
 }
 
 static void drop_plans(dcls_teacher *t)
@@ -113,10 +116,10 @@ static dcls_status check_memory(dcls_context *ctx, const dcls_teacher *t)
 }
 
 static dcls_status make_networks(dcls_context *ctx, dcls_teacher *t, const dcls_model *const *models,
-                                 const dcls_model *student, dcls_algo algo, size_t *at)
+                                 const dcls_model *student, size_t *at)
 {
     for (*at = 0; *at < t->count; ++*at)
-        DCLS_TRY(make_network(ctx, t, models[*at], student, algo, &t->networks[*at]));
+        DCLS_TRY(make_network(ctx, t, models[*at], student, &t->networks[*at]));
     return check_memory(ctx, t);
 }
 
@@ -131,15 +134,15 @@ static dcls_status reserve(dcls_context *ctx, dcls_teacher *t)
 
 /* As many pictures together as help, fewer where memory does not reach for them. */
 static dcls_status fit(dcls_context *ctx, dcls_teacher *t, const dcls_model *const *models,
-                       const dcls_model *student, dcls_algo algo, size_t *at)
+                       const dcls_model *student, size_t *at)
 {
     const int64_t pieces = PIECE_PIXELS / (t->height * t->width);
     t->piece = pieces < 1 ? 1 : pieces < t->batch ? pieces : t->batch;
-    dcls_status status = make_networks(ctx, t, models, student, algo, at);
+    dcls_status status = make_networks(ctx, t, models, student, at);
     while ((status == DCLS_ERR_LIMIT || status == DCLS_ERR_MEMORY) && t->piece > 1) {
         drop_plans(t);
         t->piece /= 2;
-        status = make_networks(ctx, t, models, student, algo, at);
+        status = make_networks(ctx, t, models, student, at);
     }
     return status;
 }
@@ -164,11 +167,13 @@ static dcls_status create(dcls_context *ctx, dcls_teacher *t, const dcls_model *
     t->channels = dcls_model_preprocess(student)->channels;
     t->pixels = dcls_model_task(student) == DCLS_TASK_SEGMENTATION ? t->height * t->width : 1;
     t->temperature = options->temperature;
+    t->algo = options->algo;
+    t->precision = dcls_bf16_is_fast() ? options->precision : DCLS_PRECISION_FP32;
     t->simd = dcls_simd_get(dcls_cpu_detect());
     t->threads = dcls_context_threads(ctx);
     if (!dcls_mul_i64(t->classes, t->pixels, &floats) || !dcls_mul_i64(floats, 4 * t->batch, &floats))
         return dcls_fail(ctx, DCLS_ERR_LIMIT, "the teachers' answers to a batch are too large");
-    DCLS_TRY(fit(ctx, t, models, student, options->algo, at));
+    DCLS_TRY(fit(ctx, t, models, student, at));
     return reserve(ctx, t);
 }
 
