@@ -421,11 +421,11 @@ DCLS_API dcls_status dcls_trainer_save_model(dcls_context *ctx, dcls_trainer *tr
 typedef struct dcls_teacher dcls_teacher;
 
 /* Makes `count` networks ready to answer batches of the options' batch, height and width for `student`, at
- * their temperature. Models must outlive it; one thread uses it at a time, and it uses those of ctx. A
- * network of another task, other classes or another way to make tensors of pictures than the student's is
- * DCLS_ERR_ARGUMENT; *failed (may be NULL) is then which one, count if none. The
- * limit of memory counts teachers by themselves, besides what a trainer takes; where it is short fewer
- * pictures run together, which may change the last bits of answers. */
+ * their temperature and, where dcls_bf16_is_fast, in their precision. Models must outlive it; one thread uses
+ * it at a time, and it uses those of ctx. A network of another task, other classes or another way to make
+ * tensors of pictures than the student's is DCLS_ERR_ARGUMENT; *failed (may be NULL) is then which one, count
+ * if none. The limit of memory counts teachers by themselves, besides what a trainer takes; where it is short
+ * fewer pictures run together, which may change the last bits of answers. */
 DCLS_API dcls_status dcls_teacher_create(dcls_context *ctx, const dcls_model *const *models, size_t count,
                                          const dcls_model *student, const dcls_trainer_options *options,
                                          dcls_teacher **out, size_t *failed);

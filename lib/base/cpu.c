@@ -5,6 +5,10 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+/* Where the system does not say how large caches are. */
+#define USUAL_CACHE ((size_t)512 << 10)
 
 static const char *const level_names[] = {"scalar", "avx2", "avx512", "amx"};
 
@@ -17,7 +21,6 @@ const char *dcls_cpu_name(dcls_cpu_level level)
 
 #include <cpuid.h>
 #include <sys/syscall.h>
-#include <unistd.h>
 
 /* Bits of CPUID leaves 1 and 7 and of XCR0, named as in the processor manuals. */
 #define LEAF1_ECX_AVX2   (bit_FMA | bit_OSXSAVE | bit_AVX | bit_F16C)
@@ -101,6 +104,15 @@ bool dcls_cpu_has_fast_bf16(dcls_cpu_level level)
 }
 
 #endif
+
+size_t dcls_cpu_cache_bytes(void)
+{
+    long bytes = 0;
+#if defined(_SC_LEVEL2_CACHE_SIZE)
+    bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
+#endif
+    return bytes > 0 ? (size_t)bytes : USUAL_CACHE;
+}
 
 dcls_cpu_level dcls_cpu_detect(void)
 {

@@ -3,6 +3,7 @@
 #define DCLS_BASE_CPU_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 /* Instruction-set levels the vector kernels are compiled for, in rising order. */
 typedef enum dcls_cpu_level { DCLS_CPU_SCALAR, DCLS_CPU_AVX2, DCLS_CPU_AVX512, DCLS_CPU_AMX } dcls_cpu_level;
@@ -16,6 +17,8 @@ dcls_cpu_level dcls_cpu_detect(void);
 bool dcls_cpu_has_bf16(dcls_cpu_level level);
 /* And whether it multiplies more numbers a second than float instructions do. */
 bool dcls_cpu_has_fast_bf16(dcls_cpu_level level);
+/* Bytes of the second-level cache, of which every processor has one. */
+size_t dcls_cpu_cache_bytes(void);
 const char *dcls_cpu_name(dcls_cpu_level level);
 
 #endif

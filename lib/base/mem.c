@@ -33,12 +33,26 @@ static bool is_over_limit(dcls_context *ctx, size_t bytes)
     return true;
 }
 
+/* Small pages are got from the system one by one, which takes longer than to fill them, several times as long
+ * in a virtual machine. A last page less than half full is left to small ones. */
+static void *in_large_pages(size_t bytes)
+{
+    const size_t tail = bytes % LARGE_PAGE, whole = bytes - tail;
+    if (bytes > PTRDIFF_MAX - LARGE_PAGE) return NULL;
+    void *memory = aligned_alloc(LARGE_PAGE, tail > 0 ? whole + LARGE_PAGE : whole);
+#if defined(MADV_HUGEPAGE)
+    if (memory != NULL) madvise(memory, tail > LARGE_PAGE / 2 ? whole + LARGE_PAGE : whole, MADV_HUGEPAGE);
+#endif
+    return memory;
+}
+
 static void *get(dcls_context *ctx, size_t count, size_t size, bool limited)
 {
     size_t bytes;
     if (!padded_size(count, size, ALIGNMENT, &bytes)) return out_of_memory(ctx, count, size);
     if (limited && is_over_limit(ctx, bytes)) return NULL;
-    void *memory = aligned_alloc(ALIGNMENT, bytes > 0 ? bytes : ALIGNMENT);
+    void *memory =
+        bytes < LARGE_PAGE ? aligned_alloc(ALIGNMENT, bytes > 0 ? bytes : ALIGNMENT) : in_large_pages(bytes);
     if (memory == NULL) out_of_memory(ctx, count, size);
     return memory;
 }
@@ -51,20 +65,6 @@ void *dcls_alloc(dcls_context *ctx, size_t count, size_t size)
 void *dcls_alloc_file(dcls_context *ctx, size_t bytes)
 {
     return get(ctx, bytes, 1, false);
-}
-
-void *dcls_alloc_large(dcls_context *ctx, size_t count, size_t size)
-{
-    size_t bytes;
-    if (!padded_size(count, size, LARGE_PAGE, &bytes)) return out_of_memory(ctx, count, size);
-    if (bytes <= LARGE_PAGE) return dcls_alloc(ctx, count, size);
-    if (is_over_limit(ctx, bytes)) return NULL;
-    void *memory = aligned_alloc(LARGE_PAGE, bytes);
-    if (memory == NULL) return out_of_memory(ctx, count, size);
-#if defined(MADV_HUGEPAGE)
-    madvise(memory, bytes, MADV_HUGEPAGE); /* small pages do as well */
-#endif
-    return memory;
 }
 
 void *dcls_alloc_zero(dcls_context *ctx, size_t count, size_t size)

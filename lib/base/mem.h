@@ -6,17 +6,13 @@
 
 /* count * size bytes, uninitialised, 64-byte aligned (whole cache lines and vectors). On failure NULL, with
  * the reason recorded in ctx, for DCLS_ERR_MEMORY: the system has no more, or more in one piece than
- * DCLS_LIMIT_MEMORY_BYTES (and than 2 MiB) was asked for. A count or size of 0 gives a pointer that may be
- * freed. Free with free(). */
+ * DCLS_LIMIT_MEMORY_BYTES (and than 2 MiB) was asked for. From 2 MiB on it is in large pages where the system
+ * has them. A count or size of 0 gives a pointer that may be freed. Free with free(). */
 void *dcls_alloc(dcls_context *ctx, size_t count, size_t size);
 /* The same for what a file holds, which has a limit of its own. */
 void *dcls_alloc_file(dcls_context *ctx, size_t bytes);
 /* The same, zeroed. */
 void *dcls_alloc_zero(dcls_context *ctx, size_t count, size_t size);
-/* As dcls_alloc, for much memory that is read and written over and over: in large pages where the system has
- * them.
- */
-void *dcls_alloc_large(dcls_context *ctx, size_t count, size_t size);
 /* Bytes between what two threads work on at a time: processors fetch ahead along the strides they see, beyond
  * the end of one thread's memory, and would take lines away from the other thread, over and over. */
 #define DCLS_APART ((size_t)256 << 10)

@@ -4,10 +4,10 @@
 
 #define PANEL DCLS_GEMM_PANEL
 
-dcls_conv_tiles dcls_conv_cut(int64_t n, int64_t most)
+dcls_conv_tiles dcls_conv_cut(int64_t n, int64_t most, int threads)
 {
     int64_t count = dcls_ceil_div(n, most);
-    if (count < 32) count = dcls_min_i64(n, dcls_ceil_div(count, 4) * 4);
+    if (count < 8 * (int64_t)threads) count = dcls_min_i64(n, dcls_ceil_div(count, threads) * threads);
     return (dcls_conv_tiles){count, dcls_ceil_div(n, count)};
 }
 

@@ -10,9 +10,8 @@ typedef struct dcls_conv_tiles {
     int64_t count, most; /* of a plane, and most pixels of one */
 } dcls_conv_tiles;
 
-/* Tiles of n pixels of even size, `most` pixels at most; few of them in multiples of four, for even shares of
- * a few threads. */
-dcls_conv_tiles dcls_conv_cut(int64_t n, int64_t most);
+/* Tiles of n pixels of even size, `most` pixels at most; few of them are as many for every thread. */
+dcls_conv_tiles dcls_conv_cut(int64_t n, int64_t most, int threads);
 
 /* Writes a panel's results for `count` pixels from `pixel` on, channel by channel. scratch begins with the
  * results [count, DCLS_GEMM_PANEL] and has room for DCLS_CONV_PANEL_SCRATCH(count) floats. */

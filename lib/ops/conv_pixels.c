@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cpu.h"
 #include "base/threads.h"
 #include "ops/conv_panels.h"
 #include "simd/bf16.h"
@@ -23,14 +24,14 @@
 #define STRIP DCLS_GEMM_STRIP
 #define HALF  (PANEL / 2)
 
-/* Words of what a tile holds besides weights: half of a second-level cache of 1 MiB. */
-#define TILE_WORDS ((int64_t)128 << 10)
-/* Pixels of a tile; planes of up to TILE_WHOLE are not cut, nor are those of a float convolution that is no
- * pair, which is run here because its plane is small. */
-#define TILE_LEAST      ((int64_t)24)
-#define TILE_MOST_FLOAT ((int64_t)52)
-#define TILE_MOST_BF16  ((int64_t)96)
-#define TILE_WHOLE      ((int64_t)64)
+/* Share of the second-level cache for what a tile holds besides weights. */
+#define TILE_SHARE 0.75
+/* Pixels of a tile: the more, the less often weights come from farther caches. Planes of up to TILE_WHOLE are
+ * not cut, nor are those of a float convolution that is no pair, which is run here because its plane is
+ * small. */
+#define TILE_LEAST ((int64_t)24)
+#define TILE_MOST  ((int64_t)98)
+#define TILE_WHOLE ((int64_t)64)
 /* Pixels of the intermediate lie this many words further apart than they are long: powers of two would make
  * them share the sets of the first-level cache. */
 #define PIXEL_GAP ((int64_t)16)
@@ -270,13 +271,16 @@ static float weight_at(const packing *w, int64_t output, int64_t term)
     return output < w->p->outputs && term < w->k ? w->weight[output * w->k + term] : 0.0f;
 }
 
+/* Line by line of the weights, which come from memory: the rows of a strip share few sets of a cache. */
 static void pack_floats(const packing *w, int64_t panel)
 {
-    float *to = words_at(w->p->weight, panel * PANEL * w->p->words);
-    for (int64_t strip = panel * PANEL; strip < (panel + 1) * PANEL; strip += STRIP)
-        for (int64_t k = 0; k < w->p->words; k++)
-            for (int64_t o = strip; o < strip + STRIP; o++)
-                *to++ = weight_at(w, o, k);
+    const dcls_simd *simd = dcls_simd_get(dcls_cpu_detect());
+    float *to = words_at(w->p->weight, panel * PANEL * w->k);
+    for (int64_t o = panel * PANEL; o < (panel + 1) * PANEL; o += STRIP, to += STRIP * w->k) {
+        const int64_t rows = dcls_max_i64(0, dcls_min_i64(STRIP, w->p->outputs - o));
+        if (rows < STRIP) memset(to, 0, (size_t)(STRIP * w->k) * sizeof *to);
+        simd->transpose(w->weight + o * w->k, w->k, rows, w->k, to, STRIP);
+    }
 }
 
 /* Terms of pair j are columns 2 j and 2 j + 1, or as the first product gives them. */
@@ -330,8 +334,9 @@ static void release(dcls_conv *conv)
 
 static int64_t most_pixels(const conv_pixels *c)
 {
-    const int64_t most = TILE_WORDS / (input_words(c) + c->hidden_stride);
-    return dcls_max_i64(TILE_LEAST, dcls_min_i64(c->bf16 != NULL ? TILE_MOST_BF16 : TILE_MOST_FLOAT, most));
+    const double words = TILE_SHARE * (double)dcls_cpu_cache_bytes() / sizeof(float);
+    const int64_t most = (int64_t)words / (input_words(c) + c->hidden_stride);
+    return dcls_max_i64(TILE_LEAST, dcls_min_i64(TILE_MOST, most));
 }
 
 static dcls_status set_work(dcls_context *ctx, conv_pixels *c)
@@ -341,7 +346,8 @@ static dcls_status set_work(dcls_context *ctx, conv_pixels *c)
     double macs = (double)inner * (double)c->second.outputs;
     if (c->pair) macs += (double)c->columns * (double)c->first.outputs;
     dcls_conv_work work = {.total_macs = macs * (double)g->batch * (double)n};
-    c->tiles = c->whole ? (dcls_conv_tiles){1, n} : dcls_conv_cut(n, most_pixels(c));
+    c->tiles =
+        c->whole ? (dcls_conv_tiles){1, n} : dcls_conv_cut(n, most_pixels(c), dcls_context_threads(ctx));
     work.units = g->batch * (c->whole ? c->second.panels : c->tiles.count);
     work.macs = work.total_macs / (double)work.units;
     const int64_t row = input_words(c) + c->hidden_stride;

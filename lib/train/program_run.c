@@ -228,7 +228,7 @@ static dcls_status renew(dcls_context *ctx, dcls_program *p, float **memory, uin
         bytes = SIZE_MAX;
     DCLS_TRY(dcls_program_claim(ctx, p, bytes));
     *held = bytes;
-    *memory = dcls_alloc_large(ctx, count, sizeof **memory);
+    *memory = dcls_alloc(ctx, count, sizeof **memory);
     return *memory != NULL ? DCLS_OK : DCLS_ERR_MEMORY;
 }
 

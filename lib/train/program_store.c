@@ -133,7 +133,7 @@ static dcls_status take_block(dcls_context *ctx, store *s, int64_t floats, float
         bytes = SIZE_MAX;
     DCLS_TRY(dcls_program_claim(ctx, p, bytes));
     DCLS_TRY(dcls_grow(ctx, &p->blocks, &p->block_capacity, p->block_count + 1, sizeof *p->blocks));
-    *out = dcls_alloc_large(ctx, count, sizeof **out);
+    *out = dcls_alloc(ctx, count, sizeof **out);
     if (*out == NULL) return DCLS_ERR_MEMORY;
     p->blocks[p->block_count++] = *out;
     return DCLS_OK;

@@ -124,13 +124,15 @@ static void allocation_is_aligned(void **state)
             assert_int_equal(memory[i], 0);
         free(memory);
     }
-    const size_t much = ((size_t)5 << 20) + 3;
-    unsigned char *memory = dcls_alloc_large(ctx, much, 1);
-    assert_non_null(memory);
-    assert_int_equal((uintptr_t)memory % 64, 0);
-    memset(memory, 7, much);
-    free(memory);
-    assert_null(dcls_alloc_large(ctx, PTRDIFF_MAX, 1));
+    const size_t page = (size_t)2 << 20, sizes[] = {page - 64, page, page + 3, 2 * page + page / 2 + 64};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        unsigned char *memory = dcls_alloc(ctx, sizes[i], 1);
+        assert_non_null(memory);
+        assert_int_equal((uintptr_t)memory % (sizes[i] < page ? 64 : page), 0);
+        memset(memory, 7, sizes[i]);
+        free(memory);
+    }
+    assert_null(dcls_alloc(ctx, PTRDIFF_MAX - page, 1));
 }
 
 static void arrays_grow_by_doubling(void **state)

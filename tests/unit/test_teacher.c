@@ -235,6 +235,38 @@ static void test_answers(void **state)
     dcls_context_destroy(ctx);
 }
 
+/* In bfloat16 where that is fast, which is near enough; elsewhere the bits of float. */
+static void test_precision(void **state)
+{
+    (void)state;
+    static float exact[OUTPUTS];
+    const inputs in = make_inputs();
+    dcls_context *ctx = make_context();
+    dcls_model *student = make_model(ctx, network, 3), *model = make_model(ctx, network, 4);
+    const dcls_model *models[] = {model};
+    dcls_trainer_options options = make_options();
+    const dcls_batch batch = square_batch(BATCH, SIDE, PIXELS, in.pictures, in.target);
+    dcls_teacher *teacher;
+    const float *soft;
+    int others = 0;
+    for (int run = 0; run < 2; run++) {
+        options.precision = run == 0 ? DCLS_PRECISION_FP32 : DCLS_PRECISION_BF16;
+        assert_ok(ctx, dcls_teacher_create(ctx, models, 1, student, &options, &teacher, NULL));
+        assert_ok(ctx, dcls_teacher_run(ctx, teacher, &batch, &soft));
+        for (int i = 0; run > 0 && i < OUTPUTS; i++) {
+            if (!(fabsf(soft[i] - exact[i]) < 5e-3f))
+                fail_msg("%g in bfloat16, %g in float", (double)soft[i], (double)exact[i]);
+            others += soft[i] != exact[i];
+        }
+        memcpy(exact, soft, sizeof exact);
+        dcls_teacher_destroy(teacher);
+    }
+    assert_int_equal(others > 0, dcls_bf16_is_fast());
+    dcls_model_destroy(model);
+    dcls_model_destroy(student);
+    dcls_context_destroy(ctx);
+}
+
 /* A teacher that is the student has nothing to teach: rounding, which temperatures magnify, is no loss. */
 static void test_nothing_to_learn(void **state)
 {
@@ -321,9 +353,8 @@ static void test_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_loss),
-        cmocka_unit_test(test_answers),
-        cmocka_unit_test(test_nothing_to_learn),
+        cmocka_unit_test(test_loss),      cmocka_unit_test(test_answers),
+        cmocka_unit_test(test_precision), cmocka_unit_test(test_nothing_to_learn),
         cmocka_unit_test(test_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
