@@ -78,7 +78,7 @@ _dcls_value() {
       train:--save-every | train:--max-memory | train:--classes | train:--replace-depthwise | train:--replace-layers | train:--ignore | \
       train:--limit | train:--val-limit | train:--cache | train:--batch | train:--size | train:--average | train:--seed | \
       train:--validate-every | train:--record-positions | train:--scale | train:--area | train:--crop-padding | \
-      train:--rand-ops | train:--rand-magnitude | train:--cutout | train:--mixup | train:--momentum | train:--weight-decay | train:--clip-norm | \
+      train:--rand-ops | train:--rand-magnitude | train:--cutout | train:--mixup | train:--cutmix | train:--momentum | train:--weight-decay | train:--clip-norm | \
       train:--position-rate | train:--spread-rate | train:--freeze | train:--rate-of | train:--rate | train:--epochs | train:--warmup | \
       train:--label-smoothing | train:--teacher-share | train:--temperature | train:--whiten | train:--lovasz | train:--repulsion | train:--repulsion-after | \
       plot:--layers | plot:--channels | plot:--width | plot:--scale | \
@@ -140,7 +140,7 @@ _dcls() {
           --graph --set --classes --preprocess --whiten --replace-dilated --replace-depthwise --replace-layers
           --replace-version --train --val --data-kind --ignore --limit --val-limit --cache --batch --size --share-positions
           --average --algo --precision --seed --validate-every --record-positions --scale --area --crop-padding --no-flip
-          --rand-ops --rand-magnitude --cutout --mixup --optimizer --momentum --weight-decay --clip-norm --position-rate --spread-rate --freeze --rate-of --schedule
+          --rand-ops --rand-magnitude --cutout --mixup --cutmix --optimizer --momentum --weight-decay --clip-norm --position-rate --spread-rate --freeze --rate-of --schedule
           --rate --epochs --warmup --label-smoothing --class-weights --lovasz --repulsion --repulsion-after
           --teacher --teacher-share --temperature'
         ;;

@@ -109,6 +109,9 @@ typedef struct dcls_augment {
     int64_t cutout; /* side of a square set to the mean, around a random centre; targets stay */
     double mixup;   /* alpha of the beta distribution by which an item is mixed with the one before it in the
                        batch; the larger share is the item's own */
+    /* The same of CutMix (arXiv 1905.04899): a box of the item is the other's, as are a mask's targets in it.
+     * With mixup as well, items have one or the other, as often. */
+    double cutmix;
 } dcls_augment;
 
 typedef struct dcls_loader_options {
@@ -127,8 +130,8 @@ typedef struct dcls_batch {
     int64_t target_pixels; /* 1 for classification, height * width for segmentation */
     const float *input;    /* [count, channels, height, width] */
     const int32_t *target; /* [count, target_pixels], classes or DCLS_IGNORE */
-    const int32_t *mixed;  /* with mixup: the targets of what was mixed in, else NULL */
-    /* With mixup [count]: the share of `target`; `mixed` has the rest, unless it is ignored. */
+    const int32_t *mixed;  /* with mixup or CutMix: the targets of what was mixed in, else NULL */
+    /* Then [count]: the share of `target`; `mixed` has the rest, unless it is ignored. */
     const float *share;
     const float *soft;    /* [count, classes, target_pixels]: the probabilities that teachers give, see
                              dcls_teacher_run, or NULL: loaders know none */

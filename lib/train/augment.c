@@ -69,8 +69,9 @@ static dcls_status check_augment(dcls_context *ctx, const dcls_augment *a)
     if (!in_range(a->rand_magnitude, 0, DCLS_RAND_MAGNITUDES))
         return bad(ctx, "rand_magnitude must be 0 to 30");
     if (!in_range((double)a->cutout, 0, 1 << 20)) return bad(ctx, "the side of the cutout is out of range");
-    if (a->mixup != 0 && !in_range(a->mixup, 0.001, 1000))
-        return bad(ctx, "mixup must be 0 or 0.001 to 1000");
+    if ((a->mixup != 0 && !in_range(a->mixup, 0.001, 1000)) ||
+        (a->cutmix != 0 && !in_range(a->cutmix, 0.001, 1000)))
+        return bad(ctx, "mixup and cutmix must be 0 or 0.001 to 1000");
     return DCLS_OK;
 }
 
@@ -97,7 +98,7 @@ bool dcls_pipeline_is_random(const dcls_pipeline *pipeline)
 {
     const dcls_augment *a = &pipeline->augment;
     return crops(a) || cuts_area(a) || a->flip || a->brightness > 0 || a->contrast > 0 || a->saturation > 0 ||
-           a->hue > 0 || a->rand_ops > 0 || a->cutout > 0 || a->mixup > 0;
+           a->hue > 0 || a->rand_ops > 0 || a->cutout > 0 || a->mixup > 0 || a->cutmix > 0;
 }
 
 void dcls_scratch_free(dcls_scratch *scratch)
@@ -425,32 +426,4 @@ dcls_status dcls_pipeline_run(dcls_context *ctx, const dcls_pipeline *pipeline, 
     DCLS_TRY(rand_augment(ctx, pipeline, &frame, true, scratch));
     write_target(&frame, scratch->window, target);
     return DCLS_OK;
-}
-
-/* ---- mixup ---- */
-
-/* Marsaglia and Tsang, "A simple method for generating gamma variables", 2000; shape >= 1. */
-static double draw_gamma(dcls_rng *rng, double shape)
-{
-    double d = shape - 1.0 / 3, c = 1 / sqrt(9 * d);
-    for (;;) {
-        double x = dcls_rng_normal(rng), v = 1 + c * x;
-        if (v <= 0) continue;
-        v = v * v * v;
-        if (log(1 - dcls_rng_uniform(rng)) < 0.5 * x * x + d - d * v + d * log(v)) return d * v;
-    }
-}
-
-/* Logarithm of a gamma variable: those of small shapes are too small for a double. */
-static double draw_log_gamma(dcls_rng *rng, double shape)
-{
-    if (shape >= 1) return log(draw_gamma(rng, shape));
-    double larger = draw_gamma(rng, shape + 1);
-    return log(larger) + log(1 - dcls_rng_uniform(rng)) / shape;
-}
-
-float dcls_mixup_share(dcls_rng *rng, double alpha)
-{
-    double a = draw_log_gamma(rng, alpha), b = draw_log_gamma(rng, alpha);
-    return (float)(1 / (1 + exp(-fabs(a - b))));
 }

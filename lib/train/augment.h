@@ -42,9 +42,25 @@ dcls_status dcls_pipeline_run(dcls_context *ctx, const dcls_pipeline *pipeline, 
                               dcls_rng *rng, dcls_scratch *scratch, float *tensor, int32_t *target);
 void dcls_scratch_free(dcls_scratch *scratch);
 
+/* ---- two pictures in one (augment_mix.c) ---- */
+
+/* How another picture comes into one: everywhere, by its share, or alone in a box. */
+typedef struct dcls_mix {
+    bool cuts;
+    float share; /* that stays of the picture, of all pixels or of their number */
+    int64_t top, bottom, left, right;
+} dcls_mix;
+
 /* Share of the first of two mixed pictures: the larger of b and 1 - b, b from the beta distribution with both
  * parameters alpha > 0. Which picture comes first is as random as b is, so that nothing is lost by it. */
 float dcls_mixup_share(dcls_rng *rng, double alpha);
+/* By mixup or CutMix, each as often where both are asked for. */
+dcls_mix dcls_mix_draw(const dcls_augment *augment, dcls_rng *rng, int64_t height, int64_t width);
+/* Tensors [channels, height, width]. */
+void dcls_mix_run(const dcls_mix *mix, int channels, int64_t height, int64_t width, const float *other,
+                  float *tensor);
+/* The targets [height, width] of segmentation, which go with the box. */
+void dcls_mix_mask(const dcls_mix *mix, int64_t width, const int32_t *other, int32_t *target);
 
 /* ---- colours (augment_color.c) ---- */
 

@@ -279,7 +279,8 @@ static dcls_status create_slots(dcls_context *ctx, dcls_loader *loader)
         dcls_slot *s = &loader->slots[i];
         s->index = dcls_alloc(ctx, (size_t)o->batch, sizeof *s->index);
         s->share = dcls_alloc(ctx, (size_t)o->batch, sizeof *s->share);
-        if (!s->index || !s->share) return DCLS_ERR_MEMORY;
+        s->mix = dcls_alloc(ctx, (size_t)o->batch, sizeof *s->mix);
+        if (!s->index || !s->share || !s->mix) return DCLS_ERR_MEMORY;
         if (o->height > 0) DCLS_TRY(dcls_slot_reserve(ctx, loader, s, o->height, o->width));
     }
     return DCLS_OK;
@@ -319,7 +320,7 @@ static dcls_status build(dcls_context *ctx, dcls_loader *loader)
     const dcls_loader_options *o = &loader->options;
     int64_t count = dcls_dataset_count(loader->set);
     DCLS_TRY(dcls_pipeline_init(ctx, &o->augment, &o->preprocess, o->height, o->width, &loader->pipeline));
-    loader->mixes = o->augment.mixup > 0;
+    loader->mixes = o->augment.mixup > 0 || o->augment.cutmix > 0;
     loader->random = o->shuffle || dcls_pipeline_is_random(&loader->pipeline);
     loader->batches = o->drop_last ? count / o->batch : (count + o->batch - 1) / o->batch;
     /* Small pictures are taken several at a time, so that workers seldom meet at the lock. */

@@ -16,6 +16,7 @@ typedef struct dcls_slot {
     int64_t height, width;
     size_t input_size, target_size, mixed_size; /* elements there is room for */
     float *input, *share;
+    dcls_mix *mix;
     int32_t *target, *mixed;
     int64_t *index;
     dcls_status status; /* of the first item that failed */
@@ -66,7 +67,7 @@ void dcls_slot_free(dcls_slot *slot);
 /* One item of a batch. Where sizes are open, items must be made in order by one worker: the first settles the
  * size. */
 dcls_status dcls_slot_make(dcls_worker *worker, dcls_slot *slot, int64_t place);
-/* Each picture with the one before it in the batch, the first with the last (mixup, arXiv 1710.09412). */
+/* Each picture with the one before it in the batch, the first with the last. */
 dcls_status dcls_slot_mix(dcls_worker *worker, dcls_slot *slot);
 
 #endif

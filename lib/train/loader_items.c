@@ -82,7 +82,7 @@ static dcls_status make_from(dcls_worker *w, dcls_slot *s, int64_t place, const 
     dcls_rng rng = dcls_loader_rng(loader, s->epoch, item + 1);
     if (!view->mask) target[0] = (int32_t)loader->set->items[item].label;
     DCLS_TRY(dcls_pipeline_run(w->ctx, &loader->pipeline, view, &rng, &w->scratch, input, target));
-    if (loader->mixes) s->share[place] = dcls_mixup_share(&rng, loader->pipeline.augment.mixup);
+    if (loader->mixes) s->mix[place] = dcls_mix_draw(&loader->pipeline.augment, &rng, s->height, s->width);
     return DCLS_OK;
 }
 
@@ -96,35 +96,47 @@ dcls_status dcls_slot_make(dcls_worker *w, dcls_slot *s, int64_t place)
     return status;
 }
 
-/* x = share * x + (1 - share) * y. */
-static void mix_floats(float share, const float *y, int64_t count, float *x)
+/* A box of a mask takes its targets along; of a class it is a share. */
+static void mix_item(const dcls_loader *loader, dcls_slot *s, int64_t i, const float *other,
+                     const int32_t *theirs)
 {
-    for (int64_t i = 0; i < count; i++)
-        x[i] = share * x[i] + (1 - share) * y[i];
+    const dcls_mix *mix = &s->mix[i];
+    const int channels = loader->pipeline.preprocess.channels;
+    const int64_t targets = dcls_loader_targets(loader, s->height, s->width);
+    int32_t *target = s->target + i * targets;
+    dcls_mix_run(mix, channels, s->height, s->width, other, s->input + i * channels * s->height * s->width);
+    memcpy(s->mixed + i * targets, theirs, (size_t)targets * sizeof *theirs);
+    s->share[i] = mix->share;
+    if (loader->set->task != DCLS_TASK_SEGMENTATION || !mix->cuts) return;
+    dcls_mix_mask(mix, s->width, theirs, target);
+    s->share[i] = 1;
 }
 
 dcls_status dcls_slot_mix(dcls_worker *w, dcls_slot *s)
 {
     const dcls_loader *loader = w->loader;
-    int64_t floats = loader->pipeline.preprocess.channels * s->height * s->width;
-    int64_t targets = dcls_loader_targets(loader, s->height, s->width), last = s->count - 1;
+    const int64_t floats = loader->pipeline.preprocess.channels * s->height * s->width;
+    const int64_t targets = dcls_loader_targets(loader, s->height, s->width), last = s->count - 1;
     float *saved = dcls_alloc(w->ctx, (size_t)floats, sizeof *saved);
-    if (!saved) return DCLS_ERR_MEMORY;
-    memcpy(saved, s->input + last * floats, (size_t)floats * sizeof *saved);
-    for (int64_t i = last; i >= 0; i--) {
-        const float *other = i > 0 ? s->input + (i - 1) * floats : saved;
-        mix_floats(s->share[i], other, floats, s->input + i * floats);
-        memcpy(s->mixed + i * targets, s->target + (i > 0 ? i - 1 : last) * targets,
-               (size_t)targets * sizeof *s->mixed);
+    int32_t *saved_target = dcls_alloc(w->ctx, (size_t)targets, sizeof *saved_target);
+    const bool ready = saved != NULL && saved_target != NULL;
+    if (ready) {
+        memcpy(saved, s->input + last * floats, (size_t)floats * sizeof *saved);
+        memcpy(saved_target, s->target + last * targets, (size_t)targets * sizeof *saved_target);
+        for (int64_t i = last; i > 0; i--)
+            mix_item(loader, s, i, s->input + (i - 1) * floats, s->target + (i - 1) * targets);
+        mix_item(loader, s, 0, saved, saved_target);
     }
     free(saved);
-    return DCLS_OK;
+    free(saved_target);
+    return ready ? DCLS_OK : DCLS_ERR_MEMORY;
 }
 
 void dcls_slot_free(dcls_slot *s)
 {
     free(s->input);
     free(s->share);
+    free(s->mix);
     free(s->target);
     free(s->mixed);
     free(s->index);

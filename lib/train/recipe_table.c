@@ -105,6 +105,8 @@ static const dcls_recipe_row ROWS[] = {
      "side of a square that is erased; 0: none"},
     {"augment.mixup", REAL, AT(loader.augment.mixup), 0, 100, NULL, "0", "mixup",
      "alpha of mixing pairs of pictures; 0: none"},
+    {"augment.cutmix", REAL, AT(loader.augment.cutmix), 0, 100, NULL, "0", "cutmix",
+     "alpha of boxes that are another picture's; 0: none"},
 
     {"optimizer.kind", CHOICE, AT(trainer.optimizer), 0, 0, "sgd|adamw", "adamw", "optimizer", "how to step"},
     {"optimizer.momentum", REAL, AT(trainer.momentum), 0, 1, NULL, "0.9", "momentum", "momentum of sgd"},

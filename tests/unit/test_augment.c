@@ -393,26 +393,6 @@ static void factors_fill_their_range(void **state)
     assert_true(low.hue >= -0.25 && low.hue < -0.245 && high.hue <= 0.25 && high.hue > 0.245);
 }
 
-/* ---- mixing ---- */
-
-/* The variance of a beta distribution with both parameters alpha is 1 / (4 (2 alpha + 1)). */
-static void shares_are_beta(void **state)
-{
-    (void)state;
-    static const double alphas[] = {0.01, 0.2, 1, 5};
-    for (size_t i = 0; i < sizeof alphas / sizeof *alphas; i++) {
-        enum { DRAWS = 40000 };
-        double sum = 0, wanted = 1 / (4 * (2 * alphas[i] + 1));
-        for (uint64_t k = 0; k < DRAWS; k++) {
-            dcls_rng rng = dcls_rng_stream(11, k);
-            double share = (double)dcls_mixup_share(&rng, alphas[i]);
-            assert_true(share >= 0.5 && share <= 1);
-            sum += (share - 0.5) * (share - 0.5);
-        }
-        assert_true(fabs(sum / DRAWS - wanted) < 0.02 * wanted);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -425,7 +405,6 @@ int main(void)
         CONTEXT_TEST(jitter_equals_torchvision),
         CONTEXT_TEST(gray_pixels_have_no_hue),
         CONTEXT_TEST(factors_fill_their_range),
-        CONTEXT_TEST(shares_are_beta),
     };
     return cmocka_run_group_tests_name("augment", tests, NULL, NULL);
 }

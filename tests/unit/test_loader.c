@@ -1,44 +1,7 @@
 /* Loaders: batches, their order, what stands in them, errors. */
-#include "tests/unit/data_util.h"
+#include "tests/unit/loader_util.h"
 
 #include <math.h>
-
-/* `count` pictures of 6 x 5 pixels in two classes; picture i has red i. */
-static temp_dir small_set(int count)
-{
-    temp_dir dir = make_temp_dir();
-    for (int i = 0; i < count; i++) {
-        char name[32];
-        snprintf(name, sizeof name, "%c/%02d.ppm", 'a' + i * 2 / count, i);
-        write_picture(&dir, name, 6, 5, i, 200);
-    }
-    return dir;
-}
-
-static dcls_loader_options small_options(void)
-{
-    dcls_loader_options o = dcls_loader_options_default();
-    o.batch = 4;
-    o.height = 5;
-    o.width = 6;
-    o.seed = 7;
-    return o;
-}
-
-static dcls_loader *open_loader(dcls_context *ctx, const dcls_dataset *set,
-                                const dcls_loader_options *options)
-{
-    dcls_loader *loader = NULL;
-    assert_ok(ctx, dcls_loader_create(ctx, set, options, &loader));
-    return loader;
-}
-
-static const dcls_batch *next(dcls_context *ctx, dcls_loader *loader)
-{
-    const dcls_batch *batch = NULL;
-    assert_ok(ctx, dcls_loader_next(ctx, loader, &batch));
-    return batch;
-}
 
 static void in_order(void **state)
 {
@@ -219,32 +182,6 @@ static void seeking(void **state)
 
 /* ---- mixing ---- */
 
-static void mixup(void **state)
-{
-    temp_dir dir = small_set(10);
-    dcls_dataset *set = open_set(*state, dir.path, NULL);
-    dcls_loader_options options = small_options();
-    options.augment.mixup = 0.8;
-    dcls_loader *loader = open_loader(*state, set, &options);
-    for (int b = 0; b < 3; b++) {
-        const dcls_batch *batch = next(*state, loader);
-        for (int i = 0; i < batch->count; i++) {
-            int64_t own = batch->index[i], other = batch->index[(i + batch->count - 1) % batch->count];
-            float share = batch->share[i];
-            assert_true(share >= 0.5f && share <= 1);
-            assert_int_equal(batch->target[i], own >= 5);
-            assert_int_equal(batch->mixed[i], other >= 5);
-            for (int x = 0; x < 6; x++) {
-                double wanted = (share * (double)(own + x) + (1 - share) * (double)(other + x)) / 255;
-                assert_true(fabs(batch->input[i * 90 + x] - wanted) < 1e-6);
-            }
-        }
-    }
-    dcls_loader_destroy(loader);
-    dcls_dataset_destroy(set);
-    remove_dir(&dir);
-}
-
 /* ---- evaluation ---- */
 
 /* What dcls infer would feed the network. */
@@ -405,6 +342,7 @@ static void bad_options(void **state)
         {"rand_magnitude", {.rand_ops = 1, .rand_magnitude = (double)NAN}},
         {"cutout", {.cutout = -1}},
         {"mixup", {.mixup = (double)NAN}},
+        {"cutmix", {.cutmix = -1}},
     };
     dcls_loader *loader = NULL;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -460,17 +398,11 @@ static void destroyed_anywhere(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CONTEXT_TEST(in_order),
-        CONTEXT_TEST(shuffled),
-        CONTEXT_TEST(same_bits),
-        CONTEXT_TEST(seeking),
-        CONTEXT_TEST(mixup),
-        CONTEXT_TEST(equal_preprocess),
-        CONTEXT_TEST(sizes_that_differ),
-        CONTEXT_TEST(bad_pictures),
-        CONTEXT_TEST(bad_options),
-        CONTEXT_TEST(destroyed_anywhere),
-        CONTEXT_TEST(caches_have_their_size),
+        CONTEXT_TEST(in_order),           CONTEXT_TEST(shuffled),
+        CONTEXT_TEST(same_bits),          CONTEXT_TEST(seeking),
+        CONTEXT_TEST(equal_preprocess),   CONTEXT_TEST(sizes_that_differ),
+        CONTEXT_TEST(bad_pictures),       CONTEXT_TEST(bad_options),
+        CONTEXT_TEST(destroyed_anywhere), CONTEXT_TEST(caches_have_their_size),
     };
     return cmocka_run_group_tests_name("loader", tests, NULL, NULL);
 }
