@@ -133,7 +133,7 @@ static void prepare(const dcls_conv_pass *pass, int threads)
     const int64_t none = NO_TILE;
     (void)threads;
     for (int64_t w = 0; w < pass->workers; w++)
-        memcpy(pass->scratch + w * (int64_t)pass->conv->scratch_floats, &none, sizeof none);
+        memcpy(dcls_conv_scratch(pass, w), &none, sizeof none);
 }
 
 static float *box_for(const conv_sparse *x, int64_t tile_number, float *scratch)

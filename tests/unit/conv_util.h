@@ -223,6 +223,15 @@ static inline void describe(const problem *p, const char *simd, int threads)
     printf(" | residual %d\n", p->epilogue.residual);
 }
 
+/* What an earlier step may have left: no numbers, but zeros, which could count something, where lines begin.
+ */
+static inline void soil(void *workspace, size_t bytes)
+{
+    memset(workspace, 0xff, bytes);
+    for (size_t i = 0; i + 64 <= bytes; i += 64)
+        memset((char *)workspace + i, 0, 8);
+}
+
 /* One run with memory of exactly the sizes promised, full of NaN. in_place: the residual is the output. */
 static inline float *run(const problem *p, const dcls_conv *conv, const dcls_simd *simd, int threads,
                          bool in_place)
@@ -234,7 +243,7 @@ static inline float *run(const problem *p, const dcls_conv *conv, const dcls_sim
     float *out = malloc((size_t)n * sizeof *out);
     assert_non_null(workspace);
     assert_non_null(out);
-    memset(workspace, 0xff, bytes);
+    soil(workspace, bytes);
     memset(out, 0xff, (size_t)n * sizeof *out);
     if (in_place) memcpy(out, p->residual, (size_t)n * sizeof *out);
     const float *residual = in_place ? out : p->epilogue.residual ? p->residual : NULL;

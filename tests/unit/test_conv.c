@@ -137,7 +137,7 @@ static void test_winograd_images(void **state)
         float *expected = run(&p, batch, simd, 1, p.epilogue.residual), *out = new_floats(out_floats(&p.g));
         memcpy(out, p.residual, (size_t)out_floats(&p.g) * sizeof *out);
         void *workspace = aligned_alloc(64, dcls_conv_workspace(single, 1));
-        memset(workspace, 0xff, dcls_conv_workspace(single, 1));
+        soil(workspace, dcls_conv_workspace(single, 1));
         dcls_conv_run_images(single, simd, p.g.batch, p.in, p.epilogue.residual ? out : NULL, out, workspace);
         check_same_bits(&p, expected, out, simd->name, 1);
         free(workspace), free(expected), free(out);
