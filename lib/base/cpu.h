@@ -17,7 +17,7 @@ dcls_cpu_level dcls_cpu_detect(void);
 bool dcls_cpu_has_bf16(dcls_cpu_level level);
 /* And whether it multiplies more numbers a second than float instructions do. */
 bool dcls_cpu_has_fast_bf16(dcls_cpu_level level);
-/* Bytes of the second-level cache, of which every processor has one. */
+/* Bytes of a processor's second-level cache. */
 size_t dcls_cpu_cache_bytes(void);
 const char *dcls_cpu_name(dcls_cpu_level level);
 

@@ -34,7 +34,8 @@ static bool is_over_limit(dcls_context *ctx, size_t bytes)
 }
 
 /* Small pages are got from the system one by one, which takes longer than to fill them, several times as long
- * in a virtual machine. A last page less than half full is left to small ones. */
+ * in a virtual machine. A last page less than half full is left to small ones. Where malloc takes such blocks
+ * from its heap, alignment leaves gaps: a few per cent of memory for plans that come and go. */
 static void *in_large_pages(size_t bytes)
 {
     const size_t tail = bytes % LARGE_PAGE, whole = bytes - tail;
@@ -52,7 +53,7 @@ static void *get(dcls_context *ctx, size_t count, size_t size, bool limited)
     if (!padded_size(count, size, ALIGNMENT, &bytes)) return out_of_memory(ctx, count, size);
     if (limited && is_over_limit(ctx, bytes)) return NULL;
     void *memory =
-        bytes < LARGE_PAGE ? aligned_alloc(ALIGNMENT, bytes > 0 ? bytes : ALIGNMENT) : in_large_pages(bytes);
+        bytes >= LARGE_PAGE ? in_large_pages(bytes) : aligned_alloc(ALIGNMENT, bytes > 0 ? bytes : ALIGNMENT);
     if (memory == NULL) out_of_memory(ctx, count, size);
     return memory;
 }

@@ -13,9 +13,6 @@ void *dcls_alloc(dcls_context *ctx, size_t count, size_t size);
 void *dcls_alloc_file(dcls_context *ctx, size_t bytes);
 /* The same, zeroed. */
 void *dcls_alloc_zero(dcls_context *ctx, size_t count, size_t size);
-/* Bytes between what two threads work on at a time: processors fetch ahead along the strides they see, beyond
- * the end of one thread's memory, and would take lines away from the other thread, over and over. */
-#define DCLS_APART ((size_t)256 << 10)
 /* Grows an array of *capacity elements of `size` bytes to hold at least `needed`, doubling. array is the
  * address of the pointer (T **), which may be NULL. On failure, as of
  * dcls_alloc, array and capacity are unchanged. Aligned as by malloc; free with free(). */

@@ -19,4 +19,14 @@ int dcls_cgroup_cpus(const char *root);
 typedef void dcls_task_fn(void *arg, int64_t item, int worker);
 void dcls_parallel_for(int threads, int64_t count, dcls_task_fn *body, void *arg);
 
+/* Floats, whole cache lines of them, to leave between what each of several threads works in: processors fetch
+ * ahead along the strides they see, beyond the end of one thread's memory, and would take lines away from the
+ * next one, over and over. 256 KiB, and less for many threads. */
+static inline size_t dcls_floats_apart(int64_t threads)
+{
+    const size_t most = (size_t)64 << 10, all = (size_t)1 << 20;
+    const size_t share = threads > 0 ? all / (size_t)threads / 16 * 16 : most;
+    return share < most ? share : most;
+}
+
 #endif

@@ -118,9 +118,8 @@ dcls_status dcls_conv_set_work(dcls_context *ctx, dcls_conv *conv, dcls_conv_wor
     size_t bytes;
     bool fits = workspace_part(work.shared_floats, &conv->shared_floats) &&
                 workspace_part(work.scratch_floats, &conv->scratch_floats) &&
-                dcls_add_size(conv->scratch_floats, conv->scratch_floats > 0 ? DCLS_APART / sizeof(float) : 0,
-                              &conv->scratch_step) &&
-                dcls_mul_size(conv->scratch_step, MAX_THREADS, &bytes) &&
+                dcls_add_size(conv->scratch_floats, dcls_floats_apart(1), &bytes) &&
+                dcls_mul_size(bytes, MAX_THREADS, &bytes) &&
                 dcls_add_size(bytes, conv->shared_floats, &bytes) &&
                 dcls_mul_size(bytes, sizeof(float), &bytes);
     if (!fits) return too_large(ctx);
@@ -189,10 +188,19 @@ static int64_t worker_count(const dcls_conv *conv, int threads)
     return dcls_max_i64(1, dcls_min_i64(threads, task_count(conv)));
 }
 
+static size_t scratch_step(const dcls_conv *conv, int64_t workers)
+{
+    return conv->scratch_floats > 0 ? conv->scratch_floats + dcls_floats_apart(workers) : 0;
+}
+
 size_t dcls_conv_workspace(const dcls_conv *conv, int threads)
 {
-    const size_t others = (size_t)worker_count(conv, threads) - 1;
-    return (conv->shared_floats + others * conv->scratch_step + conv->scratch_floats) * sizeof(float);
+    size_t most = 0; /* fewer workers lie further apart */
+    for (int64_t workers = 1; workers <= worker_count(conv, threads); workers++) {
+        const size_t floats = (size_t)(workers - 1) * scratch_step(conv, workers) + conv->scratch_floats;
+        if (floats > most) most = floats;
+    }
+    return (conv->shared_floats + most) * sizeof(float);
 }
 
 size_t dcls_conv_packed_bytes(const dcls_conv *conv)
@@ -231,7 +239,8 @@ void dcls_conv_run(const dcls_conv *conv, const dcls_simd *simd, const float *in
                            .shared = workspace,
                            .workers = worker_count(conv, threads),
                            .images = conv->g.batch};
-    pass.scratch = pass.shared + conv->shared_floats;
+    pass.worker_memory = pass.shared + conv->shared_floats;
+    pass.scratch_step = scratch_step(conv, pass.workers);
     pass.in_place = pass.residual == out;
     if (conv->method.run != NULL) {
         conv->method.run(&pass, (int)dcls_min_i64(threads, task_count(conv)));
@@ -263,14 +272,14 @@ void dcls_conv_run_images(const dcls_conv *conv, const dcls_simd *simd, int64_t 
                            .workers = 1,
                            .images = images,
                            .in_place = residual == out};
-    pass.scratch = pass.shared + conv->shared_floats;
+    pass.worker_memory = pass.shared + conv->shared_floats;
     if (conv->method.run != NULL) {
         conv->method.run(&pass, 1);
         return;
     }
     const int64_t units = conv->units * dcls_ceil_div(images, conv->group); /* a batch of 1 is one group */
     for (int64_t unit = 0; unit < units; unit++)
-        conv->method.run_unit(&pass, unit, pass.scratch);
+        conv->method.run_unit(&pass, unit, pass.worker_memory);
 }
 
 void dcls_conv_destroy(dcls_conv *conv)

@@ -5,8 +5,8 @@
  *     out[n, o, y] = epilogue(sum over c, k of weight[o, c, k] * in[n, c, y * stride - pad + k * dilation])
  *
  * without allocating. in and out must not overlap; residual may be out. workspace: dcls_conv_workspace(conv,
- * threads) bytes, 64-byte aligned. Results are the same bits for any number of threads: tiles depend on the
- * geometry alone, and one product computes one whole tile.
+ * threads) bytes, 64-byte aligned. Results are the same bits for any number of threads and any size of tiles:
+ * every sum is made in an order that depends on the geometry alone.
  *
  * - dense: any convolution. Tiles of an im2col matrix (or the input itself, for 1x1) and one GEMM each.
  * - winograd: dense with 3x3 taps and no stride where that takes fewer products. Rounding errors are up to
@@ -79,15 +79,16 @@ typedef struct dcls_conv_expansion {
 /* Two pointwise convolutions, g->in_channels to expansion->channels to g->out_channels; weight [out_channels,
  * expansion->channels] belongs to the second. groups must be 1. bf16: NULL, or what multiplies numbers
  * rounded to bfloat16 and sums in float: weights, inputs, and what lies between. */
-dcls_status dcls_conv_create_pair(dcls_context *ctx, const dcls_bf16 *bf16, const dcls_geometry *g,
-                                  const dcls_conv_expansion *expansion, const float *weight,
-                                  const dcls_epilogue *epilogue, dcls_conv **out);
+dcls_status dcls_conv_create_pair(dcls_context *ctx, const dcls_bf16 *bf16, int threads,
+                                  const dcls_geometry *g, const dcls_conv_expansion *expansion,
+                                  const float *weight, const dcls_epilogue *epilogue, dcls_conv **out);
 
 /* One convolution by vectors over output channels, weight [out_channels, in_channels, kernel..]: the way in
  * bfloat16, and in float where planes are small. suits: else create fails. */
 bool dcls_conv_pixels_suits(const dcls_geometry *g);
-dcls_status dcls_conv_create_pixels(dcls_context *ctx, const dcls_bf16 *bf16, const dcls_geometry *g,
-                                    const float *weight, const dcls_epilogue *epilogue, dcls_conv **out);
+dcls_status dcls_conv_create_pixels(dcls_context *ctx, const dcls_bf16 *bf16, int threads,
+                                    const dcls_geometry *g, const float *weight,
+                                    const dcls_epilogue *epilogue, dcls_conv **out);
 
 /* The same on AMX. suits: whether it is likely to be the fastest. */
 bool dcls_conv_amx_fits(const dcls_geometry *g); /* else create fails: sizes of 2^30 and more */

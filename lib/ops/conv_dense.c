@@ -101,7 +101,8 @@ dcls_status dcls_conv_create_dense(dcls_context *ctx, const dcls_geometry *g, co
     const int64_t images = dcls_max_i64(g->batch, how.images);
     if (dcls_winograd_pays(g, images))
         return dcls_conv_create_winograd(ctx, g, images, weight, epilogue, out);
-    if (dcls_conv_prefers_pixels(g)) return dcls_conv_create_pixels(ctx, NULL, g, weight, epilogue, out);
+    if (dcls_conv_prefers_pixels(g))
+        return dcls_conv_create_pixels(ctx, NULL, how.threads, g, weight, epilogue, out);
     if (dcls_conv_is_pointwise(g)) return dcls_conv_create_pointwise(ctx, g, weight, epilogue, out);
     dcls_conv_matrix *x = dcls_conv_matrix_allocate(ctx, "dense", g, epilogue);
     if (x == NULL) return DCLS_ERR_MEMORY;

@@ -11,8 +11,9 @@ typedef struct dcls_conv_pass {
     const dcls_simd *simd;
     const float *in, *residual;
     float *out;
-    float *shared;  /* conv->shared_floats floats of workspace */
-    float *scratch; /* of the workers, see dcls_conv_scratch */
+    float *shared;        /* conv->shared_floats floats of workspace */
+    float *worker_memory; /* see dcls_conv_scratch */
+    size_t scratch_step;  /* floats from one worker's scratch to the next one's */
     int64_t workers, images;
     bool in_place; /* residual is out: a result may be written only after the residual below it was read */
 } dcls_conv_pass;
@@ -40,7 +41,6 @@ struct dcls_conv {
     int64_t group;                        /* images of a unit at most; 0: one, and no others at run time */
     int64_t units, bundle;                /* a task runs `bundle` consecutive units */
     size_t shared_floats, scratch_floats; /* of workspace: once, and per worker */
-    size_t scratch_step;                  /* floats from one worker's scratch to the next one's */
     size_t packed_bytes;
     double macs; /* of one run */
 };
@@ -48,7 +48,7 @@ struct dcls_conv {
 /* The scratch_floats of a worker. */
 static inline float *dcls_conv_scratch(const dcls_conv_pass *pass, int64_t worker)
 {
-    return pass->scratch + (size_t)worker * pass->conv->scratch_step;
+    return pass->worker_memory + (size_t)worker * pass->scratch_step;
 }
 
 /* A convolution of a plane so small that products by pixel fill vectors better; g is checked. */

@@ -4,10 +4,11 @@
 
 #define PANEL DCLS_GEMM_PANEL
 
-dcls_conv_tiles dcls_conv_cut(int64_t n, int64_t most, int threads)
+dcls_conv_tiles dcls_conv_cut(int64_t n, int64_t most, int64_t wanted)
 {
     int64_t count = dcls_ceil_div(n, most);
-    if (count < 8 * (int64_t)threads) count = dcls_min_i64(n, dcls_ceil_div(count, threads) * threads);
+    const int64_t even = dcls_ceil_div(count, wanted) * wanted;
+    if (count < 8 * wanted) count = dcls_max_i64(count, dcls_min_i64(even, n / DCLS_CONV_TILE_LEAST));
     return (dcls_conv_tiles){count, dcls_ceil_div(n, count)};
 }
 

@@ -10,8 +10,10 @@ typedef struct dcls_conv_tiles {
     int64_t count, most; /* of a plane, and most pixels of one */
 } dcls_conv_tiles;
 
-/* Tiles of n pixels of even size, `most` pixels at most; few of them are as many for every thread. */
-dcls_conv_tiles dcls_conv_cut(int64_t n, int64_t most, int threads);
+/* Tiles of n pixels of even size, `most` pixels at most. Few of them are a multiple of `wanted`, as far as
+ * that leaves each DCLS_CONV_TILE_LEAST pixels or so. */
+#define DCLS_CONV_TILE_LEAST ((int64_t)24)
+dcls_conv_tiles dcls_conv_cut(int64_t n, int64_t most, int64_t wanted);
 
 /* Writes a panel's results for `count` pixels from `pixel` on, channel by channel. scratch begins with the
  * results [count, DCLS_GEMM_PANEL] and has room for DCLS_CONV_PANEL_SCRATCH(count) floats. */

@@ -29,7 +29,6 @@
 /* Pixels of a tile: the more, the less often weights come from farther caches. Planes of up to TILE_WHOLE are
  * not cut, nor are those of a float convolution that is no pair, which is run here because its plane is
  * small. */
-#define TILE_LEAST ((int64_t)24)
 #define TILE_MOST  ((int64_t)98)
 #define TILE_WHOLE ((int64_t)64)
 /* Pixels of the intermediate lie this many words further apart than they are long: powers of two would make
@@ -54,6 +53,7 @@ typedef struct product {
 typedef struct conv_pixels {
     dcls_conv base;
     const dcls_bf16 *bf16; /* NULL: in float */
+    int threads;           /* that are likely to run it */
     product first, second; /* second alone when there is no pair */
     dcls_activation activation;
     bool pair, whole; /* whole: planes are not cut */
@@ -260,6 +260,7 @@ static void run_panel(const dcls_conv_pass *pass, int64_t unit, float *scratch)
 
 typedef struct packing {
     const conv_pixels *c;
+    const dcls_simd *simd;
     const product *p;
     const float *weight; /* [outputs, k] */
     int64_t k;
@@ -274,12 +275,11 @@ static float weight_at(const packing *w, int64_t output, int64_t term)
 /* Line by line of the weights, which come from memory: the rows of a strip share few sets of a cache. */
 static void pack_floats(const packing *w, int64_t panel)
 {
-    const dcls_simd *simd = dcls_simd_get(dcls_cpu_detect());
     float *to = words_at(w->p->weight, panel * PANEL * w->k);
     for (int64_t o = panel * PANEL; o < (panel + 1) * PANEL; o += STRIP, to += STRIP * w->k) {
         const int64_t rows = dcls_max_i64(0, dcls_min_i64(STRIP, w->p->outputs - o));
         if (rows < STRIP) memset(to, 0, (size_t)(STRIP * w->k) * sizeof *to);
-        simd->transpose(w->weight + o * w->k, w->k, rows, w->k, to, STRIP);
+        if (rows > 0) w->simd->transpose(w->weight + o * w->k, w->k, rows, w->k, to, STRIP);
     }
 }
 
@@ -317,7 +317,7 @@ static dcls_status pack(dcls_context *ctx, conv_pixels *c, product *p, const flo
         return dcls_fail(ctx, DCLS_ERR_LIMIT, "the sizes of this convolution are too large");
     p->weight = dcls_conv_pack(ctx, &c->base, words, sizeof(float));
     if (p->weight == NULL) return DCLS_ERR_MEMORY;
-    packing work = {c, p, weight, k, expanded};
+    packing work = {c, dcls_simd_get(dcls_cpu_detect()), p, weight, k, expanded};
     dcls_parallel_for(dcls_threads_for(dcls_context_threads(ctx), words), p->panels, pack_panel, &work);
     return DCLS_OK;
 }
@@ -336,7 +336,16 @@ static int64_t most_pixels(const conv_pixels *c)
 {
     const double words = TILE_SHARE * (double)dcls_cpu_cache_bytes() / sizeof(float);
     const int64_t most = (int64_t)words / (input_words(c) + c->hidden_stride);
-    return dcls_max_i64(TILE_LEAST, dcls_min_i64(TILE_MOST, most));
+    return dcls_max_i64(DCLS_CONV_TILE_LEAST, dcls_min_i64(TILE_MOST, most));
+}
+
+/* Of an image, for all threads to have as many. */
+static int64_t wanted_tiles(const dcls_geometry *g, int64_t threads)
+{
+    int64_t common = threads;
+    while (g->batch % common != 0)
+        common--;
+    return threads / common;
 }
 
 static dcls_status set_work(dcls_context *ctx, conv_pixels *c)
@@ -347,7 +356,7 @@ static dcls_status set_work(dcls_context *ctx, conv_pixels *c)
     if (c->pair) macs += (double)c->columns * (double)c->first.outputs;
     dcls_conv_work work = {.total_macs = macs * (double)g->batch * (double)n};
     c->tiles =
-        c->whole ? (dcls_conv_tiles){1, n} : dcls_conv_cut(n, most_pixels(c), dcls_context_threads(ctx));
+        c->whole ? (dcls_conv_tiles){1, n} : dcls_conv_cut(n, most_pixels(c), wanted_tiles(g, c->threads));
     work.units = g->batch * (c->whole ? c->second.panels : c->tiles.count);
     work.macs = work.total_macs / (double)work.units;
     const int64_t row = input_words(c) + c->hidden_stride;
@@ -376,7 +385,7 @@ static dcls_status fill(dcls_context *ctx, conv_pixels *c, const dcls_conv_expan
     return set_work(ctx, c);
 }
 
-static dcls_status create(dcls_context *ctx, const dcls_bf16 *bf16, const dcls_geometry *g,
+static dcls_status create(dcls_context *ctx, const dcls_bf16 *bf16, int threads, const dcls_geometry *g,
                           const dcls_conv_expansion *e, const float *weight, const dcls_epilogue *epilogue,
                           dcls_conv **out)
 {
@@ -389,6 +398,7 @@ static dcls_status create(dcls_context *ctx, const dcls_bf16 *bf16, const dcls_g
     conv_pixels *c = dcls_conv_allocate(ctx, sizeof *c, &method, g, epilogue);
     if (c == NULL) return DCLS_ERR_MEMORY;
     c->bf16 = bf16;
+    c->threads = threads;
     c->pair = pair;
     c->whole = whole;
     c->in_place = whole && bf16 == NULL && dcls_conv_is_pointwise(g);
@@ -432,20 +442,21 @@ bool dcls_conv_pixels_suits(const dcls_geometry *g)
     return g->groups == 1;
 }
 
-dcls_status dcls_conv_create_pixels(dcls_context *ctx, const dcls_bf16 *bf16, const dcls_geometry *g,
-                                    const float *weight, const dcls_epilogue *epilogue, dcls_conv **out)
+dcls_status dcls_conv_create_pixels(dcls_context *ctx, const dcls_bf16 *bf16, int threads,
+                                    const dcls_geometry *g, const float *weight,
+                                    const dcls_epilogue *epilogue, dcls_conv **out)
 {
     DCLS_TRY(dcls_conv_check(ctx, g));
     if (!dcls_conv_pixels_suits(g))
         return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "a convolution in %lld groups cannot run pixel by pixel",
                          (long long)g->groups);
-    return create(ctx, bf16, g, NULL, weight, epilogue, out);
+    return create(ctx, bf16, threads, g, NULL, weight, epilogue, out);
 }
 
-dcls_status dcls_conv_create_pair(dcls_context *ctx, const dcls_bf16 *bf16, const dcls_geometry *g,
-                                  const dcls_conv_expansion *e, const float *weight,
+dcls_status dcls_conv_create_pair(dcls_context *ctx, const dcls_bf16 *bf16, int threads,
+                                  const dcls_geometry *g, const dcls_conv_expansion *e, const float *weight,
                                   const dcls_epilogue *epilogue, dcls_conv **out)
 {
     DCLS_TRY(dcls_conv_check_pair(ctx, g, e));
-    return create(ctx, bf16, g, e, weight, epilogue, out);
+    return create(ctx, bf16, threads, g, e, weight, epilogue, out);
 }

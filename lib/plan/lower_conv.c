@@ -87,7 +87,7 @@ static dcls_status create_dense(dcls_context *ctx, const dcls_plan *plan, const 
 {
     const bool amx = plan->amx && dcls_conv_amx_suits(g);
     if (plan->bf16 && dcls_conv_pixels_suits(g) && !amx)
-        return dcls_conv_create_pixels(ctx, plan->bf16, g, weight, e, out);
+        return dcls_conv_create_pixels(ctx, plan->bf16, plan->threads, g, weight, e, out);
     return dcls_conv_create_dense(ctx, g, weight, e, amx_of(plan), out);
 }
 
@@ -270,7 +270,7 @@ static dcls_status create_pair(dcls_context *ctx, const dcls_plan *plan, dcls_ar
         if (plan->amx && dcls_conv_amx_fits(g))
             status = dcls_conv_create_amx_pair(ctx, amx_of(plan), g, &expansion, weight, e, out);
         else
-            status = dcls_conv_create_pair(ctx, plan->bf16, g, &expansion, weight, e, out);
+            status = dcls_conv_create_pair(ctx, plan->bf16, plan->threads, g, &expansion, weight, e, out);
     }
     free(f.own);
     return status;

@@ -143,7 +143,7 @@ struct dcls_program {
     bool shared; /* layers have parameters in common: their gradients are added one after the other */
 
     size_t local_floats, scratch_floats; /* per worker; local is for a phase's visits */
-    float *workers;                      /* [threads][local + scratch] */
+    float *workers;                      /* [threads, worker_floats]: local, scratch, and a distance */
     size_t worker_floats;
     size_t lane_floats, lane_capacity;
     float *sums; /* [lanes, lane_floats] */

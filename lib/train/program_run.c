@@ -252,7 +252,7 @@ dcls_status dcls_program_prepare(dcls_context *ctx, dcls_program *p)
     scratch = (scratch + 15) / 16 * 16;
     if (p->workers == NULL || scratch > p->scratch_floats) {
         p->scratch_floats = scratch;
-        p->worker_floats = (p->local_floats + scratch + 31) / 16 * 16 + DCLS_APART / sizeof(float);
+        p->worker_floats = (p->local_floats + scratch + 31) / 16 * 16 + dcls_floats_apart(p->threads);
         DCLS_TRY(renew(ctx, p, &p->workers, &p->worker_bytes, (size_t)p->threads, p->worker_floats));
     }
     if (p->sums == NULL || p->lane_floats > p->lane_capacity) {

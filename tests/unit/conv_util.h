@@ -200,7 +200,7 @@ static inline dcls_conv *create(dcls_context *ctx, const problem *p)
     case WINOGRAD:
         status = dcls_conv_create_winograd(ctx, &p->g, p->g.batch, p->dense, &p->epilogue, &conv);
         break;
-    case PIXELS: status = dcls_conv_create_pixels(ctx, NULL, &p->g, p->dense, &p->epilogue, &conv); break;
+    case PIXELS: status = dcls_conv_create_pixels(ctx, NULL, 1, &p->g, p->dense, &p->epilogue, &conv); break;
     case AMX: status = dcls_conv_create_amx(ctx, p->amx, &p->g, p->dense, &p->epilogue, &conv); break;
     default:
         status =
@@ -221,15 +221,6 @@ static inline void describe(const problem *p, const char *simd, int threads)
                (long long)g->out[d], (long long)g->kernel[d], (long long)g->stride[d],
                (long long)g->dilation[d], (long long)g->pad[d]);
     printf(" | residual %d\n", p->epilogue.residual);
-}
-
-/* What an earlier step may have left: no numbers, but zeros, which could count something, where lines begin.
- */
-static inline void soil(void *workspace, size_t bytes)
-{
-    memset(workspace, 0xff, bytes);
-    for (size_t i = 0; i + 64 <= bytes; i += 64)
-        memset((char *)workspace + i, 0, 8);
 }
 
 /* One run with memory of exactly the sizes promised, full of NaN. in_place: the residual is the output. */

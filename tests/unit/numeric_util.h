@@ -126,4 +126,13 @@ UTIL int run_at_every_level(const char *name, const struct CMUnitTest *tests, si
     return failed;
 }
 
+/* What an earlier step may have left: no numbers, but zeros, which could count something, where lines begin.
+ */
+UTIL void soil(void *workspace, size_t bytes)
+{
+    memset(workspace, 0xff, bytes);
+    for (size_t i = 0; i + 64 <= bytes; i += 64)
+        memset((char *)workspace + i, 0, 8);
+}
+
 #endif

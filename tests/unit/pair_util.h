@@ -68,7 +68,7 @@ UTIL float *run_on_threads(dcls_conv *conv, const dcls_simd *simd, const problem
     for (size_t i = 0; i < sizeof threads / sizeof *threads; i++) {
         const size_t bytes = dcls_conv_workspace(conv, threads[i]);
         void *workspace = aligned_alloc(64, bytes > 0 ? bytes : 64);
-        memset(workspace, 0xff, bytes);
+        soil(workspace, bytes);
         float *out = i % 2 ? copy_floats(p->residual, p->out_floats) : new_floats(p->out_floats);
         dcls_conv_run(conv, simd, p->in, i % 2 ? out : p->residual, out, workspace, threads[i]);
         if (first) {

@@ -229,8 +229,8 @@ static float *run(dcls_context *ctx, const dcls_bf16 *bf16, const problem *p)
     dcls_conv *conv = NULL;
     const dcls_conv_expansion e = expansion_of(p);
     dcls_status status = p->hidden > 0
-                             ? dcls_conv_create_pair(ctx, bf16, &p->g, &e, p->second, &p->epilogue, &conv)
-                             : dcls_conv_create_pixels(ctx, bf16, &p->g, p->second, &p->epilogue, &conv);
+                             ? dcls_conv_create_pair(ctx, bf16, 1, &p->g, &e, p->second, &p->epilogue, &conv)
+                             : dcls_conv_create_pixels(ctx, bf16, 1, &p->g, p->second, &p->epilogue, &conv);
     assert_int_equal(status, DCLS_OK);
     return run_on_threads(conv, dcls_simd_get(dcls_cpu_detect()), p);
 }
@@ -306,11 +306,11 @@ static void wrong_arguments(void **state)
     problem p = make_problem(flat(1, 4, 4, 10), 8);
     const dcls_bf16 *bf16 = table(0);
     dcls_conv_expansion e = {.channels = 0, .weight = p.first};
-    assert_int_equal(dcls_conv_create_pair(ctx, bf16, &p.g, &e, p.second, NULL, &conv), DCLS_ERR_ARGUMENT);
+    assert_int_equal(dcls_conv_create_pair(ctx, bf16, 1, &p.g, &e, p.second, NULL, &conv), DCLS_ERR_ARGUMENT);
     e.channels = DCLS_PAIR_MOST + 1;
-    assert_int_equal(dcls_conv_create_pair(ctx, bf16, &p.g, &e, p.second, NULL, &conv), DCLS_ERR_ARGUMENT);
+    assert_int_equal(dcls_conv_create_pair(ctx, bf16, 1, &p.g, &e, p.second, NULL, &conv), DCLS_ERR_ARGUMENT);
     p.g.groups = 2;
-    assert_int_equal(dcls_conv_create_pixels(ctx, bf16, &p.g, p.second, NULL, &conv), DCLS_ERR_ARGUMENT);
+    assert_int_equal(dcls_conv_create_pixels(ctx, bf16, 1, &p.g, p.second, NULL, &conv), DCLS_ERR_ARGUMENT);
     free_problem(&p);
     dcls_context_destroy(ctx);
 }

@@ -120,7 +120,7 @@ static void check_pair(dcls_context *ctx, const dcls_geometry *g, int64_t hidden
     const dcls_conv_expansion e = {hidden, first, bias, (dcls_activation)random_int(0, 3)};
     const dcls_simd *simd = dcls_simd_get(dcls_cpu_detect());
     dcls_conv *conv;
-    assert_int_equal(dcls_conv_create_pair(ctx, NULL, g, &e, second, NULL, &conv), DCLS_OK);
+    assert_int_equal(dcls_conv_create_pair(ctx, NULL, 1, g, &e, second, NULL, &conv), DCLS_OK);
     problem p = {.g = *g, .algorithm = AMX, .in = x};
     float *plain_result = run(&p, conv, simd, 1, false);
     dcls_conv_destroy(conv);

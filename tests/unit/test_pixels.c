@@ -1,5 +1,6 @@
 /* Products by pixel and the convolutions made of them against sums in double precision, at sizes around tiles
  * and panels, at every instruction set. */
+#include "ops/conv_panels.h"
 #include "pair_util.h"
 
 #define PANEL DCLS_GEMM_PANEL
@@ -96,13 +97,13 @@ static void check_pixel(const problem *p, int64_t image, int64_t pixel, const fl
     free(x);
 }
 
-static float *run(dcls_context *ctx, const dcls_simd *simd, const problem *p)
+static float *run(dcls_context *ctx, const dcls_simd *simd, const problem *p, int threads)
 {
     dcls_conv *conv = NULL;
     const dcls_conv_expansion e = expansion_of(p);
-    dcls_status status = p->hidden > 0
-                             ? dcls_conv_create_pair(ctx, NULL, &p->g, &e, p->second, &p->epilogue, &conv)
-                             : dcls_conv_create_pixels(ctx, NULL, &p->g, p->second, &p->epilogue, &conv);
+    dcls_status status =
+        p->hidden > 0 ? dcls_conv_create_pair(ctx, NULL, threads, &p->g, &e, p->second, &p->epilogue, &conv)
+                      : dcls_conv_create_pixels(ctx, NULL, threads, &p->g, p->second, &p->epilogue, &conv);
     assert_int_equal(status, DCLS_OK);
     return run_on_threads(conv, simd, p);
 }
@@ -120,13 +121,57 @@ static void convolutions(void **state)
     assert_int_equal(dcls_context_create(&ctx), DCLS_OK);
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         problem p = make_problem(flat(sizes[i][0], sizes[i][1], sizes[i][3], sizes[i][4]), sizes[i][2]);
-        float *out = run(ctx, simd_of(state), &p);
+        float *out = run(ctx, simd_of(state), &p, 1), *other;
+        for (int threads = 2; threads <= 64; threads += 31) { /* in other tiles */
+            other = run(ctx, simd_of(state), &p, threads);
+            assert_same_bits(out, other, p.out_floats, "tiles");
+            free(other);
+        }
         for (int64_t image = 0; image < p.g.batch; image++)
             for (int64_t pixel = 0; pixel<p.g.in[2]; pixel += p.g.in[2]> 50 ? 7 : 1)
                 check_pixel(&p, image, pixel, out);
         free(out);
         free_problem(&p);
     }
+    dcls_context_destroy(ctx);
+}
+
+/* Pixels, most of a tile, wanted: as many tiles. */
+static void tiles(void **state)
+{
+    (void)state;
+    static const int64_t cuts[][4] = {
+        {196, 98, 1, 2}, {196, 98, 2, 2},   {196, 98, 3, 3},   {196, 98, 4, 4},       {196, 98, 64, 8},
+        {196, 50, 2, 4}, {3136, 98, 1, 32}, {3136, 98, 3, 32}, {3136, 98, 64, 64},    {30, 98, 1, 1},
+        {30, 98, 64, 1}, {1, 24, 5, 1},     {784, 98, 64, 32}, {100000, 98, 2, 1021},
+    };
+    for (size_t i = 0; i < sizeof cuts / sizeof *cuts; i++) {
+        const dcls_conv_tiles cut = dcls_conv_cut(cuts[i][0], cuts[i][1], cuts[i][2]);
+        assert_int_equal(cut.count, cuts[i][3]);
+        assert_int_equal(cut.most, dcls_ceil_div(cuts[i][0], cut.count));
+        assert_true(cut.most <= cuts[i][1]);
+    }
+}
+
+/* What a plan sets aside for many threads does for fewer, and the distance between them is bounded. */
+static void workspaces(void **state)
+{
+    (void)state;
+    dcls_context *ctx;
+    dcls_conv *conv;
+    assert_int_equal(dcls_context_create(&ctx), DCLS_OK);
+    problem p = make_problem(flat(1, 8, 8, 40000), 16);
+    const dcls_conv_expansion e = expansion_of(&p);
+    assert_int_equal(dcls_conv_create_pair(ctx, NULL, 1, &p.g, &e, p.second, NULL, &conv), DCLS_OK);
+    const size_t one = dcls_conv_workspace(conv, 1);
+    size_t last = 0;
+    for (int threads = 1; threads <= 1024; threads++) {
+        const size_t bytes = dcls_conv_workspace(conv, threads);
+        assert_true(bytes >= last && bytes <= (size_t)threads * one + ((size_t)4 << 20));
+        last = bytes;
+    }
+    dcls_conv_destroy(conv);
+    free_problem(&p);
     dcls_context_destroy(ctx);
 }
 
@@ -138,16 +183,16 @@ static void wrong_arguments(void **state)
     assert_int_equal(dcls_context_create(&ctx), DCLS_OK);
     problem p = make_problem(flat(1, 4, 4, 10), 8);
     dcls_conv_expansion e = {.channels = 0, .weight = p.first};
-    assert_int_equal(dcls_conv_create_pair(ctx, NULL, &p.g, &e, p.second, NULL, &conv), DCLS_ERR_ARGUMENT);
+    assert_int_equal(dcls_conv_create_pair(ctx, NULL, 1, &p.g, &e, p.second, NULL, &conv), DCLS_ERR_ARGUMENT);
     e.channels = DCLS_PAIR_MOST + 1;
-    assert_int_equal(dcls_conv_create_pair(ctx, NULL, &p.g, &e, p.second, NULL, &conv), DCLS_ERR_ARGUMENT);
+    assert_int_equal(dcls_conv_create_pair(ctx, NULL, 1, &p.g, &e, p.second, NULL, &conv), DCLS_ERR_ARGUMENT);
     e.channels = 8;
     p.g.groups = 2;
-    assert_int_equal(dcls_conv_create_pair(ctx, NULL, &p.g, &e, p.second, NULL, &conv), DCLS_ERR_ARGUMENT);
+    assert_int_equal(dcls_conv_create_pair(ctx, NULL, 1, &p.g, &e, p.second, NULL, &conv), DCLS_ERR_ARGUMENT);
     p.g.groups = 1;
     p.g.pad[2] = 1;
     p.g.out[2] = 12;
-    assert_int_equal(dcls_conv_create_pair(ctx, NULL, &p.g, &e, p.second, NULL, &conv), DCLS_ERR_ARGUMENT);
+    assert_int_equal(dcls_conv_create_pair(ctx, NULL, 1, &p.g, &e, p.second, NULL, &conv), DCLS_ERR_ARGUMENT);
     free_problem(&p);
     dcls_context_destroy(ctx);
 }
@@ -155,6 +200,7 @@ static void wrong_arguments(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {cmocka_unit_test(panels), cmocka_unit_test(convolutions),
+                                              cmocka_unit_test(tiles), cmocka_unit_test(workspaces),
                                               cmocka_unit_test(wrong_arguments)};
     return run_at_every_level("pixels", tests, sizeof tests / sizeof *tests);
 }
