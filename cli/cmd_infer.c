@@ -92,7 +92,9 @@ static int prepare_output(infer_shared *infer)
     const char *directory = infer->options->output_dir;
     if (directory == NULL) return CLI_OK;
     if (infer->task != DCLS_TASK_SEGMENTATION) {
-        cli_error("infer", "-o is for segmentation; this is a %s model", dcls_task_name(infer->task));
+        cli_error("infer",
+                  "-o is for segmentation; this is a %s model (-m builtin:unet-dcls-camvid segments)",
+                  dcls_task_name(infer->task));
         return CLI_USAGE;
     }
     int status = cli_make_directory(directory);
@@ -205,7 +207,7 @@ const cli_command cli_cmd_infer = {
     .about = "Runs a network on every INPUT and prints the answers in the order of the inputs. An INPUT is a "
              "picture (PNG, "
              "JPEG, PPM/PGM), a directory (the pictures in it, sorted by name; subdirectories are left out), "
-             "- (a picture "
+             "- (pictures "
              "on standard input) or a float32 .npy tensor [N, C, H, W], which is taken as it is, without "
              "resizing and "
              "normalising. Kinds of files are recognised by content.\n\n"

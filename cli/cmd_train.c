@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "alloc.h"
@@ -180,12 +181,26 @@ static int usage(const char *text)
     return CLI_USAGE;
 }
 
+static bool is_run(const char *path)
+{
+    struct stat st;
+    char *recipe = cli_format("%s/recipe.json", path);
+    const bool found = stat(recipe, &st) == 0;
+    free(recipe);
+    return found;
+}
+
 static int check_options(train_run *t, cli_operands operands)
 {
     const train_options *o = t->options;
     const bool writes = !o->dry_run && !o->print_recipe;
     if (o->resume != NULL && (o->out != NULL || o->force || operands.count > 0))
         return usage("--resume DIR stands for recipe and output folder: leave out -o, --force and RECIPE");
+    if (operands.count > 0 && is_run(operands.items[0])) {
+        cli_error("train", "'%s' is the folder of a run, which 'dcls train --resume %s' goes on with",
+                  operands.items[0], operands.items[0]);
+        return CLI_USAGE;
+    }
     if (writes && o->out == NULL && o->resume == NULL)
         return usage("where to? -o DIR names the folder of the run");
     t->folder = o->resume != NULL ? o->resume : o->out;

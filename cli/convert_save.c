@@ -1,5 +1,6 @@
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 
 #include "alloc.h"
@@ -37,7 +38,7 @@ static void note_written(const struct convert *convert, const char *what, const 
 bool convert_to_onnx(const struct convert *convert)
 {
     const size_t length = strlen(convert->out), tail = strlen(".onnx");
-    return length >= tail && strcmp(convert->out + length - tail, ".onnx") == 0;
+    return length >= tail && strcasecmp(convert->out + length - tail, ".onnx") == 0;
 }
 
 static int save_onnx(const struct convert *convert, const dcls_model *model)

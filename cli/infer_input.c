@@ -141,13 +141,27 @@ static bool run_item(struct work *work, const cached_plan *cached, const float *
     return give_answer(work, item);
 }
 
+/* Sets the item's; the caller frees what is returned. */
+static char *item_stem(const struct work *work, infer_item *item)
+{
+    char *own = NULL;
+    if (work->stem != NULL && item->batched)
+        own = stems_take_item(work->worker->infer->stems, work->stem, item->index);
+    item->stem = own != NULL ? own : work->stem;
+    return own;
+}
+
 /* ---- pictures ---- */
 
-static bool run_picture(struct work *work, const dcls_image *image)
+static bool run_picture(struct work *work, const dcls_image *image, int64_t index, bool batched)
 {
     const infer_shared *infer = work->worker->infer;
     const dcls_preprocess *preprocess = dcls_model_preprocess(infer->model);
-    infer_item item = {.image = image, .width = dcls_image_width(image), .height = dcls_image_height(image)};
+    infer_item item = {.image = image,
+                       .index = index,
+                       .batched = batched,
+                       .width = dcls_image_width(image),
+                       .height = dcls_image_height(image)};
     int64_t shape[4] = {1, preprocess->channels, 0, 0};
     if (infer->input_ndim != 4)
         return fail(
@@ -164,21 +178,38 @@ static bool run_picture(struct work *work, const dcls_image *image)
     if (tensor == NULL) return fail(work, CLI_LIMIT, cli_copy("out of memory"));
     bool good = check(work, dcls_preprocess_run(work->worker->ctx, preprocess, image, tensor));
     item.milliseconds = 1e3 * (cli_now() - start);
-    item.stem = work->stem;
+    char *stem = item_stem(work, &item);
     good = good && run_item(work, cached, tensor, &item);
+    free(stem);
     free(tensor);
     return good;
 }
 
-static bool run_picture_bytes(struct work *work, const void *data, size_t size)
+static bool run_picture_bytes(struct work *work, const void *data, size_t size, int64_t index, bool batched)
 {
     unsigned flags =
         work->worker->infer->options->no_exif ? DCLS_IMAGE_IGNORE_ORIENTATION : DCLS_IMAGE_DEFAULT;
     dcls_image *image;
     if (!check(work, dcls_image_load_memory(work->worker->ctx, data, size, flags, &image))) return false;
-    bool good = run_picture(work, image);
+    bool good = run_picture(work, image, index, batched);
     dcls_image_destroy(image);
     return good;
+}
+
+/* On standard input pictures may follow each other. Files have one: what follows in them, such as the smaller
+ * pictures of a camera, is part of it. */
+static bool run_pictures(struct work *work, const uint8_t *data, size_t size)
+{
+    const bool stream = strcmp(work->name, "-") == 0;
+    size_t extent = stream ? dcls_image_extent(data, size) : size;
+    const bool batched = dcls_image_is_picture(data + extent, size - extent);
+    for (int64_t index = 0; run_picture_bytes(work, data, extent, index, batched); index++) {
+        data += extent;
+        size -= extent;
+        if (!dcls_image_is_picture(data, size)) return true;
+        extent = dcls_image_extent(data, size);
+    }
+    return false;
 }
 
 /* ---- tensors ---- */
@@ -209,10 +240,7 @@ static bool run_tensor_item(struct work *work, const cached_plan *cached, const 
                        .batched = count > 1,
                        .height = tensor->shape[2],
                        .width = tensor->ndim > 3 ? tensor->shape[3] : 1};
-    char *stem = NULL;
-    item.stem = work->stem;
-    if (work->stem != NULL && item.batched)
-        item.stem = stem = stems_take_item(work->worker->infer->stems, work->stem, index);
+    char *stem = item_stem(work, &item);
     bool good = run_item(work, cached, data + (size_t)index * floats, &item);
     free(stem);
     return good;
@@ -266,7 +294,7 @@ static bool run_file(struct work *work)
                     cli_copy("lies where answers are written and could be replaced: choose another place"));
     if (!check(work, dcls_file_load(work->worker->ctx, work->name, &data, &size))) return false;
     bool npy = size >= sizeof npy_magic - 1 && memcmp(data, npy_magic, sizeof npy_magic - 1) == 0;
-    bool good = npy ? run_tensor_bytes(work, data, size) : run_picture_bytes(work, data, size);
+    bool good = npy ? run_tensor_bytes(work, data, size) : run_pictures(work, data, size);
     free(data);
     return good;
 }

@@ -266,6 +266,16 @@ static bool check_operands(const cli_command *command, const cli_operands *opera
     return true;
 }
 
+/* A word that would be an option, had the value before it not been forgotten. */
+static bool is_option(const struct parser *parser, const char *word)
+{
+    if (strncmp(word, "--", 2) != 0) return false;
+    const size_t length = strcspn(word + 2, "=");
+    for (const struct option *o = parser->longs; o->name != NULL; o++)
+        if (strlen(o->name) == length && strncmp(o->name, word + 2, length) == 0) return true;
+    return false;
+}
+
 static bool parse_all(struct parser *parser, int argc, char **argv)
 {
     opterr = 0;
@@ -274,6 +284,11 @@ static bool parse_all(struct parser *parser, int argc, char **argv)
         if (returned == -1) return true;
         if (returned == '?' || returned == ':') return fail_option(parser, returned, argv[optind - 1]);
         const struct entry *entry = find_entry(parser, returned);
+        if (entry != NULL && optarg != NULL && optarg == argv[optind - 1] && is_option(parser, optarg)) {
+            cli_error(parser->run->command->name, "--%s needs a value: %s; '%s' is an option",
+                      entry->option->name, entry->option->argument, optarg);
+            return false;
+        }
         if (entry == NULL || !set_value(parser, entry, optarg)) return false;
     }
 }

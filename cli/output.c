@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,7 @@ void cli_streams_init(void)
     stdin_closed = fill_if_closed(STDIN_FILENO, O_WRONLY);
     fill_if_closed(STDOUT_FILENO, O_RDONLY);
     fill_if_closed(STDERR_FILENO, O_RDONLY);
+    signal(SIGXFSZ, SIG_IGN); /* too large a file is an error of writing */
 }
 
 bool cli_stdin_is_closed(void)

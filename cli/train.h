@@ -75,6 +75,7 @@ typedef struct train_run {
     train_point at;
     int64_t batches;                         /* of an epoch */
     double start_score;                      /* of the model to go on with; 0: not known */
+    bool begins_anew;                        /* layers of it were replaced by random ones */
     double begun;                            /* clock when this process began to train */
     double before;                           /* at.seconds then */
     double step_seconds, validation_seconds; /* of one, as of late; 0: not known */

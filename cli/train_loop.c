@@ -156,8 +156,9 @@ static int tell_start(train_run *t)
     const double start = cli_now();
     const int status = validate(t, &scores);
     if (status != CLI_OK || stopped) return status;
-    t->start_score = score_of(t, &scores);
-    cli_note(t->run, "before training: %s %.2f%%", train_score_name(t), 100 * t->start_score);
+    const double score = score_of(t, &scores);
+    if (!t->begins_anew) t->start_score = score;
+    cli_note(t->run, "before training: %s %.2f%%", train_score_name(t), 100 * score);
     return train_log_validation(t, &scores, cli_now() - start, false);
 }
 

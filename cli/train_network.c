@@ -137,7 +137,14 @@ static int replace_layers(train_run *t, dcls_model **model)
     if (status != DCLS_OK) return cli_fail("train", status, t->run->ctx);
     dcls_model_destroy(*model);
     *model = replaced;
-    cli_verbose(t->run, "%s replaced", cli_counted(layers, "layer").text);
+    if (options->depthwise > 0 && layers > 0) {
+        t->begins_anew = true;
+        cli_note(t->run,
+                 "%s replaced, with random elements: 'dcls convert --to sparse --kernel-count %" PRId64
+                 "' fits them to the kernels instead",
+                 cli_counted(layers, "layer").text, options->depthwise);
+    } else
+        cli_verbose(t->run, "%s replaced", cli_counted(layers, "layer").text);
     return CLI_OK;
 }
 

@@ -275,6 +275,10 @@ DCLS_API dcls_status dcls_image_load_file(dcls_context *ctx, const char *path, u
                                           dcls_image **out);
 DCLS_API dcls_status dcls_image_load_memory(dcls_context *ctx, const void *data, size_t size, unsigned flags,
                                             dcls_image **out);
+/* Whether bytes begin as those pictures do, and how many of them are the first picture's, which another may
+ * follow, as frames do in a pipe; size where that cannot be told. Thread-safe. */
+DCLS_API bool dcls_image_is_picture(const void *data, size_t size);
+DCLS_API size_t dcls_image_extent(const void *data, size_t size);
 /* A picture of the caller's pixels, which are copied: [height, width, 3]. */
 DCLS_API dcls_status dcls_image_create(dcls_context *ctx, int64_t width, int64_t height, const uint8_t *rgb,
                                        dcls_image **out);

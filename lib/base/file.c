@@ -112,11 +112,18 @@ static dcls_status read_all(dcls_context *ctx, int fd, uint64_t limit, size_t ca
     }
 }
 
+/* What standard input often is where nobody sits. */
+static bool is_null_device(const struct stat *st)
+{
+    struct stat null;
+    return S_ISCHR(st->st_mode) && stat("/dev/null", &null) == 0 && null.st_rdev == st->st_rdev;
+}
+
 static dcls_status read_fd(dcls_context *ctx, int fd, uint64_t limit, dcls_bytes *out)
 {
     struct stat st;
     if (fstat(fd, &st) != 0) return dcls_fail_errno(ctx, "cannot read", errno);
-    DCLS_TRY(refuse_kind(ctx, &st));
+    if (fd != STDIN_FILENO || !is_null_device(&st)) DCLS_TRY(refuse_kind(ctx, &st));
     size_t capacity = FIRST_READ;
     if (S_ISREG(st.st_mode) && st.st_size > 0) {
         if ((uint64_t)st.st_size > limit) return fail_limit(ctx, limit);

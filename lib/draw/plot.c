@@ -1,6 +1,7 @@
 /* Pictures of DCLS layers: from layers to a page to a file. */
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "draw/plot.h"
 #include "image/image.h"
@@ -31,7 +32,7 @@ dcls_status dcls_plot_format_for_path(dcls_context *ctx, const char *path, dcls_
     static const char *const suffixes[] = {".png", ".svg", ".pdf", ".html"};
     const char *name = strrchr(path, '/'), *dot = strrchr(name ? name : path, '.');
     for (int i = 0; dot && i < 4; i++) {
-        if (strcmp(dot, suffixes[i]) != 0) continue;
+        if (strcasecmp(dot, suffixes[i]) != 0) continue;
         *out = (dcls_plot_format)i;
         return DCLS_OK;
     }

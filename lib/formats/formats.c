@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "formats/pytorch.h"
 
@@ -88,7 +89,7 @@ dcls_status dcls_format_for_path(dcls_context *ctx, const char *path, dcls_forma
     }
     for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
         size_t tail = strlen(suffixes[i].suffix);
-        if (length < tail || strcmp(path + length - tail, suffixes[i].suffix) != 0) continue;
+        if (length < tail || strcasecmp(path + length - tail, suffixes[i].suffix) != 0) continue;
         *out = suffixes[i].format;
         return DCLS_OK;
     }

@@ -61,14 +61,24 @@ static bool looks_like_pnm(const uint8_t *data, size_t size)
            memchr(" \t\n\v\f\r#", data[2], 7);
 }
 
+dcls_image_kind dcls_image_kind_of(const uint8_t *data, size_t size)
+{
+    if (starts_with(data, size, "\x89PNG\r\n\x1a\n", 8)) return DCLS_IMAGE_KIND_PNG;
+    if (starts_with(data, size, "\xff\xd8\xff", 3)) return DCLS_IMAGE_KIND_JPEG;
+    return looks_like_pnm(data, size) ? DCLS_IMAGE_KIND_PNM : DCLS_IMAGE_KIND_NONE;
+}
+
 dcls_status dcls_image_load_memory(dcls_context *ctx, const void *data, size_t size, unsigned flags,
                                    dcls_image **out)
 {
     const uint8_t *bytes = data;
     *out = NULL;
-    if (starts_with(bytes, size, "\x89PNG\r\n\x1a\n", 8)) return dcls_png_decode(ctx, bytes, size, out);
-    if (looks_like_pnm(bytes, size)) return dcls_pnm_decode(ctx, bytes, size, out);
-    if (!starts_with(bytes, size, "\xff\xd8\xff", 3)) return reject(ctx, bytes, size);
+    switch (dcls_image_kind_of(bytes, size)) {
+    case DCLS_IMAGE_KIND_NONE: return reject(ctx, bytes, size);
+    case DCLS_IMAGE_KIND_PNG: return dcls_png_decode(ctx, bytes, size, out);
+    case DCLS_IMAGE_KIND_PNM: return dcls_pnm_decode(ctx, bytes, size, out);
+    case DCLS_IMAGE_KIND_JPEG: break;
+    }
     DCLS_TRY(dcls_jpeg_decode(ctx, bytes, size, out));
     if (flags & DCLS_IMAGE_IGNORE_ORIENTATION) return DCLS_OK;
     dcls_status status = dcls_image_orient(ctx, out, dcls_exif_orientation(bytes, size));

@@ -17,6 +17,19 @@ dcls_status dcls_image_check_size(dcls_context *ctx, int64_t width, int64_t heig
 /* A picture of uninitialised pixels; the size is checked first. */
 dcls_status dcls_image_new(dcls_context *ctx, int64_t width, int64_t height, dcls_image **out);
 
+typedef enum dcls_image_kind {
+    DCLS_IMAGE_KIND_NONE,
+    DCLS_IMAGE_KIND_PNG,
+    DCLS_IMAGE_KIND_JPEG,
+    DCLS_IMAGE_KIND_PNM
+} dcls_image_kind;
+
+/* What the first bytes announce. */
+dcls_image_kind dcls_image_kind_of(const uint8_t *data, size_t size);
+
+/* Where a binary PNM ends; size for a plain one, in which anything may follow, and for a damaged one. */
+size_t dcls_pnm_extent(const uint8_t *data, size_t size);
+
 /* Decoders of untrusted bytes, each for the format its first bytes have announced. */
 dcls_status dcls_png_decode(dcls_context *ctx, const uint8_t *data, size_t size, dcls_image **out);
 dcls_status dcls_jpeg_decode(dcls_context *ctx, const uint8_t *data, size_t size, dcls_image **out);

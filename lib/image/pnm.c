@@ -177,6 +177,17 @@ static dcls_status read_rows(struct pnm *p, dcls_image *image)
     return DCLS_OK;
 }
 
+size_t dcls_pnm_extent(const uint8_t *data, size_t size)
+{
+    struct pnm p = {.data = data, .size = size, .kind = data[1] - '0'};
+    if (is_plain(&p) || dcls_context_create(&p.ctx) != DCLS_OK)
+        return size; /* messages have to go somewhere */
+    if (read_header(&p) == DCLS_OK && check_length(&p) == DCLS_OK)
+        size = p.at + row_bytes(&p) * (size_t)p.height;
+    dcls_context_destroy(p.ctx);
+    return size;
+}
+
 dcls_status dcls_pnm_decode(dcls_context *ctx, const uint8_t *data, size_t size, dcls_image **out)
 {
     struct pnm p = {.ctx = ctx, .data = data, .size = size, .kind = data[1] - '0'};

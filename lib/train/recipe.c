@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "formats/json.h"
 #include "model/attributes.h"
 #include "train/recipe.h"
 
@@ -178,8 +179,15 @@ static dcls_status read_graph(dcls_context *ctx, dcls_recipe *recipe)
             "%s: is no JSON description of a network; model.file (--model) goes on with a trained one",
             recipe->graph);
     }
+    dcls_json *root = NULL;
+    const bool trained = dcls_json_parse(ctx, (const char *)bytes.data, bytes.size, &root) == DCLS_OK &&
+                         dcls_json_count(dcls_json_find(root, "tensors")) > 0;
+    dcls_json_free(root);
     recipe->create.arch_json = dcls_arena_strndup(ctx, recipe->memory, (const char *)bytes.data, bytes.size);
     free(bytes.data);
+    if (trained)
+        return dcls_fail(ctx, DCLS_ERR_FORMAT, "%s: has weights; model.file (--model) goes on with it",
+                         recipe->graph);
     return recipe->create.arch_json != NULL ? DCLS_OK : DCLS_ERR_MEMORY;
 }
 

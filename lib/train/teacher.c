@@ -52,7 +52,7 @@ static dcls_status check(dcls_context *ctx, const dcls_teacher *t, const dcls_mo
     if (!same_input(dcls_model_preprocess(model), dcls_model_preprocess(student)))
         return dcls_fail(ctx, DCLS_ERR_ARGUMENT,
                          "the teacher makes tensors of pictures with another mean, std or number of channels "
-                         "than the network to train, which can be made with its preprocessing");
+                         "than the network to train, which 'model.preprocess' sets for a new one");
     DCLS_TRY(dcls_model_classes(ctx, model, &classes));
     if (classes == t->classes) return DCLS_OK;
     return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "the teacher has %lld classes, the network to train %lld",

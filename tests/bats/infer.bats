@@ -38,6 +38,26 @@ pictures() {
   has stdout "$output" '"top":[{"index":2,"label":null,"prob":0.964663'
 }
 
+@test "pictures behind each other on standard input" {
+  needs jq
+  pictures
+  cat red.ppm blue.ppm green.ppm >frames
+  try 0 infer -m m.json -k 1 - <frames
+  is first "${lines[0]}" "-[0]: red 96.5%"
+  is second "${lines[1]}" "-[1]: blue 96.5%"
+  is third "${lines[2]}" "-[2]: green 96.5%"
+  try 0 infer -m m.json --format json - <frames
+  is items "$(jq -r '"\(.item) \(.top[0].label)"' <<<"$output" | paste -sd,)" "0 red,1 blue,2 green"
+  try 0 infer -m m.json -k 1 frames # a file has one
+  is file "$output" "frames: red 96.5%"
+  cat red.ppm >frames
+  head -c 15 blue.ppm >>frames
+  try 3 infer -m m.json -k 1 - <frames
+  has stderr "$stderr" "dcls: -: truncated PNM"
+  try 3 infer -m m.json - </dev/null
+  has stderr "$stderr" "dcls: -: this is an empty file"
+}
+
 @test "JSON: one object a line, in the form scripts rely on" {
   pictures
   try 0 infer -m m.json --format json red.ppm blue.ppm

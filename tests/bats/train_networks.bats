@@ -153,6 +153,9 @@ load train_util
   is unchanged "$(dcls inspect same/model.bin -t 0.weight | tail -4)" "$(dcls inspect run/model.bin -t 0.weight | tail -4)"
   try 0 train -q --model run/model.bin --train set --batch 6 --size 8 --epochs 1 --replace-depthwise 3 --freeze '*.P' -o dcls
   has layers "$(dcls inspect dcls/model.bin)" "dcls"
+  try 0 train --model run/model.bin --train set --val set --batch 6 --size 8 --epochs 1 --replace-depthwise 3 -o random
+  has stderr "$stderr" "replaced, with random elements: 'dcls convert --to sparse --kernel-count 3' fits them"
+  [[ $stderr != *"below the model it began with"* ]]
   try 2 train -q --model run/model.bin --train set --batch 6 --size 8 --freeze 'nothing*' -o no
   has stderr "$stderr" "--freeze: no tensor's name matches 'nothing*'"
   try 2 train -q --model run/model.bin --train set --batch 6 --size 8 --freeze '*' -o no
@@ -236,6 +239,10 @@ load train_util
   refused 2 "unknown option '--resize'; did you mean '--size'?" --resize 3
   refused 2 "one of 'sgd', 'adamw'" $small --train set --optimizer adam
   refused 2 "the training data is missing: data.train, or --train" $small
+  mkdir earlier
+  echo '{}' >earlier/recipe.json
+  refused 2 "'earlier' is the folder of a run, which 'dcls train --resume earlier' goes on with" earlier
+  refused 3 "s.json: has weights; model.file (--model) goes on with it" --graph s.json --train set --batch 6
   refused 2 "is needed" --train set
   refused 4 "cannot open" $small --train nothing
   refused 2 "dcls: set: holds 18 pictures, less than a batch of 64 (--batch)" $small --train set --batch 64

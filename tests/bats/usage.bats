@@ -77,6 +77,8 @@ usage() {
   usage "--algo: 'fft' is not one of auto|construct|im2col|sparse" infer --algo fft x.png
   usage "--format needs a value: text|json|csv" infer x.png --format
   usage "--model needs a value: MODEL" infer x.png -m
+  usage "--replace-depthwise needs a value: N; '--train' is an option" train -o run --replace-depthwise --train set
+  usage "--format needs a value: text|json|csv; '--top=3' is an option" infer --format --top=3 x.png
   usage "--quiet takes no value" infer --quiet=yes x.png
   usage "option '--m' is ambiguous; see 'dcls infer --help'" infer --m=1 x.png
   usage "--top: '0' is not a whole number from 1 to 1000000" infer -k 0 x.png

@@ -64,6 +64,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         }
         dcls_image_destroy(image);
     }
+    if (dcls_image_extent(data, size) > size) abort();
     uint8_t *mask;
     int64_t width, height;
     if (dcls_png_decode_indices(ctx, data, size, &mask, &width, &height) == DCLS_OK) {

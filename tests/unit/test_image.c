@@ -234,6 +234,48 @@ static void missing_files_are_io_errors(void **state)
     assert_null(image);
 }
 
+/* ---- one behind the other ---- */
+
+/* Every good picture ends where it does, whatever follows; a plain PNM, in which anything may follow, does
+ * not. */
+static void check_extent(dcls_context *ctx, const char *line, void *arg)
+{
+    static const char after[] = "P6 1 1 255\nabc";
+    struct good good = parse_good(line);
+    char path[128];
+    dcls_bytes bytes;
+    snprintf(path, sizeof path, IMAGES "good/%s", good.name);
+    assert_ok(ctx, dcls_file_read(ctx, path, UINT64_MAX, &bytes));
+    const size_t both = bytes.size + sizeof after - 1;
+    unsigned char *data = malloc(both);
+    memcpy(data, bytes.data, bytes.size);
+    memcpy(data + bytes.size, after, sizeof after - 1);
+    const bool plain = data[0] == 'P' && data[1] <= '3';
+    const size_t extent = dcls_image_extent(data, both);
+    const bool more = strstr(good.name, "after-end") != NULL || strstr(good.name, "-more") != NULL;
+    if (more ? extent >= bytes.size : extent != (plain ? both : bytes.size))
+        fail_msg("%s: %zu of %zu bytes", good.name, extent, bytes.size);
+    assert_true(dcls_image_is_picture(data, both));
+    for (size_t size = 1; size <= bytes.size; size += size < 100 ? 1 : 97) { /* cut short */
+        unsigned char *cut = malloc(size);
+        memcpy(cut, data, size);
+        assert_true(dcls_image_extent(cut, size) <= size);
+        free(cut);
+    }
+    *(int *)arg += !plain;
+    free(data);
+    free(bytes.data);
+}
+
+static void pictures_end(void **state)
+{
+    int found = 0;
+    for_lines("good.txt", check_extent, *state, &found);
+    assert_true(found > 20);
+    assert_int_equal(dcls_image_extent("not a picture", 13), 13);
+    assert_false(dcls_image_is_picture("not a picture", 13));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -247,6 +289,7 @@ int main(void)
         CONTEXT_TEST(large_pictures_turn_too),
         CONTEXT_TEST(made_pictures_are_copies),
         CONTEXT_TEST(missing_files_are_io_errors),
+        CONTEXT_TEST(pictures_end),
     };
     return cmocka_run_group_tests_name("image", tests, NULL, NULL);
 }
