@@ -30,11 +30,35 @@ const dcls_tensor *dcls_build_find(const dcls_builder *b, const char *fmt, ...)
     return dcls_tensors_find(b->tensors, name.text);
 }
 
+/* A tensor of that name behind a prefix, as modules give it that hold the network; NULL if there is none. */
+static const char *find_prefixed(const dcls_tensors *tensors, const char *name)
+{
+    const size_t length = strlen(name);
+    for (size_t i = 0; i < dcls_tensors_count(tensors); i++) {
+        const char *other = dcls_tensors_at(tensors, i)->name;
+        const size_t whole = strlen(other);
+        if (whole > length + 1 && other[whole - length - 1] == '.' &&
+            strcmp(other + whole - length, name) == 0)
+            return other;
+    }
+    return NULL;
+}
+
+static void fail_missing(dcls_builder *b, const char *name)
+{
+    const char *other = find_prefixed(b->tensors, name);
+    if (other == NULL)
+        dcls_build_fail(b, "tensor '%s' is missing", name);
+    else
+        dcls_build_fail(b, "tensor '%s' is missing, but there is '%s': save the state dict of '%.*s' alone",
+                        name, other, (int)(strlen(other) - strlen(name) - 1), other);
+}
+
 const dcls_tensor *dcls_build_tensor(dcls_builder *b, const char *fmt, ...)
 {
     KEY_FROM(name, fmt);
     const dcls_tensor *tensor = dcls_tensors_find(b->tensors, name.text);
-    if (tensor == NULL) dcls_build_fail(b, "tensor '%s' is missing", name.text);
+    if (tensor == NULL) fail_missing(b, name.text);
     return tensor;
 }
 

@@ -170,7 +170,16 @@ static dcls_status check_conv(dcls_context *ctx, dcls_draft_node *draft, int ndi
     static const char *const AXES[] = {"[out, in/groups, width]", "[out, in/groups, height, width]",
                                        "[out, in/groups, depth, height, width]"};
     dcls_node *node = &draft->node;
-    DCLS_TRY(want_rank(ctx, node->weight, ndim + 2, AXES[ndim - 1]));
+    const dcls_tensor *weight = node->weight;
+    if (weight->ndim == 3 && ndim > 1) {
+        char is[DCLS_SHAPE_TEXT];
+        return dcls_fail(ctx, DCLS_ERR_FORMAT,
+                         "tensor '%s' is %s, must be %s; as the elements of a DCLS layer it would need their "
+                         "positions beside it, P",
+                         weight->name, dcls_shape_text(is, sizeof is, weight->ndim, weight->shape),
+                         AXES[ndim - 1]);
+    }
+    DCLS_TRY(want_rank(ctx, weight, ndim + 2, AXES[ndim - 1]));
     DCLS_TRY(set_channels(ctx, draft));
     DCLS_TRY(spread(ctx, draft, DCLS_ATTR_KERNEL_SIZE, ndim, node->window.kernel));
     for (int i = 0; i < ndim; i++) {

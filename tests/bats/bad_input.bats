@@ -278,6 +278,7 @@ dcls_layer() {
   graph 3 "node 'a' (conv): 2 groups do not divide its 3 output channels" conv '"groups":2'
   graph 3 "node 'a' (conv): its weight, tensor 'w', does not exist" net "$(node conv a '"input"' '"weight":"w"')" a
   graph 3 "node 'a' (conv): tensor 'k' is [3], must be [out, in/groups" net "$(node conv a '"input"' '"weight":"k"')" a "$(f32 k '[3]' '[1,1,1]')"
+  graph 3 "it would need their positions beside it, P" net "$(node conv a '"input"' '"weight":"k"')" a "$(f32 k '[1,1,3]' '[1,1,1]')"
   graph 3 "node 'a' (dcls): attribute 'version' is 'v7', must be one of" dcls_layer '"version":"v7","dilated_kernel_size":3'
   graph 3 "node 'a' (dcls): attribute 'dilated_kernel_size' is 0, must be 1 to" dcls_layer '"version":"v1","dilated_kernel_size":0'
   graph 3 "node 'a' (dcls): attribute 'dilated_kernel_size' is 2147483648, must be" dcls_layer '"version":"v1","dilated_kernel_size":2147483648'
