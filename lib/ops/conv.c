@@ -228,8 +228,8 @@ static void run_task(void *arg, int64_t task, int worker)
         conv->method.run_unit(pass, unit, scratch);
 }
 
-void dcls_conv_run(const dcls_conv *conv, const dcls_simd *simd, const float *in, const float *residual,
-                   float *out, void *workspace, int threads)
+static dcls_conv_pass make_pass(const dcls_conv *conv, const dcls_simd *simd, const float *in,
+                                const float *residual, float *out, void *workspace, int64_t workers)
 {
     dcls_conv_pass pass = {.conv = conv,
                            .simd = simd,
@@ -237,11 +237,18 @@ void dcls_conv_run(const dcls_conv *conv, const dcls_simd *simd, const float *in
                            .residual = conv->epilogue.residual ? residual : NULL,
                            .out = out,
                            .shared = workspace,
-                           .workers = worker_count(conv, threads),
+                           .scratch_step = scratch_step(conv, workers),
+                           .workers = workers,
                            .images = conv->g.batch};
     pass.worker_memory = pass.shared + conv->shared_floats;
-    pass.scratch_step = scratch_step(conv, pass.workers);
     pass.in_place = pass.residual == out;
+    return pass;
+}
+
+void dcls_conv_run(const dcls_conv *conv, const dcls_simd *simd, const float *in, const float *residual,
+                   float *out, void *workspace, int threads)
+{
+    dcls_conv_pass pass = make_pass(conv, simd, in, residual, out, workspace, worker_count(conv, threads));
     if (conv->method.run != NULL) {
         conv->method.run(&pass, (int)dcls_min_i64(threads, task_count(conv)));
         return;
@@ -250,29 +257,29 @@ void dcls_conv_run(const dcls_conv *conv, const dcls_simd *simd, const float *in
     dcls_parallel_for(threads, task_count(conv), run_task, &pass);
 }
 
-void dcls_conv_run_images(const dcls_conv *conv, const dcls_simd *simd, int64_t images, const float *in,
-                          const float *residual, float *out, void *workspace)
+/* One after the other, for algorithms that take one at a time. */
+static void run_each(const dcls_conv *conv, const dcls_simd *simd, int64_t images, const float *in,
+                     const float *residual, float *out, void *workspace)
 {
     const int64_t in_floats = conv->g.in_channels * conv->in_volume,
                   out_floats = conv->g.out_channels * conv->out_volume;
     if (!conv->epilogue.residual) residual = NULL;
+    for (int64_t n = 0; n < images; n++, in += in_floats, out += out_floats) {
+        dcls_conv_run(conv, simd, in, residual, out, workspace, 1);
+        if (residual != NULL) residual += out_floats;
+    }
+}
+
+/* Algorithms that take several images at once prepare nothing. */
+void dcls_conv_run_images(const dcls_conv *conv, const dcls_simd *simd, int64_t images, const float *in,
+                          const float *residual, float *out, void *workspace)
+{
     if (conv->group <= 1) {
-        for (int64_t n = 0; n < images; n++, in += in_floats, out += out_floats) {
-            dcls_conv_run(conv, simd, in, residual, out, workspace, 1);
-            if (residual != NULL) residual += out_floats;
-        }
+        run_each(conv, simd, images, in, residual, out, workspace);
         return;
     }
-    dcls_conv_pass pass = {.conv = conv,
-                           .simd = simd,
-                           .in = in,
-                           .residual = residual,
-                           .out = out,
-                           .shared = workspace,
-                           .workers = 1,
-                           .images = images,
-                           .in_place = residual == out};
-    pass.worker_memory = pass.shared + conv->shared_floats;
+    dcls_conv_pass pass = make_pass(conv, simd, in, residual, out, workspace, 1);
+    pass.images = images;
     if (conv->method.run != NULL) {
         conv->method.run(&pass, 1);
         return;

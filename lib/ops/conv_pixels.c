@@ -57,7 +57,7 @@ typedef struct conv_pixels {
     product first, second; /* second alone when there is no pair */
     dcls_activation activation;
     bool pair, whole; /* whole: planes are not cut */
-    bool in_place;    /* columns are rows of the input, and are read where they are */
+    bool reads_input; /* columns are rows of the input, and are read where they are */
     int64_t columns;  /* of the first product: input channels times cells */
     dcls_conv_tiles tiles;
     int64_t panel_words, hidden_stride; /* of a panel and of a pixel in the intermediate */
@@ -162,7 +162,7 @@ static void write_panel(const dcls_conv_pass *pass, int64_t image, int64_t panel
 /* Of one pixel's packed columns. */
 static int64_t input_words(const conv_pixels *c)
 {
-    return c->in_place ? 0 : c->pair ? c->first.words : c->second.words;
+    return c->reads_input ? 0 : c->pair ? c->first.words : c->second.words;
 }
 
 /* Scratch: the tile's columns, its intermediate, and floats: a panel of results, or two columns. */
@@ -202,7 +202,7 @@ static operand input_of(const dcls_conv_pass *pass, int64_t image)
     const conv_pixels *c = (const conv_pixels *)pass->conv;
     const int64_t n = c->base.out_volume;
     const void *in =
-        c->in_place ? pass->in + image * c->columns * c->base.in_volume : (float *)columns_of(pass, image);
+        c->reads_input ? pass->in + image * c->columns * c->base.in_volume : (float *)columns_of(pass, image);
     return (operand){in, n, 1, n};
 }
 
@@ -243,7 +243,8 @@ static void prepare(const dcls_conv_pass *pass, int threads)
     dcls_conv_pass copy = *pass;
     const int64_t tasks = dcls_ceil_div(c->base.units, c->base.bundle);
     if (c->bf16 != NULL) threads = (int)dcls_min_i64(threads, tasks); /* there is scratch for no more */
-    if (!c->in_place) dcls_parallel_for(threads, c->base.g.batch * column_tasks(c), pack_some_columns, &copy);
+    if (!c->reads_input)
+        dcls_parallel_for(threads, c->base.g.batch * column_tasks(c), pack_some_columns, &copy);
     if (c->pair) dcls_parallel_for(threads, c->base.g.batch * c->first.panels, expand_panel, &copy);
 }
 
@@ -401,7 +402,7 @@ static dcls_status create(dcls_context *ctx, const dcls_bf16 *bf16, int threads,
     c->threads = threads;
     c->pair = pair;
     c->whole = whole;
-    c->in_place = whole && bf16 == NULL && dcls_conv_is_pointwise(g);
+    c->reads_input = whole && bf16 == NULL && dcls_conv_is_pointwise(g);
     c->columns = g->in_channels * dcls_volume(g->kernel);
     if (pair) c->activation = e->activation;
     return dcls_conv_finish(&c->base, fill(ctx, c, e, weight), out);

@@ -217,6 +217,29 @@ static float *take(dcls_conv_scratch *s, float *base, int64_t floats)
     return at;
 }
 
+/* Floats that the gradients of dense weights take: for a while, and as sums of a lane. */
+typedef struct weight_needs {
+    size_t scratch, sums;
+} weight_needs;
+
+static weight_needs needs_of_weights(const dcls_conv_layer *c)
+{
+    const dcls_geometry *m = &c->mixing;
+    if (c->by_amx)
+        return (weight_needs){dcls_conv_amx_backward_scratch(&c->g, c->how, c->how.images),
+                              dcls_conv_amx_backward_sums(&c->g)};
+    if (c->winograd != NULL)
+        return (weight_needs){dcls_winograd_backward_scratch(c->winograd),
+                              dcls_winograd_backward_sums(c->winograd)};
+    if (c->way == DCLS_WAY_DENSE)
+        return (weight_needs){dcls_conv_dense_backward_scratch(&c->g), (size_t)c->weights};
+    if (c->way == DCLS_WAY_INTERPOLATED)
+        return (weight_needs){
+            dcls_conv_dense_backward_scratch(m),
+            (size_t)(m->out_channels * (m->in_channels / m->groups) * dcls_volume(m->kernel))};
+    return (weight_needs){0};
+}
+
 dcls_conv_scratch dcls_conv_layer_scratch(const dcls_conv_layer *c, float *base)
 {
     dcls_conv_scratch s = {0};
@@ -232,14 +255,7 @@ dcls_conv_scratch dcls_conv_layer_scratch(const dcls_conv_layer *c, float *base)
     size_t work = larger(floats_of(c->forward), floats_of(c->turned));
     work = larger(work, larger(floats_of(c->make_planes), floats_of(c->turned_mixing)));
     if (c->taps != NULL) work = larger(work, dcls_taps_backward_scratch(c->taps));
-    if (c->by_amx)
-        work = larger(work, dcls_conv_amx_backward_scratch(&c->g, c->how, c->how.images));
-    else if (c->winograd != NULL)
-        work = larger(work, dcls_winograd_backward_scratch(c->winograd));
-    else if (c->way == DCLS_WAY_DENSE)
-        work = larger(work, dcls_conv_dense_backward_scratch(&c->g));
-    if (c->way == DCLS_WAY_INTERPOLATED) work = larger(work, dcls_conv_dense_backward_scratch(&c->mixing));
-    s.floats += work;
+    s.floats += larger(work, needs_of_weights(c).scratch);
     return s;
 }
 
@@ -264,12 +280,7 @@ dcls_status dcls_conv_layer_prepare(dcls_context *ctx, const dcls_program *p, dc
     layer->packed_bytes = packed_by(c->forward) + packed_by(c->turned) + packed_by(c->make_planes) +
                           packed_by(c->turned_mixing) +
                           (c->taps != NULL ? dcls_taps_backward_bytes(c->taps) : 0);
-    c->dense_sums = c->winograd != NULL               ? dcls_winograd_backward_sums(c->winograd)
-                    : c->by_amx                       ? dcls_conv_amx_backward_sums(&c->g)
-                    : c->way == DCLS_WAY_DENSE        ? (size_t)c->weights
-                    : c->way == DCLS_WAY_INTERPOLATED ? layer->weight->count
-                                                      : 0;
-    c->dense_sums = (c->dense_sums + 15) / 16 * 16;
+    c->dense_sums = (needs_of_weights(c).sums + 15) / 16 * 16;
     layer->lane_floats = 0;
     if (!layer->trains) return DCLS_OK;
     layer->lane_floats = c->dense_sums +
