@@ -284,7 +284,7 @@ static bool parse_all(struct parser *parser, int argc, char **argv)
         if (returned == -1) return true;
         if (returned == '?' || returned == ':') return fail_option(parser, returned, argv[optind - 1]);
         const struct entry *entry = find_entry(parser, returned);
-        if (entry != NULL && optarg != NULL && optarg == argv[optind - 1] && is_option(parser, optarg)) {
+        if (entry != NULL && optarg == argv[optind - 1] && is_option(parser, argv[optind - 1])) {
             cli_error(parser->run->command->name, "--%s needs a value: %s; '%s' is an option",
                       entry->option->name, entry->option->argument, optarg);
             return false;
