@@ -101,7 +101,7 @@ True True"
   prepare
   classifier >c.json
   try 2 infer -m c.json -o out a.ppm
-  is stderr "$stderr" "dcls: infer: -o is for segmentation; this is a classification model"
+  is stderr "$stderr" "dcls: infer: -o is for segmentation; this is a classification model (-m builtin:unet-dcls-camvid segments)"
   [[ ! -e out ]]
 }
 

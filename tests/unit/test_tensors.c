@@ -275,7 +275,7 @@ static void test_suffixes(void **state)
                  {"a.onnx", DCLS_FORMAT_ONNX},       {"a.pth", DCLS_FORMAT_UNKNOWN},
                  {"a", DCLS_FORMAT_UNKNOWN},         {"", DCLS_FORMAT_UNKNOWN},
                  {"json", DCLS_FORMAT_UNKNOWN},      {"a.json/b", DCLS_FORMAT_UNKNOWN},
-                 {"a.JSON", DCLS_FORMAT_UNKNOWN},    {"a.bin ", DCLS_FORMAT_UNKNOWN}};
+                 {"a.JSON", DCLS_FORMAT_JSON},       {"a.bin ", DCLS_FORMAT_UNKNOWN}};
     dcls_context *ctx = *state;
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
         dcls_format format = DCLS_FORMAT_UNKNOWN;
