@@ -399,7 +399,7 @@ static dcls_status create(dcls_context *ctx, const dcls_bf16 *bf16, int threads,
     conv_pixels *c = dcls_conv_allocate(ctx, sizeof *c, &method, g, epilogue);
     if (c == NULL) return DCLS_ERR_MEMORY;
     c->bf16 = bf16;
-    c->threads = threads;
+    c->threads = threads > 0 ? threads : 1;
     c->pair = pair;
     c->whole = whole;
     c->reads_input = whole && bf16 == NULL && dcls_conv_is_pointwise(g);
