@@ -129,13 +129,19 @@ dcls_status dcls_conv_set_work(dcls_context *ctx, dcls_conv *conv, dcls_conv_wor
     return DCLS_OK;
 }
 
+void dcls_conv_cell(const dcls_geometry *g, int64_t cell, int64_t shift[3])
+{
+    const int64_t k[3] = {cell / (g->kernel[1] * g->kernel[2]), cell / g->kernel[2] % g->kernel[1],
+                          cell % g->kernel[2]};
+    for (int d = 0; d < 3; d++)
+        shift[d] = k[d] * g->dilation[d] - g->pad[d];
+}
+
 bool dcls_conv_shift(const dcls_geometry *g, int64_t cell, int64_t shift[3])
 {
-    int64_t k[3] = {cell / (g->kernel[1] * g->kernel[2]), cell / g->kernel[2] % g->kernel[1],
-                    cell % g->kernel[2]};
     bool reaches = true;
+    dcls_conv_cell(g, cell, shift);
     for (int d = 0; d < 3; d++) {
-        shift[d] = k[d] * g->dilation[d] - g->pad[d];
         int64_t first =
             shift[d] < 0 ? dcls_ceil_div(-shift[d], g->stride[d]) : 0; /* y with y * stride + shift >= 0 */
         reaches = reaches && first < g->out[d] && first * g->stride[d] + shift[d] < g->in[d];

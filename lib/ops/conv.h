@@ -15,6 +15,9 @@
  * - amx: dense or fused by the tiles of AMX (conv_amx.c), floats in three parts: a NaN, an infinity or a
  * number of 3.39e38 and more makes every sum that it is in NaN; numbers below 2^-110 lose bits.
  * - fused: a pair of pointwise convolutions, whose intermediate never reaches memory.
+ * - strassen: fused with seven products of quarters in place of eight (Strassen, 1969), where channels and
+ * pixels are enough. Rounding errors are some times those of fused; a NaN or an infinity reaches a second
+ * pixel.
  * - interpolated: DCLS with output-shared positions or one output per group, by im2col (arXiv 2112.03740).
  *
  * Interpolated columns, one per (input channel, element), are made by tiles and multiplied by the weights;
@@ -104,8 +107,8 @@ size_t dcls_conv_workspace(const dcls_conv *conv, int threads);
 size_t dcls_conv_packed_bytes(const dcls_conv *conv);
 /* Multiply-accumulates of one run: those of the algorithm that runs, padding included. */
 double dcls_conv_macs(const dcls_conv *conv);
-/* The one that runs: "dense", "winograd", "sparse", "interpolated", "fused"; "dense" or "fused" with "amx" or
- * "bf16" behind. */
+/* The one that runs: "dense", "winograd", "sparse", "interpolated", "fused", "strassen"; "dense" or "fused"
+ * with "amx" or "bf16" behind. */
 const char *dcls_conv_algorithm(const dcls_conv *conv);
 void dcls_conv_run(const dcls_conv *conv, const dcls_simd *simd, const float *in, const float *residual,
                    float *out, void *workspace, int threads);

@@ -102,8 +102,9 @@ void dcls_conv_complete(const dcls_conv_pass *pass, int64_t plane, int64_t pixel
 void dcls_conv_finish_rows(const dcls_conv_pass *pass, int64_t plane, int64_t rows, int64_t pixel,
                            int64_t pixels, const float *x, int64_t x_stride);
 
-/* Where a cell of the window lies: output position y reads the input at y * stride + shift. False if it never
- * reads anything but padding. */
+/* Where a cell of the window lies: output position y reads the input at y * stride + shift. The second is
+ * false if it never reads anything but padding. */
+void dcls_conv_cell(const dcls_geometry *g, int64_t cell, int64_t shift[3]);
 bool dcls_conv_shift(const dcls_geometry *g, int64_t cell, int64_t shift[3]);
 
 /* A tap on its way into a list for simd->taps_rows. Taps of one column whose rows follow each other have

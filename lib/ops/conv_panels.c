@@ -12,6 +12,14 @@ dcls_conv_tiles dcls_conv_cut(int64_t n, int64_t most, int64_t wanted)
     return (dcls_conv_tiles){count, dcls_ceil_div(n, count)};
 }
 
+int64_t dcls_conv_tiles_wanted(const dcls_geometry *g, int64_t threads)
+{
+    int64_t common = threads;
+    while (g->batch % common != 0)
+        common--;
+    return threads / common;
+}
+
 void dcls_conv_write_panel(const dcls_conv_pass *pass, int64_t image, int64_t panel, int64_t pixel,
                            int64_t count, float *scratch)
 {
@@ -62,6 +70,24 @@ static void fill_row(const dcls_geometry *g, const int64_t shift[3], int64_t row
     }
 }
 
+/* Whole rows of one slice, none of which see padding, at once; false if they are not. */
+static bool fill_rows(const dcls_simd *simd, const dcls_geometry *g, const int64_t shift[3], int64_t pixel,
+                      int64_t n, const float *in, float *to)
+{
+    static const int64_t offset[] = {0};
+    static const float one[] = {1.0f};
+    const int64_t width = g->out[2], row = pixel / width, rows = n / width,
+                  z = row / g->out[1] * g->stride[0] + shift[0];
+    const int64_t top = row % g->out[1] * g->stride[1] + shift[1], bottom = top + (rows - 1) * g->stride[1],
+                  right = (width - 1) * g->stride[2] + shift[2];
+    if (pixel % width != 0 || n % width != 0 || row / g->out[1] != (row + rows - 1) / g->out[1]) return false;
+    if (z < 0 || z >= g->in[0] || top < 0 || bottom >= g->in[1] || shift[2] < 0 || right >= g->in[2])
+        return false;
+    simd->taps_rows(in + (z * g->in[1] + top) * g->in[2] + shift[2], g->stride[1] * g->in[2], g->stride[2],
+                    offset, one, 1, to, width, rows, width);
+    return true;
+}
+
 const float *dcls_conv_column(const dcls_conv_pass *pass, int64_t image, int64_t column, int64_t pixel,
                               int64_t n, float *to)
 {
@@ -72,7 +98,8 @@ const float *dcls_conv_column(const dcls_conv_pass *pass, int64_t image, int64_t
     const float *in = pass->in + (image * g->in_channels + column / cells) * conv->in_volume;
     if (dcls_conv_is_pointwise(g)) return in + pixel;
     int64_t shift[3];
-    (void)dcls_conv_shift(g, column % cells, shift);
+    dcls_conv_cell(g, column % cells, shift);
+    if (fill_rows(pass->simd, g, shift, pixel, n, in, to)) return to;
     for (int64_t at = pixel; at < end;) {
         int64_t x = at % width, stop = dcls_min_i64(end, at - x + width);
         fill_row(g, shift, at / width, x, x + stop - at, in, to + (at - pixel));

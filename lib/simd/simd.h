@@ -35,7 +35,8 @@ typedef struct dcls_gemm {
  * pixels and the DCLS_GEMM_PANEL outputs o of a panel; in_stride or in_step is 1; rows of out are out_stride
  * floats apart. The weights w of a panel are strips of DCLS_GEMM_STRIP outputs behind each other, [strip, k,
  * DCLS_GEMM_STRIP]: a strip is what the narrower vectors read at a time, and so it lies in one piece. bias
- * [DCLS_GEMM_PANEL]; NULL: neither bias nor activation. pixels, k >= 1. */
+ * [DCLS_GEMM_PANEL]; NULL: neither bias nor activation. add: the sum is added to what is in out, without
+ * bias. pixels, k >= 1. */
 #define DCLS_GEMM_PANEL ((int64_t)32)
 #define DCLS_GEMM_STRIP ((int64_t)16)
 typedef struct dcls_gemm_pixels {
@@ -46,7 +47,28 @@ typedef struct dcls_gemm_pixels {
     dcls_activation activation;
     float *out;
     int64_t out_stride;
+    bool add;
 } dcls_gemm_pixels;
+
+/* Matrix products by seven products of quarters in place of eight (Strassen, "Gaussian elimination is not
+ * optimal", 1969, in the form of Winograd with 15 additions). Of C = A B, each cut in half both ways into 11,
+ * 12, 21, 22, they are A11 B11, A12 B21, S4 B22, A22 T4, S1 T1, S2 T2, S3 T3 with S1 = A21 + A22, S2 = S1 -
+ * A11, S3 = A11 - A21, S4 = A12 - S2 and T1 = B12 - B11, T2 = B22 - T1, T3 = B22 - B12, T4 = T2 - B21. */
+#define DCLS_STRASSEN 7
+
+/* From the products of one layer to the operands of the next, for a panel of outputs in both halves:
+ * products [DCLS_STRASSEN][pixels, DCLS_GEMM_PANEL] become quarters, bias [upper, lower half of the outputs]
+ * and activation are applied, and operands written to `to`, rows of DCLS_GEMM_PANEL to_stride floats apart.
+ */
+typedef struct dcls_strassen {
+    int64_t pixels; /* of each half */
+    const float *products;
+    int64_t products_step;
+    const float *bias[2];
+    dcls_activation activation;
+    float *to;
+    int64_t to_step, to_stride;
+} dcls_strassen;
 
 /* One small plane of a depthwise convolution, windows of any size: for y < rows and x < width
  *     out[y * width + x] = sum over i < in_rows, j < in_width of in[i * in_width + j] * w(i, j, y, x)
@@ -132,6 +154,12 @@ typedef struct dcls_simd {
     void (*gemm)(const dcls_gemm *gemm);
     void (*gemm_transposed)(const dcls_gemm *gemm);
     void (*gemm_pixels)(const dcls_gemm_pixels *gemm);
+    /* Quarters of n floats to the operands B11, B21, B22, T4, T1, T2, T3, to_step floats apart; products [n],
+     * p_step floats apart, to quarters c_step floats apart, whole vectors; and both with an activation
+     * between. */
+    void (*strassen_split)(const float *const quarters[4], float *to, int64_t to_step, int64_t n);
+    void (*strassen_join)(const float *p, int64_t p_step, float *c, int64_t c_step, int64_t n);
+    void (*strassen_between)(const dcls_strassen *strassen);
     /* n tiles along one axis: lines of inputs to lines of points, and these to outputs. Lines of in and out
      * do not overlap. */
     void (*winograd_forward)(int form, const float *const in[DCLS_WINOGRAD_POINTS],
