@@ -21,6 +21,10 @@ static const cli_option options[] = {
      "which state dict of a checkpoint that holds several, such as model_ema (default: model, then "
      "state_dict, then others)",
      0, 0},
+    {"module", 0, CLI_TEXT, "NAME", AT(module),
+     "take the tensors of one module alone, such as model of a checkpoint of PyTorch Lightning, and name "
+     "them without it",
+     0, 0},
     {"arch", 0, CLI_TEXT, "NAME|FILE", AT(arch),
      "make a model of a state dict: convmixer, convnext_dcls, deeplabv3, or a JSON model file that describes "
      "the network",
@@ -267,9 +271,11 @@ static int check_path(const struct convert *convert, bool model)
 
 static int convert_builtin(struct convert *convert)
 {
-    const char *unfit = network_option(convert->options);
-    if (unfit == NULL && convert->options->settings.count > 0 && convert->options->to != TO_SPARSE)
-        unfit = "--set";
+    const convert_options *o = convert->options;
+    const char *unfit = network_option(o);
+    if (unfit == NULL && o->settings.count > 0 && o->to != TO_SPARSE) unfit = "--set";
+    if (unfit == NULL && o->key != NULL) unfit = "--key";
+    if (unfit == NULL && o->module != NULL) unfit = "--module";
     if (unfit != NULL) return refuse(unfit, "cannot change a built-in model");
     dcls_model *model;
     int status = cli_model_load(convert->run, convert->in, &model);
@@ -302,6 +308,8 @@ static int convert_file(struct convert *convert)
                                      : dcls_tensors_load_file(ctx, convert->in, &tensors);
     if (status != DCLS_OK) return cli_fail(convert->in, status, ctx);
     cli_note_choice(convert->run, convert->in, tensors, "--key takes another");
+    const int taken = cli_take_module(convert->run, convert->in, convert->options->module, tensors);
+    if (taken != CLI_OK) return taken;
     cli_verbose(convert->run, "%s: %s, %s", convert->in, dcls_tensors_format(tensors),
                 cli_counted((int64_t)dcls_tensors_count(tensors), "tensor").text);
     if (convert->options->arch == NULL && !dcls_tensors_hold_model(tensors))

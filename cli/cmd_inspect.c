@@ -14,6 +14,8 @@
 
 static const cli_option options[] = {
     {"key", 0, CLI_TEXT, "NAME", AT(key), "which state dict of a checkpoint that holds several", 0, 0},
+    {"module", 0, CLI_TEXT, "NAME", AT(module),
+     "the tensors of one module alone, such as model, named without it", 0, 0},
     {"tensor", 't', CLI_TEXT, "NAME", AT(tensor), "statistics and first values of one tensor", 0, 0},
     {"values", 'n', CLI_INT, "N", AT(values), "how many first values of a tensor are printed (default: 8)", 0,
      1000000},
@@ -130,7 +132,8 @@ static int run_inspect(cli *run, const void *values, cli_operands operands)
 {
     const inspect_options *o = values;
     inspection it = {.run = run, .file_bytes = -1};
-    const cli_source_options how = {.key = o->key, .arch = o->arch, .settings = o->settings, .fresh = true};
+    const cli_source_options how = {
+        .key = o->key, .module = o->module, .arch = o->arch, .settings = o->settings, .fresh = true};
     cli_source source;
     struct stat st;
     if (!cli_model_named("inspect", operands, o->model, &it.name)) return CLI_USAGE;

@@ -17,7 +17,7 @@ enum { PREPROCESS_NOT_SAID = -1 };
 enum { TO_SAME = -1, TO_DENSE, TO_SPARSE, TO_TAPS };
 
 typedef struct convert_options {
-    const char *key, *arch, *labels, *layers, *verify;
+    const char *key, *module, *arch, *labels, *layers, *verify;
     cli_list settings;
     int preprocess; /* index of its word, or PREPROCESS_NOT_SAID */
     int to;         /* kernels as they are, or TO_DENSE .. */

@@ -15,7 +15,7 @@
 #include "options.h"
 
 typedef struct inspect_options {
-    const char *model, *key, *tensor, *input, *arch;
+    const char *model, *key, *module, *tensor, *input, *arch;
     cli_list settings;
     int64_t values;
     bool json;

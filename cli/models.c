@@ -135,9 +135,18 @@ void cli_note_choice(const cli *run, const char *name, const dcls_tensors *tenso
         cli_note(run, "%s: %s%s%s", name, choice, hint != NULL ? "; " : "", hint != NULL ? hint : "");
 }
 
+int cli_take_module(const cli *run, const char *name, const char *module, dcls_tensors *tensors)
+{
+    const dcls_status status = module != NULL ? dcls_tensors_take_module(run->ctx, tensors, module) : DCLS_OK;
+    if (status == DCLS_OK) return CLI_OK;
+    dcls_tensors_destroy(tensors);
+    return cli_fail(name, status, run->ctx);
+}
+
 static int load_builtin(const cli *run, const char *name, const cli_source_options *how, cli_source *out)
 {
     const char *unfit = how->key != NULL          ? "--key"
+                        : how->module != NULL     ? "--module"
                         : how->arch != NULL       ? "--arch"
                         : how->settings.count > 0 ? "--set"
                                                   : NULL;
@@ -172,7 +181,7 @@ int cli_source_load(const cli *run, const char *name, const cli_source_options *
     dcls_tensors *tensors;
     *out = (cli_source){0};
     if (cli_builtin_name(name) != NULL) return load_builtin(run, name, how, out);
-    if (how->fresh && how->arch == NULL && how->key == NULL) {
+    if (how->fresh && how->arch == NULL && how->key == NULL && how->module == NULL) {
         const int described = cli_description_load(run, name, &how->settings, &out->model);
         if (described != CLI_OK || out->model != NULL) return described;
     }
@@ -183,6 +192,8 @@ int cli_source_load(const cli *run, const char *name, const cli_source_options *
     free(path);
     if (failed != CLI_OK) return failed;
     cli_note_choice(run, name, tensors, "--key takes another");
+    const int taken = cli_take_module(run, name, how->module, tensors);
+    if (taken != CLI_OK) return taken;
     if (how->arch != NULL || dcls_tensors_hold_model(tensors))
         return build(run, name, how, tensors, &out->model);
     out->tensors = tensors;

@@ -38,9 +38,10 @@ typedef struct cli_source {
 } cli_source;
 
 typedef struct cli_source_options {
-    const char *key;  /* which state dict of a checkpoint, or NULL */
-    const char *arch; /* makes a model of a state dict, or NULL */
-    bool fresh;       /* descriptions without weights will do */
+    const char *key;    /* which state dict of a checkpoint, or NULL */
+    const char *module; /* which of its modules alone, or NULL */
+    const char *arch;   /* makes a model of a state dict, or NULL */
+    bool fresh;         /* descriptions without weights will do */
     cli_list settings;
 } cli_source_options;
 
@@ -52,6 +53,9 @@ void cli_source_free(cli_source *source);
 /* Says on stderr which of a checkpoint's state dicts was taken where nobody asked for one; hint, such as
  * "--key takes another", may be NULL. */
 void cli_note_choice(const cli *run, const char *name, const dcls_tensors *tensors, const char *hint);
+/* Leaves the tensors of a module alone; NULL: all of them. On failure, which is reported, the set is
+ * destroyed. Returns an exit status. */
+int cli_take_module(const cli *run, const char *name, const char *module, dcls_tensors *tensors);
 /* Says on stderr where --precision bf16 would be slow. */
 void cli_note_precision(const cli *run, dcls_precision precision);
 

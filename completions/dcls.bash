@@ -72,7 +72,7 @@ _dcls_value() {
       explain:-K | explain:--kernel-count | explain:-c | explain:--channels | explain:--in | explain:--out | explain:-g | \
       explain:--groups | explain:--stride | explain:--padding | explain:--size | convert:--kernel-count | convert:--error | convert:--layers | convert:--seed | convert:--effort | \
       convert:--threshold | convert:--merge | convert:--prune | infer:-k | infer:--top | infer:--jobs | infer:--alpha | infer:--max-pixels | infer:--max-memory | \
-      convert:--key | inspect:--key | inspect:-t | inspect:--tensor | inspect:-n | inspect:--values | inspect:--input | \
+      convert:--key | inspect:--key | convert:--module | inspect:--module | inspect:-t | inspect:--tensor | inspect:-n | inspect:--values | inspect:--input | \
       bench:--input | bench:-b | bench:--batch | bench:-r | bench:--repeat | bench:-s | bench:--seconds | \
       eval:--ignore | eval:-n | eval:--limit | eval:-b | eval:--batch | eval:--resize | eval:--scales | eval:--worst-count | \
       train:--save-every | train:--max-memory | train:--classes | train:--replace-depthwise | train:--replace-layers | train:--ignore | \
@@ -119,7 +119,7 @@ _dcls() {
           --fail-fast --max-pixels --max-memory --mmap'
         ;;
       convert)
-        options='--key --arch --set --preprocess --labels --to --kernel-count --error --layers --seed --effort --threshold --merge
+        options='--key --module --arch --set --preprocess --labels --to --kernel-count --error --layers --seed --effort --threshold --merge
           --prune --round-positions --fix-unequal --verify --json --onnx-preprocess'
         ;;
       plot)
@@ -130,7 +130,7 @@ _dcls() {
           --size --dim --shared-positions --json'
         ;;
       diff) options='--atol --rtol --equal-nan --strict --kernels --all -a --order --key-a --key-b --set --json' ;;
-      inspect) options='--model -m --key --tensor -t --values -n --input --arch --set --json' ;;
+      inspect) options='--model -m --key --module --tensor -t --values -n --input --arch --set --json' ;;
       eval)
         options='--model -m --data -d --kind --classes --ignore --limit -n --batch -b --resize --algo --flip --scales --json
           --confusion --worst --worst-count'

@@ -142,6 +142,10 @@ DCLS_API dcls_status dcls_tensors_load_file(dcls_context *ctx, const char *path,
  * checkpoint without that key and a file of another kind are DCLS_ERR_ARGUMENT. */
 DCLS_API dcls_status dcls_tensors_load_key(dcls_context *ctx, const char *path, const char *key,
                                            dcls_tensors **out);
+/* Leaves the tensors of one module, such as "model" or "student.backbone", whose names begin with it and a
+ * dot, and names them without both. DCLS_ERR_ARGUMENT if there are none or the set holds a network. On
+ * failure the set is as it was. */
+DCLS_API dcls_status dcls_tensors_take_module(dcls_context *ctx, dcls_tensors *tensors, const char *module);
 /* The same as load_file from memory; data may be freed after the call. */
 DCLS_API dcls_status dcls_tensors_load_memory(dcls_context *ctx, const void *data, size_t size,
                                               dcls_tensors **out);

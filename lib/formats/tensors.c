@@ -122,6 +122,53 @@ dcls_status dcls_tensors_set_meta(dcls_context *ctx, dcls_tensors *set, const ch
     return DCLS_OK;
 }
 
+/* ---- taking a part ---- */
+
+/* What stands behind "module." in name; NULL if it begins otherwise or ends there. */
+static const char *name_inside(const char *name, const char *module)
+{
+    const size_t length = strlen(module);
+    const bool inside = strncmp(name, module, length) == 0 && name[length] == '.' && name[length + 1] != '\0';
+    return inside ? name + length + 1 : NULL;
+}
+
+static dcls_status fail_module(dcls_context *ctx, const dcls_tensors *set, const char *module)
+{
+    if (dcls_tensors_meta(set, DCLS_META_MODEL) != NULL)
+        return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "holds a network, whose modules cannot be taken alone");
+    if (set->count == 0) return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "there are no tensors");
+    return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "no tensor belongs to a module '%s'; the first one is '%s'",
+                     module, set->items[0].name);
+}
+
+dcls_status dcls_tensors_take_module(dcls_context *ctx, dcls_tensors *set, const char *module)
+{
+    dcls_map index = {0};
+    dcls_status status = DCLS_OK;
+    int64_t kept = 0;
+    const size_t looked_at = dcls_tensors_meta(set, DCLS_META_MODEL) == NULL ? set->count : 0;
+    for (size_t i = 0; i < looked_at && status == DCLS_OK; i++) {
+        const char *name = name_inside(set->items[i].name, module);
+        if (name != NULL) status = dcls_map_add(ctx, &index, name, kept++, NULL, NULL);
+    }
+    if (status == DCLS_OK && kept == 0) status = fail_module(ctx, set, module);
+    if (status != DCLS_OK) {
+        dcls_map_free(&index);
+        return status;
+    }
+    dcls_tensor *to = set->items;
+    for (size_t i = 0; i < set->count; i++) {
+        const char *name = name_inside(set->items[i].name, module);
+        if (name == NULL) continue;
+        *to = set->items[i];
+        to++->name = name;
+    }
+    set->count = (size_t)kept;
+    dcls_map_free(&set->index);
+    set->index = index;
+    return DCLS_OK;
+}
+
 /* ---- asking ---- */
 
 const char *dcls_tensors_format(const dcls_tensors *tensors)

@@ -50,7 +50,7 @@ static void fail_missing(dcls_builder *b, const char *name)
     if (other == NULL)
         dcls_build_fail(b, "tensor '%s' is missing", name);
     else
-        dcls_build_fail(b, "tensor '%s' is missing, but there is '%s': save the state dict of '%.*s' alone",
+        dcls_build_fail(b, "tensor '%s' is missing, but there is '%s': take the module '%.*s' alone",
                         name, other, (int)(strlen(other) - strlen(name) - 1), other);
 }
 

@@ -333,6 +333,27 @@ onnx_layer() { printf '{"op": "dcls", "name": "%s", "inputs": ["%s"], "weight": 
   [ ! -e other.safetensors ]
 }
 
+@test "--module: a network that a larger module held" {
+  ppm 2 2 255 0 0 >red.ppm
+  network >net.json
+  state_dict | jq -c '.tensors |= (with_entries(.key |= "a.net." + .) + {"a.netty": {"dtype": "F32", "shape": [1], "data": [0]}})' >held.json
+  try 3 convert held.json m.bin --arch net.json
+  try 0 convert held.json m.bin --arch net.json --module a.net
+  answers m.bin "red.ppm: 0 96.5%"
+  try 0 inspect held.json --module a.net --arch net.json --json
+  is tensors "$(jq -c '[.tensors[].name]' <<<"$output")" "$(state_dict | jq -c '.tensors | keys_unsorted')"
+  local wrong
+  for wrong in net a.ne a.net. a.netty a.net.x ''; do
+    try 2 convert held.json other.bin --arch net.json --module "$wrong"
+    is stderr "$stderr" "dcls: held.json: no tensor belongs to a module '$wrong'; the first one is '$(jq -r '.tensors | keys_unsorted[0]' held.json)'"
+  done
+  try 2 convert m.bin other.bin --module a.net
+  is stderr "$stderr" "dcls: m.bin: holds a network, whose modules cannot be taken alone"
+  try 2 convert builtin: other.bin --module a.net
+  try 2 inspect builtin: --module a.net
+  [[ ! -e other.bin ]]
+}
+
 @test "which of several state dicts was taken is said" {
   /usr/bin/python3 -c 'import torch' 2>/dev/null || skip "python3-torch is not installed"
   /usr/bin/python3 -c "

@@ -37,7 +37,7 @@ static const struct {
      NULL,
      {NULL},
      DCLS_ERR_FORMAT,
-     "tensor '0.weight' is missing, but there is 'net.0.weight': save the state dict of 'net' alone"},
+     "tensor '0.weight' is missing, but there is 'net.0.weight': take the module 'net' alone"},
     {"0.weight 8", "convmixer", NULL, {NULL}, DCLS_ERR_FORMAT, "must be the patch convolution"},
     {"downsample_layers.0.0.weight 8",
      "convnext_dcls",
