@@ -52,7 +52,7 @@ static int open_validation(train_run *t)
     if (status == CLI_OK && dcls_dataset_task(t->val) != t->task) {
         cli_error(t->recipe->val, "holds data for %s, '%s' for %s", dcls_task_name(dcls_dataset_task(t->val)),
                   t->recipe->train, dcls_task_name(t->task));
-        return CLI_BAD_INPUT;
+        return CLI_USAGE;
     }
     if (status == CLI_OK && t->task == DCLS_TASK_CLASSIFICATION) status = name_validation(t, &options);
     return status;
@@ -116,7 +116,7 @@ static int check_classes(train_run *t, const dcls_model *model)
     if (dcls_model_task(model) != t->task) {
         cli_error(t->recipe->train, "is data for %s, the network's task is %s", dcls_task_name(t->task),
                   dcls_task_name(dcls_model_task(model)));
-        return CLI_BAD_INPUT;
+        return CLI_USAGE;
     }
     if (said > 0 && said != t->classes) {
         cli_error("train", "the network has %" PRId64 " classes, not %" PRId64, t->classes, said);
@@ -124,7 +124,7 @@ static int check_classes(train_run *t, const dcls_model *model)
     }
     if (count > (size_t)t->classes) {
         cli_error(t->recipe->train, "has %zu classes, the network %" PRId64, count, t->classes);
-        return CLI_BAD_INPUT;
+        return CLI_USAGE;
     }
     if (t->task == DCLS_TASK_CLASSIFICATION && count < (size_t)t->classes)
         cli_warn(t->run, t->recipe->train, "has %zu classes, the network %" PRId64, count, t->classes);

@@ -25,7 +25,7 @@ static int create_network(train_run *t, dcls_model **out)
             cli_error("train", "masks do not say how many classes there are: --classes N");
         else
             cli_error(t->recipe->train, "is data for segmentation, %s is for classification", options.arch);
-        status = segments ? CLI_USAGE : CLI_BAD_INPUT;
+        status = CLI_USAGE;
     } else {
         const dcls_status made = dcls_model_create(t->run->ctx, &options, out);
         const char *subject = t->recipe->graph != NULL ? t->recipe->graph : "train";

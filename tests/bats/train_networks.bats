@@ -250,8 +250,8 @@ load train_util
   refused 2 "augment.cutout is 99, more than a side of the pictures, 8 x 8" $small --train set --cutout 99
   refused 2 "augment.crop_padding is 9, more than a side" $small --train set --crop-padding 9
   refused 5 "takes 0.0107 GiB, more than the limit of 0.000977 GiB: make it smaller (--batch, --size), or raise the limit" $small --train set --max-memory 1M --size 400 --area 0.2,1
-  refused 3 "dcls: set: is data for classification" --model s.json --train set --batch 6 --size 8
-  refused 3 "holds data for segmentation" $small --train set --val scenes
+  refused 2 "dcls: set: is data for classification" --model s.json --train set --batch 6 --size 8
+  refused 2 "holds data for segmentation" $small --train set --val scenes
   refused 2 "is 5x6: --scale 0.6,1 takes random parts, --size 10x10 all of it" --graph graph.json --train scenes --classes 3 --batch 2 --size 5,6 --limit 2
   refused 2 "the picture comes out as 8x8 (rows first), the batch is 4x4: --area 0.2,1 takes" $small --train set --size 4
   refused 2 "loss.class_weights has 2 numbers for 3 classes" $small --train set --class-weights 1,2
@@ -265,7 +265,7 @@ load train_util
   printf '{"model": {"arch": "convmixer", "file": "m.json"}}' >two.json
   refused 2 "only one of a model to go on with (model.file), an architecture (model.arch) and a description (model.graph) may be given" --train set two.json
   refused 2 "--scale 0.8,1 takes random parts" --graph graph.json --train scenes --classes 3 --batch 2 --size 8
-  refused 3 "dcls: scenes: is data for segmentation, convmixer is for classification" $small --train scenes
+  refused 2 "dcls: scenes: is data for segmentation, convmixer is for classification" $small --train scenes
   refused 2 "masks do not say how many classes there are: --classes N" --arch deeplabv3 --train scenes
   refused 2 "'model.arch' is 'graph.json', must be one of 'convmixer', 'convnext_dcls', 'deeplabv3'; a file is model.graph, --graph" --arch graph.json --train set
   refused 3 "m.json" $small --train m.json
