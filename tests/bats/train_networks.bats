@@ -199,7 +199,7 @@ load train_util
   cp -r fine again # what is gone on with is the new network
   try 0 train -q --resume again --epochs 2
   is resumed "$(dcls convert again/model.bin a.json 2>/dev/null && jq -c .model.labels a.json)" '["a_fourth","blue","green","rot"]'
-  try 3 train -q --model run/model.bin --train set --classes 2 --batch 6 --size 8 -o no
+  try 2 train -q --model run/model.bin --train set --classes 2 --batch 6 --size 8 -o no
   is stderr "$stderr" "dcls: set: has 4 classes, the network 2"
   jq '.model.nodes += [{"op": "relu", "name": "r"}] | .model.output = "r"' fine.json >relu.json
   try 3 train -q --model relu.json --train set --classes 6 --batch 6 --size 8 -o no
