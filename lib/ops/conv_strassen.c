@@ -11,7 +11,9 @@
  * Errors are some times those of plain sums, as is usual for these methods; what is not finite reaches the
  * other pixel as well.
  */
+#include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/cpu.h"
 #include "base/threads.h"
@@ -33,9 +35,9 @@
 
 /* Weights [chunk of terms][panel of outputs][DCLS_STRASSEN][PANEL / STRIP, terms of the chunk, STRIP]. */
 typedef struct product {
-    int64_t outputs, terms;        /* of a half */
-    int64_t panels, chunks, chunk; /* of outputs; of terms, and terms of one */
-    float *weight;
+    int64_t outputs, terms;         /* of a half */
+    int64_t panels, chunks, chunk;  /* of outputs; of terms, and terms of one */
+    float *weight, *scale, *factor; /* scale, factor: of outputs and of terms of both halves, see pack */
 } product;
 
 typedef struct conv_strassen {
@@ -65,10 +67,12 @@ static operands split_input(const dcls_conv_pass *pass, const tile *t, float *to
 {
     const dcls_conv *conv = pass->conv;
     const int64_t n = conv->in_volume, terms = conv->g.in_channels / 2;
-    const float *in = pass->in + t->image * conv->g.in_channels * n + t->from;
+    const float *in = pass->in + t->image * conv->g.in_channels * n + t->from,
+                *factor = ((const conv_strassen *)conv)->first.factor;
     for (int64_t k = 0; k < terms; k++, in += n)
         pass->simd->strassen_split((const float *[]){in, in + n / 2, in + terms * n, in + terms * n + n / 2},
-                                   to + k * t->pixels, terms * t->pixels, t->pixels);
+                                   (const float[]){factor[k], factor[k + terms]}, to + k * t->pixels,
+                                   terms * t->pixels, t->pixels);
     return (operands){to, terms * t->pixels, t->pixels, 1};
 }
 
@@ -90,6 +94,12 @@ static void multiply(const dcls_conv_pass *pass, const tile *t, const product *p
                                                     .add = chunk > 0});
 }
 
+static dcls_strassen_products products_of(const product *p, const tile *t, int64_t panel, const float *at)
+{
+    const float *upper = p->scale + panel * PANEL;
+    return (dcls_strassen_products){t->pixels, at, t->pixels * PANEL, {upper, upper + p->outputs}};
+}
+
 static int64_t hidden_stride(const conv_strassen *c)
 {
     return c->second.chunk + PIXEL_GAP;
@@ -101,17 +111,16 @@ static operands expand(const dcls_conv_pass *pass, const tile *t, int64_t chunk,
 {
     const conv_strassen *c = (const conv_strassen *)pass->conv;
     const int64_t panels = c->second.chunk / PANEL;
-    dcls_strassen s = {.pixels = t->pixels,
-                       .products = products,
-                       .products_step = t->pixels * PANEL,
-                       .activation = c->activation,
-                       .to_step = t->pixels * hidden_stride(c),
-                       .to_stride = hidden_stride(c)};
+    dcls_strassen_between s = {
+        .activation = c->activation, .to_step = t->pixels * hidden_stride(c), .to_stride = hidden_stride(c)};
     for (int64_t i = 0; i < panels; i++) {
         const int64_t panel = chunk * panels + i;
         multiply(pass, t, &c->first, 0, panel, x, products);
+        s.products = products_of(&c->first, t, panel, products);
         s.bias[0] = c->bias + panel * PANEL;
-        s.bias[1] = s.bias[0] + c->first.panels * PANEL;
+        s.bias[1] = s.bias[0] + c->second.terms;
+        s.factor[0] = c->second.factor + panel * PANEL;
+        s.factor[1] = s.factor[0] + c->second.terms;
         s.to = to + i * PANEL;
         pass->simd->strassen_between(&s);
     }
@@ -124,7 +133,8 @@ static void write_quarters(const dcls_conv_pass *pass, const tile *t, int64_t pa
 {
     const conv_strassen *c = (const conv_strassen *)pass->conv;
     const int64_t floats = t->pixels * PANEL;
-    pass->simd->strassen_join(products, floats, scratch, floats, floats);
+    const dcls_strassen_products p = products_of(&c->second, t, panel, products);
+    pass->simd->strassen_join(&p, scratch);
     for (int j = 3; j >= 0; j--)
         dcls_conv_write_panel(pass, t->image, j / 2 * c->second.panels + panel,
                               j % 2 * (c->base.out_volume / 2) + t->from, t->pixels, scratch + j * floats);
@@ -180,17 +190,29 @@ typedef struct packing {
 /* Terms of a strip that are summed at a time, before they are turned. */
 #define TERMS ((int64_t)64)
 
-/* The sums for n <= TERMS terms of a strip's outputs, from the first one's weights in the upper half on.
- * apart: floats from one operand to the next at `to`, [n, STRIP]. */
-static void pack_terms(const packing *w, const float *upper, int64_t n, float *to, int64_t apart)
+/* 0 where it is 0. */
+static float inverse(float power)
 {
-    const int64_t row = 2 * w->p->terms;
-    float sums[DCLS_STRASSEN][STRIP * TERMS];
+    return power > 0 ? 1 / power : 0;
+}
+
+/* The sums for n <= TERMS terms from `from` on of a strip's outputs. apart: floats from one operand to the
+ * next at `to`, [n, STRIP]. */
+static void pack_terms(const packing *w, int64_t output, int64_t from, int64_t n, float *to, int64_t apart)
+{
+    const product *p = w->p;
+    float sums[DCLS_STRASSEN][STRIP * TERMS], factor[2][TERMS];
+    for (int64_t k = 0; k < n; k++) {
+        factor[0][k] = inverse(p->factor[from + k]);
+        factor[1][k] = inverse(p->factor[from + k + p->terms]);
+    }
     for (int64_t o = 0; o < STRIP; o++) {
-        const float *a = upper + o * row, *b = a + w->p->outputs * row;
+        const float *a = w->weight + (output + o) * 2 * p->terms + from, *b = a + p->outputs * 2 * p->terms;
+        const float up = inverse(p->scale[output + o]), low = inverse(p->scale[output + o + p->outputs]);
         for (int64_t k = 0; k < n; k++) {
             float operand[DCLS_STRASSEN];
-            left_operands(a[k], a[k + w->p->terms], b[k], b[k + w->p->terms], operand);
+            left_operands(up * (factor[0][k] * a[k]), up * (factor[1][k] * a[k + p->terms]),
+                          low * (factor[0][k] * b[k]), low * (factor[1][k] * b[k + p->terms]), operand);
             for (int q = 0; q < DCLS_STRASSEN; q++)
                 sums[q][o * TERMS + k] = operand[q];
         }
@@ -206,18 +228,79 @@ static void pack_panel(void *arg, int64_t item, int worker)
     const int64_t chunk = item / p->panels, panel = item % p->panels, strip = p->chunk * STRIP;
     (void)worker;
     for (int64_t i = 0; i < PANEL / STRIP; i++) {
-        const float *upper = w->weight + (panel * PANEL + i * STRIP) * 2 * p->terms + chunk * p->chunk;
         float *to = p->weight + item * DCLS_STRASSEN * p->chunk * PANEL + i * strip;
         for (int64_t k = 0; k < p->chunk; k += TERMS)
-            pack_terms(w, upper + k, dcls_min_i64(TERMS, p->chunk - k), to + k * STRIP, p->chunk * PANEL);
+            pack_terms(w, panel * PANEL + i * STRIP, chunk * p->chunk + k, dcls_min_i64(TERMS, p->chunk - k),
+                       to + k * STRIP, p->chunk * PANEL);
     }
+}
+
+/* A power of two about as large as the largest weight, such that its inverse is one too; 0 where all are 0.
+ */
+static float power_of(float largest)
+{
+    int exponent;
+    if (largest == 0) return 0;
+    if (isinf(largest)) return 1;
+    frexpf(largest, &exponent);
+    return ldexpf(1, exponent < -60 ? -60 : exponent > 60 ? 60 : exponent);
+}
+
+/* x[k] becomes the larger of itself and |a[k]| f[k]; NaN is passed over. */
+static void raise_to(float *x, const float *a, const float *f, int64_t n)
+{
+    for (int64_t k = 0; k < n; k++) {
+        const float size = fabsf(a[k]) * f[k];
+        x[k] = size > x[k] ? size : x[k];
+    }
+}
+
+/* The largest of |a[k]| f[k], in lanes that the compiler can make a vector of. */
+static float largest_of(const float *a, const float *f, int64_t n)
+{
+    float most[STRIP] = {0}, largest = 0;
+    int64_t k = 0;
+    for (; k + STRIP <= n; k += STRIP)
+        raise_to(most, a + k, f + k, STRIP);
+    raise_to(most, a + k, f + k, n - k);
+    for (int lane = 0; lane < STRIP; lane++)
+        largest = most[lane] > largest ? most[lane] : largest;
+    return largest;
+}
+
+/* Outputs meet in sums, and so do terms, where large ones would lose the small ones of others. Weights are
+ * brought to one size by powers of two, first those of a term, whose inputs make up for it, then those of an
+ * output (Ballard, Benson, Druinsky, Lipshitz and Schwartz, "Improving the numerical stability of fast matrix
+ * multiplication", 2016, section 5). */
+static dcls_status choose_scales(dcls_context *ctx, product *p, const float *weight)
+{
+    const int64_t terms = 2 * p->terms;
+    float *f = dcls_alloc(ctx, (size_t)terms, sizeof *f);
+    if (f == NULL) return DCLS_ERR_MEMORY;
+    for (int64_t k = 0; k < terms; k++) {
+        p->factor[k] = 0;
+        f[k] = 1;
+    }
+    for (int64_t o = 0; o < 2 * p->outputs; o++)
+        raise_to(p->factor, weight + o * terms, f, terms);
+    for (int64_t k = 0; k < terms; k++) {
+        p->factor[k] = power_of(p->factor[k]);
+        f[k] = inverse(p->factor[k]);
+    }
+    for (int64_t o = 0; o < 2 * p->outputs; o++)
+        p->scale[o] = power_of(largest_of(weight + o * terms, f, terms));
+    free(f);
+    return DCLS_OK;
 }
 
 static dcls_status pack(dcls_context *ctx, conv_strassen *c, product *p, const float *weight)
 {
     const int64_t items = p->chunks * p->panels, floats = items * DCLS_STRASSEN * p->chunk * PANEL;
     p->weight = dcls_conv_pack(ctx, &c->base, floats, sizeof(float));
-    if (p->weight == NULL) return DCLS_ERR_MEMORY;
+    p->scale = dcls_conv_pack(ctx, &c->base, 2 * p->outputs, sizeof(float));
+    p->factor = dcls_conv_pack(ctx, &c->base, 2 * p->terms, sizeof(float));
+    if (p->weight == NULL || p->scale == NULL || p->factor == NULL) return DCLS_ERR_MEMORY;
+    DCLS_TRY(choose_scales(ctx, p, weight));
     packing work = {p, dcls_simd_get(dcls_cpu_detect()), weight};
     dcls_parallel_for(dcls_threads_for(dcls_context_threads(ctx), floats), items, pack_panel, &work);
     return DCLS_OK;
@@ -225,11 +308,18 @@ static dcls_status pack(dcls_context *ctx, conv_strassen *c, product *p, const f
 
 /* ---- create -------------------------------------------------------------------------------------------- */
 
+static void free_product(const product *p)
+{
+    free(p->weight);
+    free(p->scale);
+    free(p->factor);
+}
+
 static void release(dcls_conv *conv)
 {
     conv_strassen *c = (conv_strassen *)conv;
-    free(c->first.weight);
-    free(c->second.weight);
+    free_product(&c->first);
+    free_product(&c->second);
     free(c->bias);
 }
 

@@ -56,19 +56,25 @@ typedef struct dcls_gemm_pixels {
  * A11, S3 = A11 - A21, S4 = A12 - S2 and T1 = B12 - B11, T2 = B22 - T1, T3 = B22 - B12, T4 = T2 - B21. */
 #define DCLS_STRASSEN 7
 
-/* From the products of one layer to the operands of the next, for a panel of outputs in both halves:
- * products [DCLS_STRASSEN][pixels, DCLS_GEMM_PANEL] become quarters, bias [upper, lower half of the outputs]
- * and activation are applied, and operands written to `to`, rows of DCLS_GEMM_PANEL to_stride floats apart.
- */
-typedef struct dcls_strassen {
+/* The products of a panel of outputs in both halves, [DCLS_STRASSEN][pixels, DCLS_GEMM_PANEL], step floats
+ * apart, whose outputs are to be scaled: factors of the upper and the lower half, [DCLS_GEMM_PANEL]. */
+typedef struct dcls_strassen_products {
     int64_t pixels; /* of each half */
-    const float *products;
-    int64_t products_step;
-    const float *bias[2];
+    const float *at;
+    int64_t step;
+    const float *scale[2];
+} dcls_strassen_products;
+
+/* From the products of one layer to the operands of the next: quarters become factor * activation(quarter +
+ * bias), bias and factor [DCLS_GEMM_PANEL] of the upper and the lower half, and operands are written to `to`,
+ * to_step floats apart, rows of DCLS_GEMM_PANEL to_stride floats apart. */
+typedef struct dcls_strassen_between {
+    dcls_strassen_products products;
+    const float *bias[2], *factor[2];
     dcls_activation activation;
     float *to;
     int64_t to_step, to_stride;
-} dcls_strassen;
+} dcls_strassen_between;
 
 /* One small plane of a depthwise convolution, windows of any size: for y < rows and x < width
  *     out[y * width + x] = sum over i < in_rows, j < in_width of in[i * in_width + j] * w(i, j, y, x)
@@ -154,12 +160,13 @@ typedef struct dcls_simd {
     void (*gemm)(const dcls_gemm *gemm);
     void (*gemm_transposed)(const dcls_gemm *gemm);
     void (*gemm_pixels)(const dcls_gemm_pixels *gemm);
-    /* Quarters of n floats to the operands B11, B21, B22, T4, T1, T2, T3, to_step floats apart; products [n],
-     * p_step floats apart, to quarters c_step floats apart, whole vectors; and both with an activation
-     * between. */
-    void (*strassen_split)(const float *const quarters[4], float *to, int64_t to_step, int64_t n);
-    void (*strassen_join)(const float *p, int64_t p_step, float *c, int64_t c_step, int64_t n);
-    void (*strassen_between)(const dcls_strassen *strassen);
+    /* Quarters of n floats, the first two times factor[0] and the others times factor[1], to the operands
+     * B11, B21, B22, T4, T1, T2, T3, to_step floats apart; products to quarters [4][pixels, DCLS_GEMM_PANEL];
+     * and both with an activation between. */
+    void (*strassen_split)(const float *const quarters[4], const float factor[2], float *to, int64_t to_step,
+                           int64_t n);
+    void (*strassen_join)(const dcls_strassen_products *products, float *quarters);
+    void (*strassen_between)(const dcls_strassen_between *between);
     /* n tiles along one axis: lines of inputs to lines of points, and these to outputs. Lines of in and out
      * do not overlap. */
     void (*winograd_forward)(int form, const float *const in[DCLS_WINOGRAD_POINTS],

@@ -112,10 +112,10 @@ static void convolutions(void **state)
 {
     static const int64_t sizes[][5] = {
         /* batch, channels in, between, out, pixels */
-        {1, 1, 1, 1, 1},      {2, 3, 5, 4, 7},        {1, 33, 0, 31, 49},   {3, 16, 0, 64, 2},
-        {1, 300, 0, 33, 25},  {2, 8, 64, 32, 49},     {1, 96, 384, 96, 65}, {1, 17, 70, 33, 196},
-        {2, 5, 33, 3, 500},   {1, 24, 1600, 24, 130}, {1, 2, 3000, 3, 70},  {1, 7, 32, 32, 64},
-        {1, 7, 16384, 1, 66}, {1, 300, 31, 7, 97},    {1, 192, 128, 64, 196}, {2, 194, 896, 192, 254},
+        {1, 1, 1, 1, 1},          {2, 3, 5, 4, 7},        {1, 33, 0, 31, 49},     {3, 16, 0, 64, 2},
+        {1, 300, 0, 33, 25},      {2, 8, 64, 32, 49},     {1, 96, 384, 96, 65},   {1, 17, 70, 33, 196},
+        {2, 5, 33, 3, 500},       {1, 24, 1600, 24, 130}, {1, 2, 3000, 3, 70},    {1, 7, 32, 32, 64},
+        {1, 7, 16384, 1, 66},     {1, 300, 31, 7, 97},    {1, 192, 128, 64, 196}, {2, 194, 896, 192, 254},
         {1, 400, 1664, 128, 192},
     };
     dcls_context *ctx;
@@ -134,6 +134,40 @@ static void convolutions(void **state)
         free(out);
         free_problem(&p);
     }
+    dcls_context_destroy(ctx);
+}
+
+/* Outputs and terms of very different size do not harm each other where they meet in sums. */
+static void sizes_of_outputs(void **state)
+{
+    dcls_context *ctx;
+    assert_int_equal(dcls_context_create(&ctx), DCLS_OK);
+    problem p = make_problem(flat(1, 192, 128, 196), 128);
+    p.activation = DCLS_ACT_RELU;
+    p.epilogue = (dcls_epilogue){.bias = p.terms, .scale = p.terms + 128, .shift = p.terms + 256};
+    for (int64_t o = 0; o < 128; o++) {
+        const float size = ldexpf(1, -(int)(o * 37 % 60)); /* and 0 */
+        p.terms[o] = p.terms[256 + o] = p.first_bias[o] = 0;
+        p.terms[128 + o] = o == 77 ? 1 : 1 / size;
+        for (int64_t i = 0; i < 192; i++)
+            p.first[o * 192 + i] *= ldexpf(1, (int)(o % 41) - 20);
+        for (int64_t i = 0; i < 128; i++)
+            p.second[o * 128 + i] *= o == 77 ? 0 : ldexpf(size, 20 - (int)(i % 41));
+    }
+    float *out = run(ctx, simd_of(state), &p, 1);
+    for (int64_t pixel = 0; pixel < 196; pixel += 13)
+        for (int64_t o = 0; o < 128; o++) {
+            double sum = 0, magnitude = 0;
+            for (int64_t j = 0; j < 128; j++) {
+                const double term = hidden_value(&p, 0, j, pixel) * (double)p.second[o * 128 + j];
+                sum += term;
+                magnitude += fabs(term);
+            }
+            const double scale = (double)p.epilogue.scale[o];
+            assert_near(out[o * 196 + pixel], scale * sum, scale * magnitude, "output", o);
+        }
+    free(out);
+    free_problem(&p);
     dcls_context_destroy(ctx);
 }
 
@@ -200,8 +234,8 @@ static void wrong_arguments(void **state)
 
 int main(void)
 {
-    static const struct CMUnitTest tests[] = {cmocka_unit_test(panels), cmocka_unit_test(convolutions),
-                                              cmocka_unit_test(tiles), cmocka_unit_test(workspaces),
-                                              cmocka_unit_test(wrong_arguments)};
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(panels), cmocka_unit_test(convolutions), cmocka_unit_test(sizes_of_outputs),
+        cmocka_unit_test(tiles),  cmocka_unit_test(workspaces),   cmocka_unit_test(wrong_arguments)};
     return run_at_every_level("pixels", tests, sizeof tests / sizeof *tests);
 }
