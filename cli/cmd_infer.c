@@ -52,7 +52,7 @@ static const cli_option options[] = {
      0, 0},
     {0}};
 
-static const infer_options defaults = {.alpha = 0.5};
+static const infer_options defaults = {.alpha = ALPHA_NOT_SAID};
 
 /* ---- what is checked before any input ---- */
 
@@ -66,6 +66,10 @@ static int check_options(const cli *run, const infer_options *o)
 {
     if (o->logits != NULL && !ends_with(o->logits, ".npy")) {
         cli_error("infer", "--logits: '%s' does not end in .npy", o->logits);
+        return CLI_USAGE;
+    }
+    if (o->alpha >= 0 && o->output_dir == NULL) {
+        cli_error("infer", "--alpha is for -o, which writes overlays");
         return CLI_USAGE;
     }
     if (o->max_pixels > 0) dcls_context_set_limit(run->ctx, DCLS_LIMIT_PIXELS, (uint64_t)o->max_pixels);

@@ -22,6 +22,8 @@
 
 typedef enum infer_format { INFER_TEXT, INFER_JSON, INFER_CSV } infer_format;
 
+#define ALPHA_NOT_SAID (-1)
+
 typedef struct infer_options {
     const char *model;
     int64_t top;   /* 0: what suits the task */

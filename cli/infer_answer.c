@@ -81,8 +81,9 @@ static dcls_status save_overlay(const infer_worker *worker, const infer_item *it
                                 const char *path)
 {
     const infer_shared *infer = worker->infer;
+    const double alpha = infer->options->alpha;
     bool labelled = dcls_model_label_count(infer->model) >= (size_t)item->shape[0];
-    dcls_overlay_options options = {.alpha = infer->options->alpha,
+    dcls_overlay_options options = {.alpha = alpha >= 0 ? alpha : 0.5,
                                     .palette = infer->palette,
                                     .colors = (int)item->shape[0],
                                     .labels = labelled ? infer->labels : NULL};

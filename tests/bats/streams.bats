@@ -79,9 +79,12 @@ sh_() { run --separate-stderr bash -c "$1" "$DCLS"; }
 @test "locale and environment do not change numbers" {
   prepare
   local locale
+  segmenter >s.json
   "$DCLS" infer -m m.json --format csv red.ppm >expected
+  "$DCLS" infer -m s.json --format csv -o masks --alpha 0.5 red.ppm >masked
   for locale in C C.UTF-8 de_DE.UTF-8 tr_TR.UTF-8 xx_XX; do
-    LC_ALL=$locale LANG=$locale "$DCLS" infer -m m.json --format csv --alpha 0.5 red.ppm | cmp - expected
+    LC_ALL=$locale LANG=$locale "$DCLS" infer -m m.json --format csv red.ppm | cmp - expected
+    LC_ALL=$locale LANG=$locale "$DCLS" infer -m s.json --format csv -o masks --alpha 0.5 red.ppm | cmp - masked
   done
   env -i "$DCLS" infer -m m.json --format csv red.ppm | cmp - expected
 }

@@ -87,6 +87,7 @@ usage() {
   usage "--alpha: '1.5' is not a number from 0 to 1" infer --alpha 1.5 x.png
   usage "--alpha: 'nan' is not" infer --alpha nan x.png
   usage "--alpha: '0,5' is not" infer --alpha 0,5 x.png
+  usage "infer: --alpha is for -o" infer --alpha 0.5 x.png
   usage "--max-memory: '5X' is not a number of bytes" infer --max-memory 5X x.png
   usage "--max-memory: '99999999999T' is not" infer --max-memory 99999999999T x.png
   usage "--logits: 'out.bin' does not end in .npy" infer --logits out.bin x.png
