@@ -6,7 +6,7 @@
  *
  * without allocating. in and out must not overlap; residual may be out. workspace: dcls_conv_workspace(conv,
  * threads) bytes, 64-byte aligned. Results are the same bits for any number of threads and any size of tiles:
- * every sum is made in an order that depends on the geometry alone.
+ * every sum is made in an order that depends on the geometry and the processor alone.
  *
  * - dense: any convolution. Tiles of an im2col matrix (or the input itself, for 1x1) and one GEMM each.
  * - winograd: dense with 3x3 taps and no stride where that takes fewer products. Rounding errors are up to
