@@ -7,6 +7,7 @@
 
 #include "alloc.h"
 #include "convert.h"
+#include "dcls_analysis.h"
 #include "input_shape.h"
 #include "layer_warnings.h"
 #include "models.h"
@@ -25,6 +26,8 @@ static const cli_option options[] = {
      "take the tensors of one module alone, such as model of a checkpoint of PyTorch Lightning, and name "
      "them without it",
      0, 0},
+    {"drop", 0, CLI_LIST, "GLOB", AT(drop),
+     "leave out the tensors of a state dict whose names match, such as 'aux.*'; may be repeated", 0, 0},
     {"arch", 0, CLI_TEXT, "NAME|FILE", AT(arch),
      "make a model of a state dict: convmixer, convnext_dcls, deeplabv3, or a JSON model file that describes "
      "the network",
@@ -163,6 +166,22 @@ static void note_preprocess(const struct convert *convert, const dcls_model *mod
     cli_note(convert->run, "%s: without --preprocess, pictures are only divided by 255", convert->in);
 }
 
+/* Such a network answers nonsense, which nothing else tells before it runs. */
+static void warn_of_numbers(const struct convert *convert, const dcls_model *model)
+{
+    const dcls_tensors *tensors = dcls_model_tensors(model);
+    for (size_t i = 0; convert->options->arch != NULL && i < dcls_tensors_count(tensors); i++) {
+        const dcls_tensor *tensor = dcls_tensors_at(tensors, i);
+        dcls_tensor_stats stats;
+        if (dcls_tensor_statistics(convert->run->ctx, tensor, &stats) != DCLS_OK ||
+            stats.nan + stats.inf == 0)
+            continue;
+        cli_warn(convert->run, convert->in, "tensor '%s': %s not finite", tensor->name,
+                 cli_counted(stats.nan + stats.inf, "number").text);
+        return;
+    }
+}
+
 static const char *preprocess_name(const convert_options *o)
 {
     static const char *const names[] = {"imagenet", "imagenet-bicubic", "cifar10", "none"};
@@ -207,6 +226,7 @@ static int build_and_convert(struct convert *convert, dcls_tensors *tensors)
     int result = give_labels(convert, model);
     if (result == CLI_OK) {
         note_preprocess(convert, model);
+        warn_of_numbers(convert, model);
         result = convert_model(convert, model);
     }
     dcls_model_destroy(model);
@@ -276,6 +296,7 @@ static int convert_builtin(struct convert *convert)
     if (unfit == NULL && o->settings.count > 0 && o->to != TO_SPARSE) unfit = "--set";
     if (unfit == NULL && o->key != NULL) unfit = "--key";
     if (unfit == NULL && o->module != NULL) unfit = "--module";
+    if (unfit == NULL && o->drop.count > 0) unfit = "--drop";
     if (unfit != NULL) return refuse(unfit, "cannot change a built-in model");
     dcls_model *model;
     int status = cli_model_load(convert->run, convert->in, &model);
@@ -301,15 +322,17 @@ static int convert_state_dict(struct convert *convert, dcls_tensors *tensors)
 
 static int convert_file(struct convert *convert)
 {
-    dcls_context *ctx = convert->run->ctx;
     dcls_tensors *tensors;
-    const char *key = convert->options->key;
-    dcls_status status = key != NULL ? dcls_tensors_load_key(ctx, convert->in, key, &tensors)
-                                     : dcls_tensors_load_file(ctx, convert->in, &tensors);
-    if (status != DCLS_OK) return cli_fail(convert->in, status, ctx);
-    cli_note_choice(convert->run, convert->in, tensors, "--key takes another");
-    const int taken = cli_take_module(convert->run, convert->in, convert->options->module, tensors);
-    if (taken != CLI_OK) return taken;
+    const cli_part part = {convert->options->key, convert->options->module, "--key takes another"};
+    const int loaded = cli_tensors_load(convert->run, convert->in, &part, &tensors);
+    if (loaded != CLI_OK) return loaded;
+    const cli_list *drop = &convert->options->drop;
+    const dcls_status dropped =
+        drop->count > 0 ? dcls_tensors_drop(convert->run->ctx, tensors, drop->items, drop->count) : DCLS_OK;
+    if (dropped != DCLS_OK) {
+        dcls_tensors_destroy(tensors);
+        return cli_fail(convert->in, dropped, convert->run->ctx);
+    }
     cli_verbose(convert->run, "%s: %s, %s", convert->in, dcls_tensors_format(tensors),
                 cli_counted((int64_t)dcls_tensors_count(tensors), "tensor").text);
     if (convert->options->arch == NULL && !dcls_tensors_hold_model(tensors))

@@ -26,6 +26,9 @@ static const cli_option options[] = {
      "order of the tensors: largest relative difference first (default), or as in A", 0, 0},
     {"key-a", 0, CLI_TEXT, "NAME", AT(key_a), "which state dict of A, a checkpoint that holds several", 0, 0},
     {"key-b", 0, CLI_TEXT, "NAME", AT(key_b), "the same for B", 0, 0},
+    {"module-a", 0, CLI_TEXT, "NAME", AT(module_a), "the tensors of one module of A alone, such as model", 0,
+     0},
+    {"module-b", 0, CLI_TEXT, "NAME", AT(module_b), "the same for B", 0, 0},
     {"set", 0, CLI_LIST, "KEY=VALUE", AT(settings),
      "what a state dict does not tell, such as version=v1 or dilated_kernel_size=17, for comparing its "
      "kernels; "
@@ -81,17 +84,16 @@ static int load_side(const cli *run, diff_side *side)
 {
     const dcls_build_options as_it_is = {0};
     dcls_tensors *tensors;
-    if (cli_builtin_name(side->name) != NULL && side->key == NULL)
+    if (cli_builtin_name(side->name) != NULL && side->key == NULL && side->module == NULL)
         return cli_model_load(run, side->name, &side->model);
-    char *path = cli_model_path(side->name);
-    dcls_status status = side->key != NULL ? dcls_tensors_load_key(run->ctx, path, side->key, &tensors)
-                                           : dcls_tensors_load_file(run->ctx, path, &tensors);
-    free(path);
-    if (status == DCLS_OK) cli_note_choice(run, side->name, tensors, "--key-a and --key-b take others");
-    if (status == DCLS_OK && !dcls_tensors_hold_model(tensors))
+    const cli_part part = {side->key, side->module, "--key-a and --key-b take others"};
+    const int result = cli_tensors_load(run, side->name, &part, &tensors);
+    if (result != CLI_OK) return result;
+    if (!dcls_tensors_hold_model(tensors)) {
         side->loaded = tensors;
-    else if (status == DCLS_OK)
-        status = dcls_model_build(run->ctx, tensors, &as_it_is, &side->model);
+        return CLI_OK;
+    }
+    const dcls_status status = dcls_model_build(run->ctx, tensors, &as_it_is, &side->model);
     return status == DCLS_OK ? CLI_OK : cli_fail(side->name, status, run->ctx);
 }
 
@@ -132,8 +134,8 @@ static int run_diff(cli *run, const void *values, cli_operands operands)
     const diff_options *o = values;
     diff it = {.run = run,
                .options = o,
-               .a = {.name = operands.items[0], .key = o->key_a},
-               .b = {.name = operands.items[1], .key = o->key_b}};
+               .a = {.name = operands.items[0], .key = o->key_a, .module = o->module_a},
+               .b = {.name = operands.items[1], .key = o->key_b, .module = o->module_b}};
     int status = CLI_USAGE;
     if (strcmp(it.a.name, "-") == 0 && strcmp(it.b.name, "-") == 0)
         cli_error("diff", "A and B cannot both be standard input");

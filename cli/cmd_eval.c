@@ -51,7 +51,7 @@ static const cli_option options[] = {
     {"worst-count", 0, CLI_INT, "N", AT(worst_count), "how many of them (default: 20)", 1, 999},
     {0}};
 
-static const eval_options defaults = {.ignore = -1, .batch = 64, .worst_count = 20};
+static const eval_options defaults = {.ignore = -1, .batch = 64};
 
 /* ---- options ---- */
 
@@ -139,6 +139,10 @@ static int check_options(eval *e)
             cli_error("eval", "'%s' is a directory: if it is the data set, write -d %s", model, model);
         else
             cli_error("eval", "--data is missing: the data set to evaluate on; see 'dcls eval --help'");
+        return CLI_USAGE;
+    }
+    if (e->options->worst_count > 0 && e->options->worst == NULL) {
+        cli_error("eval", "--worst-count is for --worst, which writes the pictures");
         return CLI_USAGE;
     }
     e->evaluate = dcls_evaluate_options_default();
@@ -242,6 +246,8 @@ static int run_model(eval *e)
     int status = read_resize(e);
     if (status == CLI_OK) status = make_directory(e->run, e->options->worst);
     if (status == CLI_OK) status = eval_open_data(e);
+    if (status == CLI_OK && e->task == DCLS_TASK_CLASSIFICATION && e->options->ignore >= 0)
+        cli_warn(e->run, "eval", "--ignore is for masks: it has no effect here");
     if (status == CLI_OK) status = evaluate(e);
     if (status == CLI_OK) status = report(e);
     dcls_metrics_destroy(e->metrics);

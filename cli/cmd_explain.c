@@ -19,7 +19,7 @@
 typedef struct explain_options {
     const char *D, *stride, *padding, *size;
     int64_t K, channels, in, out, groups, dim, flat_dim; /* the last one by --set alone */
-    const char *model, *arch;
+    const char *model, *key, *module, *arch;
     cli_list settings;
     bool shared, json;
 } explain_options;
@@ -37,6 +37,9 @@ static const cli_option options[] = {
      "dilated_kernel_size=17; may be repeated",
      0, 0},
     {"model", 'm', CLI_TEXT, "MODEL", AT(model), "the same as MODEL; what follows is then LAYER", 0, 0},
+    {"key", 0, CLI_TEXT, "NAME", AT(key), "which state dict of MODEL, a checkpoint that holds several", 0, 0},
+    {"module", 0, CLI_TEXT, "NAME", AT(module),
+     "the tensors of one module of MODEL alone, such as model, named without it", 0, 0},
     {"arch", 0, CLI_TEXT, "NAME|FILE", AT(arch),
      "make a model of MODEL, a state dict, as dcls convert does; --set then tells what tensors do not", 0, 0},
     {"channels", 'c', CLI_INT, "N", AT(channels),
@@ -249,12 +252,13 @@ static int explain_tensors(explained *it, const explain_options *o, const dcls_t
 
 static int explain_model(explained *it, const explain_options *o, const char *layer)
 {
-    const cli_source_options how = {.arch = o->arch, .settings = o->settings};
+    const cli_source_options how = {
+        .key = o->key, .module = o->module, .arch = o->arch, .settings = o->settings};
     cli_source source;
     if (describes_layer(o)) {
         cli_error("explain",
                   "a layer of a model is what it is: of the options that describe one only --size, "
-                  "--set and --arch go with MODEL");
+                  "--set, --arch, --key and --module go with MODEL");
         return CLI_USAGE;
     }
     int result = cli_source_load(it->run, it->model, &how, &source);
@@ -279,8 +283,8 @@ static int run_explain(cli *run, const void *values, cli_operands operands)
         it.model = layer == 0 ? o->model : operands.items[0];
         return explain_model(&it, o, operands.count > layer ? operands.items[layer] : NULL);
     }
-    if (o->arch != NULL) {
-        cli_error("explain", "--arch is for a MODEL");
+    if (o->arch != NULL || o->key != NULL || o->module != NULL) {
+        cli_error("explain", "--arch, --key and --module are for a MODEL");
         return CLI_USAGE;
     }
     const int status = choose_spec(o, &it);

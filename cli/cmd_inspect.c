@@ -32,7 +32,7 @@ static const cli_option options[] = {
     {"json", 0, CLI_FLAG, NULL, AT(json), "everything, as one JSON object", 0, 0},
     {0}};
 
-static const inspect_options defaults = {.values = 8};
+static const inspect_options defaults = {.values = VALUES_NOT_SAID};
 
 bool inspect_knows_costs(const inspection *it)
 {
@@ -137,6 +137,10 @@ static int run_inspect(cli *run, const void *values, cli_operands operands)
     cli_source source;
     struct stat st;
     if (!cli_model_named("inspect", operands, o->model, &it.name)) return CLI_USAGE;
+    if (o->values != VALUES_NOT_SAID && o->tensor == NULL) {
+        cli_error("inspect", "--values is for --tensor, whose numbers are shown");
+        return CLI_USAGE;
+    }
     if (it.name == NULL) {
         cli_error("inspect", "nothing to work on is given: needs FILE or -m FILE; see 'dcls inspect --help'");
         return CLI_USAGE;

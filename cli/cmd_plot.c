@@ -13,7 +13,7 @@
 #include "plot_runs.h"
 
 typedef struct plot_options {
-    const char *model, *output, *channels, *input, *arch;
+    const char *model, *output, *channels, *input, *key, *module, *arch;
     cli_list layers, settings;
     int kind, format;
     int64_t width, seed;
@@ -50,6 +50,9 @@ static const cli_option options[] = {
     {"input", 0, CLI_TEXT, "HxW", AT(input),
      "input size of a field or report, for models that leave it open (default: as dcls inspect)", 0, 0},
     {"seed", 0, CLI_INT, "N", AT(seed), "seed of a field's random inputs (default: 0)", 0, 9007199254740992},
+    {"key", 0, CLI_TEXT, "NAME", AT(key), "which state dict of a checkpoint that holds several", 0, 0},
+    {"module", 0, CLI_TEXT, "NAME", AT(module),
+     "the tensors of one module alone, such as model, named without it", 0, 0},
     {"arch", 0, CLI_TEXT, "NAME|FILE", AT(arch), "make a model of a state dict, as dcls convert does", 0, 0},
     {"set", 0, CLI_LIST, "KEY=VALUE", AT(settings),
      "what a state dict does not tell, such as version=v1 or dilated_kernel_size=17; GLOB:KEY=VALUE for "
@@ -58,8 +61,7 @@ static const cli_option options[] = {
      0, 0},
     {0}};
 
-static const plot_options defaults = {
-    .kind = KIND_NOT_SAID, .format = FORMAT_OF_NAME, .seed = -1, .scale = 1};
+static const plot_options defaults = {.kind = KIND_NOT_SAID, .format = FORMAT_OF_NAME, .seed = -1};
 
 struct plot {
     const cli *run;
@@ -115,6 +117,8 @@ static int choose_format(struct plot *plot)
     if (o->terminal) {
         if (o->output != NULL) return refuse("--terminal", "writes no picture: leave -o out");
         if (o->format != FORMAT_OF_NAME) return refuse("--terminal", "writes no picture: leave --format out");
+        if (o->width > 0 || o->scale > 0)
+            return refuse("--terminal", "has the terminal's width: leave --width and --scale out");
         if (o->kind != KIND_NOT_SAID && o->kind != DCLS_PLOT_DENSITY)
             return refuse("--terminal", "draws densities alone");
         return CLI_OK;
@@ -128,6 +132,8 @@ static int choose_format(struct plot *plot)
         dcls_status status = dcls_plot_format_for_path(ctx, o->output, &plot->how.format);
         if (status != DCLS_OK) return cli_fail(o->output, status, ctx);
     }
+    if (o->scale > 0 && plot->how.format != DCLS_PLOT_PNG)
+        return refuse("--scale", "is for PNG: other forms have no pixels");
     if (plot->how.format == DCLS_PLOT_HTML && o->kind != KIND_NOT_SAID)
         return refuse("--kind", "belongs to pictures: a report shows all of it");
     if (strcmp(o->output, "-") == 0 && plot->how.format != DCLS_PLOT_SVG &&
@@ -155,8 +161,8 @@ static int check_subject(const struct plot *plot)
         return refuse("--kind", log ? "belongs to models: a log is drawn as curves"
                                     : "belongs to models: a recording is drawn as positions moving");
     if (o->terminal) return refuse("--terminal", "belongs to models");
-    if (o->arch != NULL || o->settings.count > 0 || o->input != NULL)
-        return refuse("--arch, --set and --input", "belong to models");
+    if (o->arch != NULL || o->settings.count > 0 || o->input != NULL || o->key != NULL || o->module != NULL)
+        return refuse("--arch, --key, --module, --set and --input", "belong to models");
     if (log && (o->layers.count > 0 || o->channels != NULL))
         return refuse("--layers and --channels", "belong to models and recordings");
     if (plot->how.format == DCLS_PLOT_HTML)
@@ -238,7 +244,7 @@ static void choose_style(struct plot *plot)
     how->channels = (const int64_t(*)[2])plot->ranges;
     how->channel_count = plot->range_count;
     how->width = o->width > 0 ? (double)o->width : PAGE_WIDTH;
-    how->scale = o->scale;
+    how->scale = o->scale > 0 ? o->scale : 1;
     how->seed = (uint64_t)(o->seed > 0 ? o->seed : 0);
 }
 
@@ -319,6 +325,8 @@ static int plot_builtin(struct plot *plot)
 {
     dcls_model *model;
     if (plot->options->arch != NULL) return refuse("--arch", "cannot change a built-in model");
+    if (plot->options->key != NULL) return refuse("--key", "cannot change a built-in model");
+    if (plot->options->module != NULL) return refuse("--module", "cannot change a built-in model");
     if (plot->options->settings.count > 0) return refuse("--set", "cannot change a built-in model");
     int status = cli_model_load(plot->run, plot->name, &model);
     if (status != CLI_OK) return status;
@@ -345,19 +353,15 @@ static int build_and_draw(struct plot *plot, dcls_tensors *tensors, const char *
 
 static int plot_file(struct plot *plot)
 {
-    dcls_context *ctx = plot->run->ctx;
     dcls_tensors *tensors;
     char *arch_json;
     int result = cli_arch_load(plot->run, plot->options->arch, &arch_json);
     if (result != CLI_OK) return result;
-    dcls_status status = dcls_tensors_load_file(ctx, plot->name, &tensors);
-    if (status != DCLS_OK) {
-        result = cli_fail(plot->name, status, ctx);
-    } else if (plot->options->arch != NULL || dcls_tensors_hold_model(tensors)) {
-        cli_note_choice(plot->run, plot->name, tensors, NULL);
+    const cli_part part = {plot->options->key, plot->options->module, "--key takes another"};
+    result = cli_tensors_load(plot->run, plot->name, &part, &tensors);
+    if (result == CLI_OK && (plot->options->arch != NULL || dcls_tensors_hold_model(tensors))) {
         result = build_and_draw(plot, tensors, arch_json);
-    } else {
-        cli_note_choice(plot->run, plot->name, tensors, NULL);
+    } else if (result == CLI_OK) {
         result = draw_tensors(plot, tensors);
         dcls_tensors_destroy(tensors);
     }

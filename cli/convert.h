@@ -18,7 +18,7 @@ enum { TO_SAME = -1, TO_DENSE, TO_SPARSE, TO_TAPS };
 
 typedef struct convert_options {
     const char *key, *module, *arch, *labels, *layers, *verify;
-    cli_list settings;
+    cli_list settings, drop;
     int preprocess; /* index of its word, or PREPROCESS_NOT_SAID */
     int to;         /* kernels as they are, or TO_DENSE .. */
     int64_t kernel_count, seed;

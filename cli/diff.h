@@ -15,7 +15,7 @@ typedef struct diff_options {
     double atol, rtol;
     bool equal_nan, strict, kernels, all, json;
     int order;
-    const char *key_a, *key_b;
+    const char *key_a, *key_b, *module_a, *module_b;
     cli_list settings;
 } diff_options;
 
@@ -25,6 +25,7 @@ enum { DIFF_BY_DIFFERENCE, DIFF_BY_MODEL };
 typedef struct diff_side {
     const char *name;     /* as given */
     const char *key;      /* NULL: not one of several state dicts */
+    const char *module;   /* NULL: all of it */
     dcls_model *model;    /* NULL: tensors */
     dcls_tensors *loaded; /* NULL: the model's */
 } diff_side;

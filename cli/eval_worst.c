@@ -12,6 +12,8 @@
 #include "output.h"
 #include "stems.h"
 
+#define WORST_SHOWN 20 /* where --worst-count does not say */
+
 /* Segmentation: the share of wrong pixels; classification: the loss. NaN is worst of all. */
 static double badness(const eval *e, const dcls_item_score *score)
 {
@@ -22,7 +24,7 @@ static double badness(const eval *e, const dcls_item_score *score)
 
 void eval_rank_item(eval *e, const dcls_evaluated *item)
 {
-    const size_t most = (size_t)e->options->worst_count;
+    const size_t most = (size_t)(e->options->worst_count > 0 ? e->options->worst_count : WORST_SHOWN);
     if (e->options->worst == NULL || item->score.targets == 0) return;
     if (e->worst == NULL) e->worst = cli_alloc(most, sizeof *e->worst);
     const double bad = badness(e, &item->score);

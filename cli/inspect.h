@@ -14,6 +14,9 @@
 #include "input_shape.h"
 #include "options.h"
 
+/* First values of a tensor that are shown. */
+enum { VALUES_NOT_SAID = -1, VALUES_SHOWN = 8 };
+
 typedef struct inspect_options {
     const char *model, *key, *module, *tensor, *input, *arch;
     cli_list settings;

@@ -93,7 +93,8 @@ int inspect_print_tensor(const inspection *it, const dcls_tensor *tensor, const 
     struct tensor_facts facts = {.it = it, .tensor = tensor};
     dcls_status status = dcls_tensor_statistics(it->run->ctx, tensor, &facts.stats);
     if (status != DCLS_OK) return cli_fail(it->name, status, it->run->ctx);
-    facts.shown = options->values < facts.stats.count ? options->values : facts.stats.count;
+    const int64_t wanted = options->values == VALUES_NOT_SAID ? VALUES_SHOWN : options->values;
+    facts.shown = wanted < facts.stats.count ? wanted : facts.stats.count;
     if (options->json) return print_json(&facts);
     print_text(&facts);
     return CLI_OK;

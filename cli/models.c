@@ -135,11 +135,19 @@ void cli_note_choice(const cli *run, const char *name, const dcls_tensors *tenso
         cli_note(run, "%s: %s%s%s", name, choice, hint != NULL ? "; " : "", hint != NULL ? hint : "");
 }
 
-int cli_take_module(const cli *run, const char *name, const char *module, dcls_tensors *tensors)
+int cli_tensors_load(const cli *run, const char *name, const cli_part *part, dcls_tensors **out)
 {
-    const dcls_status status = module != NULL ? dcls_tensors_take_module(run->ctx, tensors, module) : DCLS_OK;
+    char *path = cli_model_path(name);
+    dcls_status status = part->key != NULL ? dcls_tensors_load_key(run->ctx, path, part->key, out)
+                                           : dcls_tensors_load_file(run->ctx, path, out);
+    const int result = status == DCLS_OK ? CLI_OK : fail_load(run, name, path, status);
+    free(path);
+    if (result != CLI_OK) return result;
+    cli_note_choice(run, name, *out, part->hint);
+    if (part->module != NULL) status = dcls_tensors_take_module(run->ctx, *out, part->module);
     if (status == DCLS_OK) return CLI_OK;
-    dcls_tensors_destroy(tensors);
+    dcls_tensors_destroy(*out);
+    *out = NULL;
     return cli_fail(name, status, run->ctx);
 }
 
@@ -185,15 +193,9 @@ int cli_source_load(const cli *run, const char *name, const cli_source_options *
         const int described = cli_description_load(run, name, &how->settings, &out->model);
         if (described != CLI_OK || out->model != NULL) return described;
     }
-    char *path = cli_model_path(name);
-    const dcls_status status = how->key != NULL ? dcls_tensors_load_key(run->ctx, path, how->key, &tensors)
-                                                : dcls_tensors_load_file(run->ctx, path, &tensors);
-    const int failed = status == DCLS_OK ? CLI_OK : fail_load(run, name, path, status);
-    free(path);
-    if (failed != CLI_OK) return failed;
-    cli_note_choice(run, name, tensors, "--key takes another");
-    const int taken = cli_take_module(run, name, how->module, tensors);
-    if (taken != CLI_OK) return taken;
+    const cli_part part = {how->key, how->module, "--key takes another"};
+    const int result = cli_tensors_load(run, name, &part, &tensors);
+    if (result != CLI_OK) return result;
     if (how->arch != NULL || dcls_tensors_hold_model(tensors))
         return build(run, name, how, tensors, &out->model);
     out->tensors = tensors;

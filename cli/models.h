@@ -53,9 +53,15 @@ void cli_source_free(cli_source *source);
 /* Says on stderr which of a checkpoint's state dicts was taken where nobody asked for one; hint, such as
  * "--key takes another", may be NULL. */
 void cli_note_choice(const cli *run, const char *name, const dcls_tensors *tensors, const char *hint);
-/* Leaves the tensors of a module alone; NULL: all of them. On failure, which is reported, the set is
- * destroyed. Returns an exit status. */
-int cli_take_module(const cli *run, const char *name, const char *module, dcls_tensors *tensors);
+/* What of a file's tensors is wanted. */
+typedef struct cli_part {
+    const char *key;    /* which state dict of a checkpoint, or NULL */
+    const char *module; /* which of its modules alone, or NULL */
+    const char *hint;   /* for cli_note_choice */
+} cli_part;
+
+/* Reads a file's tensors, or those of a run's folder. Returns an exit status; failures are reported. */
+int cli_tensors_load(const cli *run, const char *name, const cli_part *part, dcls_tensors **out);
 /* Says on stderr where --precision bf16 would be slow. */
 void cli_note_precision(const cli *run, dcls_precision precision);
 

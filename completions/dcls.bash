@@ -68,11 +68,11 @@ _dcls_value() {
     diff:--order) mapfile -t COMPREPLY < <(compgen -W 'difference model' -- "$cur") ;;
     plot:--kind) mapfile -t COMPREPLY < <(compgen -W 'positions density kernels histogram field' -- "$cur") ;;
     plot:--format) mapfile -t COMPREPLY < <(compgen -W 'png svg pdf html' -- "$cur") ;;
-    *:--threads | diff:--atol | diff:--rtol | diff:--key-a | diff:--key-b | explain:-D | explain:--dilated-kernel-size | \
+    *:--threads | diff:--atol | diff:--rtol | diff:--key-a | diff:--key-b | diff:--module-a | diff:--module-b | explain:-D | explain:--dilated-kernel-size | \
       explain:-K | explain:--kernel-count | explain:-c | explain:--channels | explain:--in | explain:--out | explain:-g | \
       explain:--groups | explain:--stride | explain:--padding | explain:--size | convert:--kernel-count | convert:--error | convert:--layers | convert:--seed | convert:--effort | \
       convert:--threshold | convert:--merge | convert:--prune | infer:-k | infer:--top | infer:--jobs | infer:--alpha | infer:--max-pixels | infer:--max-memory | \
-      convert:--key | inspect:--key | convert:--module | inspect:--module | inspect:-t | inspect:--tensor | inspect:-n | inspect:--values | inspect:--input | \
+      convert:--key | inspect:--key | convert:--module | inspect:--module | plot:--key | plot:--module | explain:--key | explain:--module | convert:--drop | inspect:-t | inspect:--tensor | inspect:-n | inspect:--values | inspect:--input | \
       bench:--input | bench:-b | bench:--batch | bench:-r | bench:--repeat | bench:-s | bench:--seconds | \
       eval:--ignore | eval:-n | eval:--limit | eval:-b | eval:--batch | eval:--resize | eval:--scales | eval:--worst-count | \
       train:--save-every | train:--max-memory | train:--classes | train:--replace-depthwise | train:--replace-layers | train:--ignore | \
@@ -119,17 +119,17 @@ _dcls() {
           --fail-fast --max-pixels --max-memory --mmap'
         ;;
       convert)
-        options='--key --module --arch --set --preprocess --labels --to --kernel-count --error --layers --seed --effort --threshold --merge
+        options='--key --module --drop --arch --set --preprocess --labels --to --kernel-count --error --layers --seed --effort --threshold --merge
           --prune --round-positions --fix-unequal --verify --json --onnx-preprocess'
         ;;
       plot)
-        options='--model -m --kind --output -o --format --layers --channels --width --scale --terminal --input --seed --arch --set'
+        options='--model -m --kind --output -o --format --layers --channels --width --scale --terminal --input --seed --key --module --arch --set'
         ;;
       explain)
-        options='--model -m --dilated-kernel-size -D --kernel-count -K --set --arch --channels -c --in --out --groups -g --stride --padding
+        options='--model -m --dilated-kernel-size -D --kernel-count -K --set --key --module --arch --channels -c --in --out --groups -g --stride --padding
           --size --dim --shared-positions --json'
         ;;
-      diff) options='--atol --rtol --equal-nan --strict --kernels --all -a --order --key-a --key-b --set --json' ;;
+      diff) options='--atol --rtol --equal-nan --strict --kernels --all -a --order --key-a --key-b --module-a --module-b --set --json' ;;
       inspect) options='--model -m --key --module --tensor -t --values -n --input --arch --set --json' ;;
       eval)
         options='--model -m --data -d --kind --classes --ignore --limit -n --batch -b --resize --algo --flip --scales --json

@@ -146,6 +146,10 @@ DCLS_API dcls_status dcls_tensors_load_key(dcls_context *ctx, const char *path, 
  * dot, and names them without both. DCLS_ERR_ARGUMENT if there are none or the set holds a network. On
  * failure the set is as it was. */
 DCLS_API dcls_status dcls_tensors_take_module(dcls_context *ctx, dcls_tensors *tensors, const char *module);
+/* Takes tensors out whose names match one of the shell patterns globs [count]. DCLS_ERR_ARGUMENT if nothing
+ * matches one of them or the set holds a network. On failure the set is as it was. */
+DCLS_API dcls_status dcls_tensors_drop(dcls_context *ctx, dcls_tensors *tensors, const char *const *globs,
+                                       size_t count);
 /* The same as load_file from memory; data may be freed after the call. */
 DCLS_API dcls_status dcls_tensors_load_memory(dcls_context *ctx, const void *data, size_t size,
                                               dcls_tensors **out);

@@ -56,7 +56,7 @@ typedef struct survey {
 /* An optimizer's state holds tensors too, but nobody means it by "the model". */
 static bool is_training_state(const dcls_torch_child *child)
 {
-    static const char *const prefixes[] = {"optim", "lr_sched", "sched", "scaler", "rng", "amp"};
+    static const char *const prefixes[] = {"optim", "lr_sched", "sched", "scaler", "rng", "amp", "callback"};
     for (size_t i = 0; child->key && i < sizeof prefixes / sizeof *prefixes; i++) {
         size_t length = strlen(prefixes[i]);
         if (child->key->kind == DCLS_PICKLE_TEXT && child->key->text.length >= length &&

@@ -1,10 +1,12 @@
 /* The set of named tensors. */
 #include "formats/tensors.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/tensor.h"
+#include "base/text.h"
 
 dcls_status dcls_tensors_create(dcls_context *ctx, const char *format, dcls_tensors **out)
 {
@@ -12,6 +14,7 @@ dcls_status dcls_tensors_create(dcls_context *ctx, const char *format, dcls_tens
     dcls_tensors *set = dcls_alloc_zero(ctx, 1, sizeof *set);
     if (set == NULL) return DCLS_ERR_MEMORY;
     set->format = format;
+    set->module = "";
     *out = set;
     return DCLS_OK;
 }
@@ -124,49 +127,109 @@ dcls_status dcls_tensors_set_meta(dcls_context *ctx, dcls_tensors *set, const ch
 
 /* ---- taking a part ---- */
 
-/* What stands behind "module." in name; NULL if it begins otherwise or ends there. */
-static const char *name_inside(const char *name, const char *module)
+/* What stands behind prefix, which ends with a dot, in name; NULL if it begins otherwise or ends there. */
+static const char *name_inside(const char *name, const char *prefix)
 {
-    const size_t length = strlen(module);
-    const bool inside = strncmp(name, module, length) == 0 && name[length] == '.' && name[length + 1] != '\0';
-    return inside ? name + length + 1 : NULL;
+    const size_t length = strlen(prefix);
+    return strncmp(name, prefix, length) == 0 && name[length] != '\0' ? name + length : NULL;
 }
 
+/* The outermost modules there are, a few of them. */
 static dcls_status fail_module(dcls_context *ctx, const dcls_tensors *set, const char *module)
 {
-    if (dcls_tensors_meta(set, DCLS_META_MODEL) != NULL)
-        return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "holds a network, whose modules cannot be taken alone");
-    if (set->count == 0) return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "there are no tensors");
-    return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "no tensor belongs to a module '%s'; the first one is '%s'",
-                     module, set->items[0].name);
+    char there[160] = "";
+    size_t used = 0, last = 0;
+    for (size_t i = 0; i < set->count; i++) {
+        const char *name = set->items[i].name;
+        const size_t length = strcspn(name, ".");
+        const bool again =
+            used > 0 && strlen(there + last) == length + 2 && strncmp(there + last + 1, name, length) == 0;
+        if (name[length] != '.' || again || used + length + 5 > sizeof there) continue;
+        const int written =
+            snprintf(there + used, sizeof there - used, "%s'%.*s'", used > 0 ? ", " : "", (int)length, name);
+        last = used > 0 ? used + 2 : 0;
+        used += (size_t)written;
+    }
+    if (used == 0)
+        return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "no tensor belongs to a module '%s', or to any", module);
+    return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "no tensor belongs to a module '%s': there are %s", module,
+                     there);
 }
 
-dcls_status dcls_tensors_take_module(dcls_context *ctx, dcls_tensors *set, const char *module)
+/* Leaves tensors that have a name in names, and calls them that; count of them. On failure the set is as it
+ * was. */
+static dcls_status keep_named(dcls_context *ctx, dcls_tensors *set, const char *const *names, size_t count)
 {
     dcls_map index = {0};
     dcls_status status = DCLS_OK;
     int64_t kept = 0;
-    const size_t looked_at = dcls_tensors_meta(set, DCLS_META_MODEL) == NULL ? set->count : 0;
-    for (size_t i = 0; i < looked_at && status == DCLS_OK; i++) {
-        const char *name = name_inside(set->items[i].name, module);
-        if (name != NULL) status = dcls_map_add(ctx, &index, name, kept++, NULL, NULL);
-    }
-    if (status == DCLS_OK && kept == 0) status = fail_module(ctx, set, module);
+    for (size_t i = 0; i < count && status == DCLS_OK; i++)
+        if (names[i] != NULL) status = dcls_map_add(ctx, &index, names[i], kept++, NULL, NULL);
     if (status != DCLS_OK) {
         dcls_map_free(&index);
         return status;
     }
     dcls_tensor *to = set->items;
-    for (size_t i = 0; i < set->count; i++) {
-        const char *name = name_inside(set->items[i].name, module);
-        if (name == NULL) continue;
+    for (size_t i = 0; i < count; i++) {
+        if (names[i] == NULL) continue;
         *to = set->items[i];
-        to++->name = name;
+        to++->name = names[i];
     }
     set->count = (size_t)kept;
     dcls_map_free(&set->index);
     set->index = index;
     return DCLS_OK;
+}
+
+/* prefix: "module." */
+static dcls_status take_prefix(dcls_context *ctx, dcls_tensors *set, const char *module, const char *prefix)
+{
+    const char **names = dcls_alloc(ctx, set->count, sizeof *names);
+    if (names == NULL) return DCLS_ERR_MEMORY;
+    bool any = false;
+    for (size_t i = 0; i < set->count; i++) {
+        names[i] = name_inside(set->items[i].name, prefix);
+        any = any || names[i] != NULL;
+    }
+    const dcls_status status = any ? keep_named(ctx, set, names, set->count) : fail_module(ctx, set, module);
+    free(names);
+    return status;
+}
+
+dcls_status dcls_tensors_take_module(dcls_context *ctx, dcls_tensors *set, const char *module)
+{
+    const size_t length = strlen(module), before = strlen(set->module);
+    if (dcls_tensors_meta(set, DCLS_META_MODEL) != NULL)
+        return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "holds a network, whose modules cannot be taken alone");
+    if (length == 0 || strcmp(module, ".") == 0)
+        return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "the name of a module is empty");
+    char *whole = dcls_arena_alloc(ctx, &set->strings, before + length + 2, 1);
+    if (whole == NULL) return DCLS_ERR_MEMORY;
+    const bool dot = length > 0 && module[length - 1] == '.';
+    sprintf(whole, "%s%s%s", set->module, module, dot ? "" : ".");
+    DCLS_TRY(take_prefix(ctx, set, module, whole + before));
+    set->module = whole;
+    return DCLS_OK;
+}
+
+dcls_status dcls_tensors_drop(dcls_context *ctx, dcls_tensors *set, const char *const *globs, size_t count)
+{
+    if (dcls_tensors_meta(set, DCLS_META_MODEL) != NULL)
+        return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "holds a network, whose tensors cannot be left out");
+    const char **names = dcls_alloc(ctx, set->count, sizeof *names);
+    if (names == NULL) return DCLS_ERR_MEMORY;
+    dcls_status status = DCLS_OK;
+    for (size_t i = 0; i < set->count; i++)
+        names[i] = dcls_any_matches(globs, count, set->items[i].name) ? NULL : set->items[i].name;
+    for (size_t g = 0; g < count && status == DCLS_OK; g++) {
+        bool any = false;
+        for (size_t i = 0; i < set->count; i++)
+            any = any || dcls_any_matches(globs + g, 1, set->items[i].name);
+        if (!any) status = dcls_fail(ctx, DCLS_ERR_ARGUMENT, "no tensor's name matches '%s'", globs[g]);
+    }
+    if (status == DCLS_OK) status = keep_named(ctx, set, names, set->count);
+    free(names);
+    return status;
 }
 
 /* ---- asking ---- */

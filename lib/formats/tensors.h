@@ -10,6 +10,7 @@
 struct dcls_tensors {
     const char *format; /* static string, see dcls_tensors_format */
     const char *choice; /* see dcls_tensors_choice */
+    const char *module; /* the one that was taken, with a dot behind, or "" */
     dcls_tensor *items;
     size_t count, capacity;
     dcls_map index; /* tensor name -> position in items */

@@ -46,12 +46,12 @@ static const char *find_prefixed(const dcls_tensors *tensors, const char *name)
 
 static void fail_missing(dcls_builder *b, const char *name)
 {
-    const char *other = find_prefixed(b->tensors, name);
+    const char *other = find_prefixed(b->tensors, name), *module = b->tensors->module;
     if (other == NULL)
-        dcls_build_fail(b, "tensor '%s' is missing", name);
+        dcls_build_fail(b, "tensor '%s%s' is missing", module, name);
     else
-        dcls_build_fail(b, "tensor '%s' is missing, but there is '%s': take the module '%.*s' alone",
-                        name, other, (int)(strlen(other) - strlen(name) - 1), other);
+        dcls_build_fail(b, "tensor '%s%s' is missing, but there is '%s%s': take the module '%s%.*s' alone",
+                        module, name, module, other, module, (int)(strlen(other) - strlen(name) - 1), other);
 }
 
 const dcls_tensor *dcls_build_tensor(dcls_builder *b, const char *fmt, ...)
@@ -202,6 +202,10 @@ void dcls_build_conv(dcls_builder *b, dcls_conv_form form, const char *fmt, ...)
     if (dcls) take_positions(b, node, &form);
     set_window(node, &form, weight);
     const int64_t in = weight->ndim > 1 ? weight->shape[1] : 0;
+    const bool pointwise = weight->ndim == 4 && weight->shape[2] == 1 && weight->shape[3] == 1;
+    if (pointwise && in != b->channels && node->node.op == DCLS_OP_CONV)
+        dcls_build_fail(b, "tensor '%s%s' is for %lld channels, there are %lld", b->tensors->module,
+                        weight->name, (long long)in, (long long)b->channels);
     if (in > 0 && b->channels % in == 0 && b->channels / in <= INT32_MAX)
         dcls_attr_set_int(node, DCLS_ATTR_GROUPS, b->channels / in);
     b->channels = weight->ndim > 0 ? weight->shape[0] : 0;

@@ -77,16 +77,20 @@ static void mark_used(const dcls_model *model, bool *used)
 static dcls_status check_leftovers(build *b, const dcls_model *model, const bool *used)
 {
     const dcls_tensors *tensors = model->tensors;
-    const char *first = NULL;
+    const char *first[3] = {"", "", ""};
     size_t count = 0;
     for (size_t i = 0; i < tensors->count; i++) {
         if (used[i] || b->expected[i]) continue;
-        if (first == NULL) first = tensors->items[i].name;
+        if (count < 3) first[count] = tensors->items[i].name;
         count++;
     }
     if (count == 0) return DCLS_OK;
-    return dcls_fail(b->ctx, DCLS_ERR_FORMAT,
-                     "the network does not use %zu of the tensors, the first being '%s'", count, first);
+    return dcls_fail(b->ctx, DCLS_ERR_FORMAT, "the network does not use %zu of the tensors: '%s'%s%s%s%s%s%s",
+                     count, first[0], count > 1 ? ", '" : "", first[1], count > 1 ? "'" : "",
+                     count > 2 ? ", '" : "", first[2],
+                     count > 3   ? "', .."
+                     : count > 2 ? "'"
+                                 : "");
 }
 
 /* Takes unused tensors out of the set; nodes point into its items, so they follow. */

@@ -7,30 +7,40 @@
 #include "model/check.h"
 #include "model/settings.h"
 
+/* The name of another tensor beside X.P: X.last. NULL when memory is short. */
+static char *beside(dcls_context *ctx, const dcls_tensor *P, const char *last, dcls_layers *out)
+{
+    const size_t length = strlen(P->name) - 1;
+    char *name = dcls_arena_alloc(ctx, &out->names, length + strlen(last) + 1, 1);
+    if (name == NULL) return NULL;
+    memcpy(name, P->name, length);
+    strcpy(name + length, last);
+    return name;
+}
+
 /* Adds X if the tensor is X.P and there is an X.weight. */
 static dcls_status add_layer(dcls_context *ctx, const dcls_tensors *tensors, const dcls_tensor *P,
                              dcls_layers *out)
 {
+    static const struct {
+        const char *last;
+        dcls_slot slot;
+    } others[] = {{"weight", DCLS_SLOT_WEIGHT}, {"bias", DCLS_SLOT_BIAS}, {"SIG", DCLS_SLOT_SIG}};
     const size_t length = strlen(P->name);
     if (length < 3 || strcmp(P->name + length - 2, ".P") != 0) return DCLS_OK;
-    char *weight = dcls_arena_alloc(ctx, &out->names, length + sizeof "weight", 1);
-    char *SIG = dcls_arena_alloc(ctx, &out->names, length + sizeof "SIG", 1);
-    char *name = dcls_arena_strndup(ctx, &out->names, P->name, length - 2);
-    if (weight == NULL || SIG == NULL || name == NULL) return DCLS_ERR_MEMORY;
-    memcpy(weight, P->name, length - 1);
-    strcpy(weight + length - 1, "weight");
-    memcpy(SIG, P->name, length - 1);
-    strcpy(SIG + length - 1, "SIG");
-    if (dcls_tensors_find(tensors, weight) == NULL) return DCLS_OK;
+    dcls_draft_node layer = {.node.op = DCLS_OP_DCLS};
+    dcls_attr_defaults(&layer.node);
+    layer.node.name = dcls_arena_strndup(ctx, &out->names, P->name, length - 2);
+    if (layer.node.name == NULL) return DCLS_ERR_MEMORY;
+    layer.tensor[DCLS_SLOT_P] = P->name;
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        const char *name = beside(ctx, P, others[i].last, out);
+        if (name == NULL) return DCLS_ERR_MEMORY;
+        if (dcls_tensors_find(tensors, name) != NULL) layer.tensor[others[i].slot] = name;
+    }
+    if (layer.tensor[DCLS_SLOT_WEIGHT] == NULL) return DCLS_OK;
     DCLS_TRY(dcls_grow(ctx, &out->items, &out->capacity, out->count + 1, sizeof *out->items));
-    dcls_draft_node *layer = &out->items[out->count++];
-    memset(layer, 0, sizeof *layer);
-    layer->node.op = DCLS_OP_DCLS;
-    layer->node.name = name;
-    dcls_attr_defaults(&layer->node);
-    layer->tensor[DCLS_SLOT_WEIGHT] = weight;
-    layer->tensor[DCLS_SLOT_P] = P->name;
-    if (dcls_tensors_find(tensors, SIG) != NULL) layer->tensor[DCLS_SLOT_SIG] = SIG;
+    out->items[out->count++] = layer;
     return DCLS_OK;
 }
 

@@ -6,7 +6,7 @@
  *
  * without allocating. in and out must not overlap; residual may be out. workspace: dcls_conv_workspace(conv,
  * threads) bytes, 64-byte aligned. Results are the same bits for any number of threads and any size of tiles:
- * every sum is made in an order that depends on the geometry and the processor alone.
+ * every sum is made in an order that depends on the geometry alone.
  *
  * - dense: any convolution. Tiles of an im2col matrix (or the input itself, for 1x1) and one GEMM each.
  * - winograd: dense with 3x3 taps and no stride where that takes fewer products. Rounding errors are up to
@@ -15,9 +15,9 @@
  * - amx: dense or fused by the tiles of AMX (conv_amx.c), floats in three parts: a NaN, an infinity or a
  * number of 3.39e38 and more makes every sum that it is in NaN; numbers below 2^-110 lose bits.
  * - fused: a pair of pointwise convolutions, whose intermediate never reaches memory.
- * - strassen: fused with seven products of quarters in place of eight (Strassen, 1969), where channels and
- * pixels are enough. Rounding errors are some times those of fused; a NaN or an infinity reaches a second
- * pixel.
+ * - strassen: fused with seven products of quarters in place of eight (Strassen, 1969), where the input is
+ * even and there are channels and pixels enough. Rounding errors are some times those of fused, relative to
+ * the larger of the two pixels and of the two outputs that meet in sums; a NaN or an infinity reaches both.
  * - interpolated: DCLS with output-shared positions or one output per group, by im2col (arXiv 2112.03740).
  *
  * Interpolated columns, one per (input channel, element), are made by tiles and multiplied by the weights;
@@ -76,6 +76,7 @@ typedef struct dcls_conv_expansion {
     int64_t channels;
     const float *weight, *bias;
     dcls_activation activation;
+    bool even; /* pixels of the input are of about one size, as behind a layer norm: allows strassen */
 } dcls_conv_expansion;
 #define DCLS_PAIR_MOST ((int64_t)1 << 14) /* channels between */
 

@@ -80,6 +80,7 @@ static bool fill_rows(const dcls_simd *simd, const dcls_geometry *g, const int64
                   z = row / g->out[1] * g->stride[0] + shift[0];
     const int64_t top = row % g->out[1] * g->stride[1] + shift[1], bottom = top + (rows - 1) * g->stride[1],
                   right = (width - 1) * g->stride[2] + shift[2];
+    if (g->stride[2] > 2) return false; /* which taps_rows reads number by number */
     if (pixel % width != 0 || n % width != 0 || row / g->out[1] != (row + rows - 1) / g->out[1]) return false;
     if (z < 0 || z >= g->in[0] || top < 0 || bottom >= g->in[1] || shift[2] < 0 || right >= g->in[2])
         return false;

@@ -1,5 +1,5 @@
-/* What convolutions by panels of output channels share: conv_pixels.c, whose vectors run over them, and
- * conv_amx*.c. */
+/* What convolutions by panels of output channels share: conv_pixels.c and conv_strassen.c, whose vectors run
+ * over them, and conv_amx*.c. */
 #ifndef DCLS_OPS_CONV_PANELS_H
 #define DCLS_OPS_CONV_PANELS_H
 
@@ -30,9 +30,9 @@ float *dcls_conv_pack_bias(dcls_context *ctx, dcls_conv *conv, int64_t channels,
 /* DCLS_ERR_ARGUMENT unless these two convolutions can run as a pair; the first step of its create. */
 dcls_status dcls_conv_check_pair(dcls_context *ctx, const dcls_geometry *g, const dcls_conv_expansion *e);
 
-/* Pairs with `between` channels in the middle, of sizes for which seven products of quarters are faster than
+/* Pairs of sizes for which seven products of quarters are faster than
  * the eight of conv_pixels.c, and the way to make one; it was checked. threads: see dcls_conv_how. */
-bool dcls_conv_strassen_suits(const dcls_geometry *g, int64_t between);
+bool dcls_conv_strassen_suits(const dcls_geometry *g, const dcls_conv_expansion *expansion);
 dcls_status dcls_conv_create_strassen(dcls_context *ctx, int threads, const dcls_geometry *g,
                                       const dcls_conv_expansion *expansion, const float *weight,
                                       const dcls_epilogue *epilogue, dcls_conv **out);

@@ -347,8 +347,8 @@ static dcls_status set_work(dcls_context *ctx, conv_pixels *c)
     double macs = (double)inner * (double)c->second.outputs;
     if (c->pair) macs += (double)c->columns * (double)c->first.outputs;
     dcls_conv_work work = {.total_macs = macs * (double)g->batch * (double)n};
-    c->tiles =
-        c->whole ? (dcls_conv_tiles){1, n} : dcls_conv_cut(n, most_pixels(c), dcls_conv_tiles_wanted(g, c->threads));
+    c->tiles = c->whole ? (dcls_conv_tiles){1, n}
+                        : dcls_conv_cut(n, most_pixels(c), dcls_conv_tiles_wanted(g, c->threads));
     work.units = g->batch * (c->whole ? c->second.panels : c->tiles.count);
     work.macs = work.total_macs / (double)work.units;
     const int64_t row = input_words(c) + c->hidden_stride;
@@ -450,7 +450,7 @@ dcls_status dcls_conv_create_pair(dcls_context *ctx, const dcls_bf16 *bf16, int 
                                   const dcls_epilogue *epilogue, dcls_conv **out)
 {
     DCLS_TRY(dcls_conv_check_pair(ctx, g, e));
-    if (bf16 == NULL && dcls_conv_strassen_suits(g, e->channels))
+    if (bf16 == NULL && dcls_conv_strassen_suits(g, e))
         return dcls_conv_create_strassen(ctx, threads, g, e, weight, epilogue, out);
     return create(ctx, bf16, threads, g, e, weight, epilogue, out);
 }

@@ -1,15 +1,16 @@
 /*
  * Pairs of pointwise convolutions with an activation between, as in conv_pixels.c, by seven products of
  * quarters in place of eight (DCLS_STRASSEN in simd/simd.h). Output channels, input channels and pixels are
- * cut in half: pixel p goes together with p + n / 2, whatever the tile, so that results depend on the
- * geometry alone.
+ * cut in half: pixel p goes together with p + n / 2, channel c with c + channels / 2, whatever the tile, so
+ * that results depend on the geometry alone.
  *
  * Sums of weights are made once. A tile of pixels takes its sums of inputs along; those of the
  * intermediate are made while its activation is applied, some channels at a time, which the second
  * convolution adds to its products before the next ones come: all of it stays in the second-level cache.
  *
- * Errors are some times those of plain sums, as is usual for these methods; what is not finite reaches the
- * other pixel as well.
+ * Errors are some times those of plain sums for the larger of two pixels that go together, and as large for
+ * the other one: this is for pixels of one size, as a layer norm leaves them. Weights are brought to one size
+ * here. What is not finite reaches the pixel and the channel that it goes together with.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -29,9 +30,11 @@
 #define TILE_MOST   ((int64_t)64)
 #define PANELS_MOST ((int64_t)6)
 #define PIXEL_GAP   ((int64_t)16)
-/* It pays for so many terms of a half and pixels; weights that pass but once or twice come too slowly. */
+/* It pays for so many terms of a half and pixels, as weights that pass but once or twice come too slowly, and
+ * while a usual second-level cache holds a tile: that of the processor may not decide what sums are made. */
 #define TERMS_LEAST  ((int64_t)96)
 #define PIXELS_LEAST ((int64_t)192)
+#define CACHE_USUAL  ((int64_t)1 << 20)
 
 /* Weights [chunk of terms][panel of outputs][DCLS_STRASSEN][PANEL / STRIP, terms of the chunk, STRIP]. */
 typedef struct product {
@@ -235,15 +238,15 @@ static void pack_panel(void *arg, int64_t item, int worker)
     }
 }
 
-/* A power of two about as large as the largest weight, such that its inverse is one too; 0 where all are 0.
- */
+/* A power of two about as large as the largest weight, 2^-100 to 2^100, such that its inverse is one too; 0
+ * where all are 0. */
 static float power_of(float largest)
 {
     int exponent;
     if (largest == 0) return 0;
     if (isinf(largest)) return 1;
     frexpf(largest, &exponent);
-    return ldexpf(1, exponent < -60 ? -60 : exponent > 60 ? 60 : exponent);
+    return ldexpf(1, exponent < -100 ? -100 : exponent > 100 ? 100 : exponent);
 }
 
 /* x[k] becomes the larger of itself and |a[k]| f[k]; NaN is passed over. */
@@ -341,16 +344,17 @@ static void cut(conv_strassen *c, const dcls_geometry *g, int64_t between)
 }
 
 /* Pairs of pixels that a tile has room for. */
-static int64_t most_pixels(const conv_strassen *c)
+static int64_t most_pixels(const conv_strassen *c, int64_t cache_bytes)
 {
-    const int64_t floats = (int64_t)(TILE_SHARE * (double)dcls_cpu_cache_bytes() / sizeof(float));
+    const int64_t floats = (int64_t)(TILE_SHARE * (double)cache_bytes / sizeof(float));
     return dcls_min_i64(TILE_MOST, (floats - PANEL * PANEL) / (pixel_floats(c) + 5 * PANEL));
 }
 
 static dcls_status set_work(dcls_context *ctx, conv_strassen *c)
 {
     const dcls_geometry *g = &c->base.g;
-    c->tiles = dcls_conv_cut(c->base.out_volume / 2, most_pixels(c), dcls_conv_tiles_wanted(g, c->threads));
+    const int64_t most = dcls_max_i64(DCLS_CONV_TILE_LEAST, most_pixels(c, (int64_t)dcls_cpu_cache_bytes()));
+    c->tiles = dcls_conv_cut(c->base.out_volume / 2, most, dcls_conv_tiles_wanted(g, c->threads));
     const double macs = (double)c->second.outputs * (double)c->second.terms +
                         (double)c->first.outputs * (double)c->first.terms;
     dcls_conv_work work = {.units = g->batch * c->tiles.count};
@@ -372,15 +376,15 @@ static dcls_status fill(dcls_context *ctx, conv_strassen *c, const dcls_conv_exp
     return set_work(ctx, c);
 }
 
-bool dcls_conv_strassen_suits(const dcls_geometry *g, int64_t between)
+bool dcls_conv_strassen_suits(const dcls_geometry *g, const dcls_conv_expansion *e)
 {
-    const int64_t n = dcls_volume(g->out);
-    if (n % 2 != 0 || n < PIXELS_LEAST || g->in_channels % 2 != 0 || g->in_channels < 2 * TERMS_LEAST ||
-        between % (2 * PANEL) != 0 || g->out_channels % (2 * PANEL) != 0)
+    const int64_t n = dcls_volume(g->out), between = e->channels;
+    if (!e->even || n % 2 != 0 || n < PIXELS_LEAST || g->in_channels % 2 != 0 ||
+        g->in_channels < 2 * TERMS_LEAST || between % (2 * PANEL) != 0 || g->out_channels % (2 * PANEL) != 0)
         return false;
     conv_strassen c = {0};
     cut(&c, g, between);
-    return most_pixels(&c) >= DCLS_CONV_TILE_LEAST;
+    return most_pixels(&c, CACHE_USUAL) >= DCLS_CONV_TILE_LEAST;
 }
 
 dcls_status dcls_conv_create_strassen(dcls_context *ctx, int threads, const dcls_geometry *g,

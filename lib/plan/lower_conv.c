@@ -256,6 +256,13 @@ static dcls_status fold_group(dcls_context *ctx, const dcls_plan *plan, dcls_are
     return DCLS_OK;
 }
 
+/* Whether every pixel of a group's input comes from a layer norm. */
+static bool is_normed(const dcls_plan *plan, const dcls_group *group)
+{
+    const int from = plan->root[plan->model->nodes[group->head].inputs[0]];
+    return from > 0 && plan->model->nodes[from - 1].op == DCLS_OP_LAYER_NORM;
+}
+
 /* group's convolution behind that of the group ahead of it. */
 static dcls_status create_pair(dcls_context *ctx, const dcls_plan *plan, dcls_arena *arena,
                                const dcls_group *group, const dcls_geometry *g, const float *weight,
@@ -265,8 +272,11 @@ static dcls_status create_pair(dcls_context *ctx, const dcls_plan *plan, dcls_ar
     folded f = {0};
     dcls_status status = fold_group(ctx, plan, arena, ahead, &f);
     if (!status) {
-        const dcls_conv_expansion expansion = {
-            .channels = f.out, .weight = f.weight, .bias = f.bias, .activation = ahead->activation};
+        const dcls_conv_expansion expansion = {.channels = f.out,
+                                               .weight = f.weight,
+                                               .bias = f.bias,
+                                               .activation = ahead->activation,
+                                               .even = is_normed(plan, ahead)};
         if (plan->amx && dcls_conv_amx_fits(g))
             status = dcls_conv_create_amx_pair(ctx, amx_of(plan), g, &expansion, weight, e, out);
         else

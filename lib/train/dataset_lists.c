@@ -61,13 +61,13 @@ static dcls_status add_folder(dcls_context *ctx, dcls_dataset *set, const char *
 {
     int64_t label = class_of(set, folder);
     if (label < 0) {
-        return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "the folder %s is none of the %zu classes", folder,
+        return dcls_fail(ctx, DCLS_ERR_ARGUMENT, "the folder '%s' is none of the %zu classes", folder,
                          set->class_count);
     }
     dcls_names pictures = {0};
     dcls_status status = dcls_folder_pictures(ctx, &set->arena, root, folder, &pictures);
     if (status == DCLS_OK && pictures.count == 0)
-        status = dcls_fail(ctx, DCLS_ERR_FORMAT, "the folder %s holds no pictures", folder);
+        status = dcls_fail(ctx, DCLS_ERR_FORMAT, "the folder '%s' holds no pictures", folder);
     for (size_t i = 0; status == DCLS_OK && i < pictures.count; i++) {
         const dcls_item item = {.name = dcls_path_join(ctx, &set->arena, root, pictures.at[i]),
                                 .label = label};

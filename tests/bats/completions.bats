@@ -13,7 +13,7 @@ choices() { dcls help "$1" | sed -nE 's/^  (-[a-zA-Z], |    )--[a-z0-9-]+ ([a-z0
 
 @test "help shows options in the form this test reads" {
   is "options of inspect" "$(options inspect | tr '\n' ' ')" \
-    "--key -t --tensor -n --values -m --model --input --arch --set --json --threads -q --quiet -v --verbose -h --help "
+    "--key --module -t --tensor -n --values -m --model --input --arch --set --json --threads -q --quiet -v --verbose -h --help "
   has "choices of infer" "$(choices infer)" "auto construct im2col sparse"
   has "choices of bench" "$(choices bench)" "fp32 bf16"
   has "choices of convert" "$(choices convert)" "dense"

@@ -342,16 +342,58 @@ onnx_layer() { printf '{"op": "dcls", "name": "%s", "inputs": ["%s"], "weight": 
   answers m.bin "red.ppm: 0 96.5%"
   try 0 inspect held.json --module a.net --arch net.json --json
   is tensors "$(jq -c '[.tensors[].name]' <<<"$output")" "$(state_dict | jq -c '.tensors | keys_unsorted')"
+  try 0 diff held.json m.bin --module-a a.net
+  try 0 diff m.bin held.json --module-b a.net
+  try 1 diff m.bin held.json
+  dcls_model | jq -c 'del(.model) | .tensors |= with_entries(.key |= "b." + .)' >layer.json
+  try 0 explain layer.json d --module b --set version=v1 --set dilated_kernel_size=3
+  try 0 plot layer.json --module b --set version=v1 --set dilated_kernel_size=3 --terminal
+  try 0 convert held.json same.bin --arch net.json --module a.net.
+  cmp m.bin same.bin
   local wrong
-  for wrong in net a.ne a.net. a.netty a.net.x ''; do
+  for wrong in net a.ne a.netty a.net.x b; do
     try 2 convert held.json other.bin --arch net.json --module "$wrong"
-    is stderr "$stderr" "dcls: held.json: no tensor belongs to a module '$wrong'; the first one is '$(jq -r '.tensors | keys_unsorted[0]' held.json)'"
+    is stderr "$stderr" "dcls: held.json: no tensor belongs to a module '$wrong': there are 'a'"
   done
+  try 2 convert held.json other.bin --arch net.json --module ''
+  try 2 convert held.json other.bin --arch net.json --module .
   try 2 convert m.bin other.bin --module a.net
   is stderr "$stderr" "dcls: m.bin: holds a network, whose modules cannot be taken alone"
-  try 2 convert builtin: other.bin --module a.net
-  try 2 inspect builtin: --module a.net
+  local command builtin=builtin:convmixer-dcls-cifar10
+  for command in "convert $builtin other.bin" "inspect $builtin" "plot $builtin -o x.png" "explain $builtin"; do
+    try 2 $command --module a.net
+    has stderr "$stderr" "--module cannot change a built-in model"
+    try 2 $command --key model
+    has stderr "$stderr" "--key cannot change a built-in model"
+  done
   [[ ! -e other.bin ]]
+}
+
+@test "--drop: tensors that the network does not have" {
+  ppm 2 2 255 0 0 >red.ppm
+  network >net.json
+  state_dict | jq -c '.tensors += ({"aux.a": {"dtype": "F32", "shape": [1], "data": [0]}} | . + {"aux.b": ."aux.a", "x": ."aux.a", "y": ."aux.a"})' >more.json
+  try 3 convert more.json m.bin --arch net.json
+  is stderr "$stderr" "dcls: more.json with net.json: the network does not use 4 of the tensors: 'aux.a', 'aux.b', 'x', .."
+  try 3 convert more.json m.bin --arch net.json --drop 'aux.*'
+  is stderr "$stderr" "dcls: more.json with net.json: the network does not use 2 of the tensors: 'x', 'y'"
+  try 2 convert more.json m.bin --arch net.json --drop 'aux.*' --drop 'z*'
+  is stderr "$stderr" "dcls: more.json: no tensor's name matches 'z*'"
+  [[ ! -e m.bin ]]
+  try 0 convert more.json m.bin --arch net.json --drop 'aux.*' --drop '[xy]'
+  answers m.bin "red.ppm: 0 96.5%"
+  try 0 convert more.json left.json --drop 'aux.*'
+  is left "$(jq -c '[.tensors | keys[] | select(test("aux"))]' left.json)" "[]"
+  try 2 convert m.bin other.bin --drop x
+  is stderr "$stderr" "dcls: m.bin: holds a network, whose tensors cannot be left out"
+  try 2 convert builtin:convmixer-dcls-cifar10 other.bin --drop x
+}
+
+@test "numbers that are not finite are told of" {
+  network >net.json
+  state_dict | jq -c '.tensors |= (to_entries | .[0].value.data[0] = "NaN" | from_entries)' >bad.json
+  try 0 convert bad.json m.bin --arch net.json
+  has stderr "$stderr" "1 number not finite"
 }
 
 @test "which of several state dicts was taken is said" {

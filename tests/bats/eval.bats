@@ -107,7 +107,7 @@ close() {
   is stdout "$output" ""
   is stderr "$stderr" "dcls: set: the network does not know the class 'rot' (1 of 3 are unknown, the others known)"
   try 2 eval -m m.json -d set --classes red,green,blue
-  is stderr "$stderr" "dcls: set: the folder rot is none of the 3 classes"
+  is stderr "$stderr" "dcls: set: the folder 'rot' is none of the 3 classes"
   unlabelled >u.json
   try 0 eval -m u.json -d set --json
   is labels "$(jq -c '[.classes[].label]' <<<"$output")" '["blue","green","rot"]'

@@ -55,8 +55,11 @@ UTIL dcls_geometry flat(int64_t batch, int64_t in, int64_t out, int64_t pixels)
 
 UTIL dcls_conv_expansion expansion_of(const problem *p)
 {
-    return (dcls_conv_expansion){
-        .channels = p->hidden, .weight = p->first, .bias = p->first_bias, .activation = p->activation};
+    return (dcls_conv_expansion){.channels = p->hidden,
+                                 .weight = p->first,
+                                 .bias = p->first_bias,
+                                 .activation = p->activation,
+                                 .even = true};
 }
 
 /* Runs with several numbers of threads, over the residual and beside it: the same bits each time. Destroys

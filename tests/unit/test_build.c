@@ -51,7 +51,7 @@ static const struct {
      NULL,
      {NULL},
      DCLS_ERR_FORMAT,
-     "the network does not use 2 of the tensors, the first being 'blocks.2.weight'"},
+     "the network does not use 2 of the tensors: 'blocks.2.weight', 'foo'"},
     {MIXER,
      "convmixer",
      NULL,
@@ -216,7 +216,7 @@ static void descriptions(void **state)
 
     check_outcome(ctx, "leftover",
                   dcls_model_build(ctx, make_tensors(ctx, "v 9; w 2 3 1 1"), &options, &model),
-                  DCLS_ERR_FORMAT, "does not use 1 of the tensors, the first being 'v'");
+                  DCLS_ERR_FORMAT, "does not use 1 of the tensors: 'v'");
     options.arch = "convmixer";
     check_outcome(ctx, "both", dcls_model_build(ctx, make_tensors(ctx, "w 2 3 1 1"), &options, &model),
                   DCLS_ERR_ARGUMENT, "exclude each other");

@@ -68,7 +68,7 @@ static void classes_of_the_caller(void **state)
     check_item(*state, set, 3, "/dog/a.ppm", 1, 4);
     dcls_dataset_destroy(set);
     options.class_count = 2;
-    refuse_set(*state, temp_file(&dir, "set"), &options, DCLS_ERR_ARGUMENT, "folder cat is none of the 2");
+    refuse_set(*state, temp_file(&dir, "set"), &options, DCLS_ERR_ARGUMENT, "folder 'cat' is none of the 2");
     const char *const twice[] = {"dog", "cat", "dog"};
     options.classes = twice;
     options.class_count = 3;
@@ -113,7 +113,7 @@ static void bad_folders(void **state)
     refuse_set(*state, dir.path, NULL, DCLS_ERR_FORMAT, "x.ppm lies beside");
     unlink(temp_file(&dir, "x.ppm"));
     write_text(&dir, "c/notes.txt", "no picture");
-    refuse_set(*state, dir.path, NULL, DCLS_ERR_FORMAT, "folder c holds no pictures");
+    refuse_set(*state, dir.path, NULL, DCLS_ERR_FORMAT, "folder 'c' holds no pictures");
     write_picture(&dir, "single/cat/x.ppm", 1, 1, 0, 0);
     refuse_set(*state, temp_file(&dir, "single"), NULL, DCLS_ERR_ARGUMENT, "holds one folder, cat");
     write_picture(&dir, "data/test/cat/x.ppm", 1, 1, 0, 0);

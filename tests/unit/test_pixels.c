@@ -105,6 +105,9 @@ static float *run(dcls_context *ctx, const dcls_simd *simd, const problem *p, in
         p->hidden > 0 ? dcls_conv_create_pair(ctx, NULL, threads, &p->g, &e, p->second, &p->epilogue, &conv)
                       : dcls_conv_create_pixels(ctx, NULL, threads, &p->g, p->second, &p->epilogue, &conv);
     assert_int_equal(status, DCLS_OK);
+    const bool seven =
+        p->g.in_channels >= 192 && p->g.out_channels % 64 == 0 && p->hidden % 64 == 0 && p->hidden > 0;
+    assert_string_equal(dcls_conv_algorithm(conv), seven ? "strassen" : p->hidden > 0 ? "fused" : "dense");
     return run_on_threads(conv, simd, p);
 }
 
