@@ -19,6 +19,7 @@ static const cli_option options[] = {
      "classes printed, the largest first (default: 5; segmentation as JSON and CSV: all)", 1, 1000000},
     {"format", 0, CLI_CHOICE, "text|json|csv", AT(format),
      "text for people, JSON with one object a line, or CSV with a header (default: text)", 0, 0},
+    {"json", 0, CLI_FLAG, NULL, AT(json), "the same as --format json", 0, 0},
     {"output", 'o', CLI_TEXT, "DIR", AT(output_dir),
      "segmentation: write STEM.mask.png (palette picture, value = class) and STEM.overlay.png there", 0, 0},
     {"alpha", 0, CLI_REAL, "A", AT(alpha), "opacity of the overlay's class colours, 0 to 1 (default: 0.5)", 0,
@@ -66,6 +67,10 @@ static int check_options(const cli *run, const infer_options *o)
 {
     if (o->logits != NULL && !ends_with(o->logits, ".npy")) {
         cli_error("infer", "--logits: '%s' does not end in .npy", o->logits);
+        return CLI_USAGE;
+    }
+    if (o->json && o->format == INFER_CSV) {
+        cli_error("infer", "--json and --format csv exclude each other");
         return CLI_USAGE;
     }
     if (o->alpha >= 0 && o->output_dir == NULL) {
@@ -190,10 +195,23 @@ static int run_model(infer_shared *infer, cli_inputs *inputs)
     return status;
 }
 
+/* The likeliest reason why a model's file is among the inputs. */
+static void note_model_among(const cli *run, cli_operands operands)
+{
+    static const char *const suffixes[] = {".bin", ".safetensors", ".pth", ".pt", ".ckpt"};
+    for (int i = 0; i < operands.count; i++)
+        for (size_t s = 0; s < sizeof suffixes / sizeof *suffixes; s++)
+            if (ends_with(operands.items[i], suffixes[s]))
+                cli_note(run, "%s: a model goes behind -m", operands.items[i]);
+}
+
 static int run_infer(cli *run, const void *values, cli_operands operands)
 {
-    infer_shared infer = {.run = run, .options = values};
-    int status = check_options(run, infer.options);
+    infer_options said = *(const infer_options *)values;
+    infer_shared infer = {.run = run, .options = &said};
+    int status = check_options(run, &said);
+    if (said.json) said.format = INFER_JSON;
+    if (said.model == NULL) note_model_among(run, operands);
     if (status == CLI_OK) status = check_logits(&infer, operands);
     if (status != CLI_OK) return status;
     cli_inputs *inputs = cli_inputs_open(run, operands, infer.options->files0_from, &status);

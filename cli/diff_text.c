@@ -266,7 +266,10 @@ static void print_worst(const char *what, const dcls_compare_row *row)
 {
     if (row == NULL) return;
     char *name = cli_printable(row->name);
-    printf("%s: relative %s in %s\n", what, cli_real(row->relative).text, name);
+    if (row->nan > 0)
+        printf("%s: %s in %s\n", what, cli_counted(row->nan, "NaN").text, name);
+    else
+        printf("%s: relative %s in %s\n", what, cli_real(row->relative).text, name);
     free(name);
 }
 

@@ -34,7 +34,7 @@ typedef struct infer_options {
     int64_t jobs, max_pixels;
     uint64_t max_memory; /* 0: the library's default */
     double alpha;
-    bool no_exif, fail_fast, mmap;
+    bool no_exif, fail_fast, mmap, json;
 } infer_options;
 
 #define INFER_MAX_COLORS 256

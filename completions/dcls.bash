@@ -115,7 +115,7 @@ _dcls() {
     local options
     case $command in
       infer)
-        options='--model -m --top -k --format --output -o --alpha --logits --files0-from --algo --precision --jobs --no-exif
+        options='--model -m --top -k --format --json --output -o --alpha --logits --files0-from --algo --precision --jobs --no-exif
           --fail-fast --max-pixels --max-memory --mmap'
         ;;
       convert)

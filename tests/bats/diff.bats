@@ -132,6 +132,7 @@ same (2 tensors): 2 identical"
   try 1 diff n.bin n.bin
   has stderr "$stderr" "--equal-nan"
   has output "$(squeeze "$output")" " x 1 1 0 0 0 [1]: nan -> nan"
+  has output "$output" "largest: 1 NaN in x"
   try 0 diff --equal-nan n.bin n.bin
   try 1 diff --equal-nan n.bin o.bin
 }

@@ -88,6 +88,11 @@ usage() {
   usage "--alpha: 'nan' is not" infer --alpha nan x.png
   usage "--alpha: '0,5' is not" infer --alpha 0,5 x.png
   usage "infer: --alpha is for -o" infer --alpha 0.5 x.png
+  usage "infer: --json and --format csv exclude each other" infer --json --format csv x.png
+  usage "eval: --worst-count is for --worst" eval -d x --worst-count 3
+  usage "inspect: --values is for --tensor" inspect -n 3 x.bin
+  usage "--scale is for PNG" plot x.bin -o x.svg --scale 2
+  usage "--terminal has the terminal's width" plot x.bin --terminal --width 400
   usage "--max-memory: '5X' is not a number of bytes" infer --max-memory 5X x.png
   usage "--max-memory: '99999999999T' is not" infer --max-memory 99999999999T x.png
   usage "--logits: 'out.bin' does not end in .npy" infer --logits out.bin x.png
