@@ -117,7 +117,7 @@ static void check_pair(dcls_context *ctx, const dcls_geometry *g, int64_t hidden
     const int64_t in = g->batch * g->in_channels * dcls_volume(g->in), out = out_floats(g);
     float *x = new_floats(in), *first = new_floats(hidden * g->in_channels), *bias = new_floats(hidden),
           *second = new_floats(g->out_channels * hidden), *expected[2] = {NULL, NULL};
-    const dcls_conv_expansion e = {hidden, first, bias, (dcls_activation)random_int(0, 3)};
+    const dcls_conv_expansion e = {hidden, first, bias, (dcls_activation)random_int(0, 3), false};
     const dcls_simd *simd = dcls_simd_get(dcls_cpu_detect());
     dcls_conv *conv;
     assert_int_equal(dcls_conv_create_pair(ctx, NULL, 1, g, &e, second, NULL, &conv), DCLS_OK);
