@@ -96,6 +96,24 @@ load helper
   has heading "${lines[0]}" " in bfloat16"
 }
 
+# pair BEFORE PIXELS: the algorithm of a pair of pointwise convolutions behind that operation
+pair() {
+  printf '{"task": "features", "input": {"channels": 192, "height": "any", "width": "any"}, "nodes": [
+    {"name": "n", "inputs": ["input"], %s}, {"op": "conv", "name": "a", "inputs": ["n"], "weight": "a", "out_channels": 384, "kernel_size": 1},
+    {"op": "gelu", "name": "g", "inputs": ["a"]}, {"op": "conv", "name": "b", "inputs": ["g"], "weight": "b", "out_channels": 128, "kernel_size": 1}],
+    "output": "b"}' "$1" >pair.json
+  DCLS_CPU=avx2 "$DCLS" bench pair.json --input "$2" -r 3 --json 2>/dev/null | jq -r '.runs[0].steps[-1].algorithm'
+}
+
+@test "Strassen's products: behind a layer norm, where pixels are enough" {
+  needs jq
+  local norm='"op": "layer_norm", "weight": "w", "bias": "v"'
+  is "behind a norm" "$(pair "$norm" 14x14)" strassen
+  is "an odd number of pixels" "$(pair "$norm" 15x15)" fused
+  is "few pixels" "$(pair "$norm" 7x8)" fused
+  is "behind something else" "$(pair '"op": "relu"' 14x14)" fused
+}
+
 @test "operations without multiply-accumulates have no speed" {
   needs jq
   features >m.json
