@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "alloc.h"
 #include "input_shape.h"
@@ -276,6 +277,12 @@ static int run_explain(cli *run, const void *values, cli_operands operands)
     explained it = {.run = run};
     if (o->model != NULL && operands.count > 1) {
         cli_error("explain", "'%s' is one argument too many: -m names the model", operands.items[1]);
+        return CLI_USAGE;
+    }
+    int64_t number;
+    if (o->model == NULL && operands.count > 0 && cli_parse_int(operands.items[0], &number) &&
+        access(operands.items[0], F_OK) != 0) {
+        cli_error("explain", "'%s' is no MODEL: sizes are options, as in -D 17 -K 34", operands.items[0]);
         return CLI_USAGE;
     }
     if (o->model != NULL || operands.count > 0) {

@@ -206,6 +206,19 @@ static bool set_value(const struct parser *parser, const struct entry *entry, co
 
 /* ---- what getopt does not understand ---- */
 
+static void fail_ambiguous(const struct parser *parser, const char *name)
+{
+    char *meant = cli_copy("");
+    for (int i = 0; i < parser->count; i++) {
+        if (strncmp(parser->names[i], name, strlen(name)) != 0) continue;
+        char *longer = cli_format("%s%s--%s", meant, *meant != '\0' ? ", " : "", parser->names[i]);
+        free(meant);
+        meant = longer;
+    }
+    cli_error(parser->run->command->name, "option '--%s' is ambiguous: %s", name, meant);
+    free(meant);
+}
+
 static bool fail_long(const struct parser *parser, const char *typed)
 {
     const char *command = parser->run->command->name;
@@ -217,7 +230,7 @@ static bool fail_long(const struct parser *parser, const char *typed)
     const char *nearest = parser->run->command->meant != NULL ? parser->run->command->meant(name) : NULL;
     if (nearest == NULL) nearest = cli_nearest(name, parser->names);
     if (matches > 1)
-        cli_error(command, "option '--%s' is ambiguous; see 'dcls %s --help'", name, command);
+        fail_ambiguous(parser, name);
     else if (nearest != NULL)
         cli_error(command, "unknown option '--%s'; did you mean '--%s'?", name, nearest);
     else

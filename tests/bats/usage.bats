@@ -80,7 +80,7 @@ usage() {
   usage "--replace-depthwise needs a value: N; '--train' is an option" train -o run --replace-depthwise --train set
   usage "--format needs a value: text|json|csv; '--top=3' is an option" infer --format --top=3 x.png
   usage "--quiet takes no value" infer --quiet=yes x.png
-  usage "option '--m' is ambiguous; see 'dcls infer --help'" infer --m=1 x.png
+  usage "option '--m' is ambiguous: --model, --max-pixels, --max-memory, --mmap" infer --m=1 x.png
   usage "--top: '0' is not a whole number from 1 to 1000000" infer -k 0 x.png
   usage "--top: '3.5' is not" infer -k 3.5 x.png
   usage "--top: '99999999999999999999' is not" infer -k 99999999999999999999 x.png
@@ -91,6 +91,7 @@ usage() {
   usage "infer: --json and --format csv exclude each other" infer --json --format csv x.png
   usage "eval: --worst-count is for --worst" eval -d x --worst-count 3
   usage "inspect: --values is for --tensor" inspect -n 3 x.bin
+  usage "explain: '17' is no MODEL: sizes are options, as in -D 17 -K 34" explain 17 34
   usage "--scale is for PNG" plot x.bin -o x.svg --scale 2
   usage "--terminal has the terminal's width" plot x.bin --terminal --width 400
   usage "--max-memory: '5X' is not a number of bytes" infer --max-memory 5X x.png
