@@ -272,7 +272,8 @@ static int run_eval(cli *run, const void *values, cli_operands operands)
     if (status == CLI_OK) status = cli_model_load(run, e.options->model, &model);
     if (status != CLI_OK) return status;
     e.model = model;
-    if (e.options->model == NULL) cli_note(run, "builtin:%s is evaluated, as no model was named", dcls_builtin_name(0));
+    if (e.options->model == NULL)
+        cli_note(run, "builtin:%s is evaluated, as no model was named", dcls_builtin_name(0));
     status = run_model(&e);
     dcls_model_destroy(model);
     return status;

@@ -98,7 +98,8 @@ int main(int argc, char **argv)
     for (int v = DCLS_V1; v <= DCLS_GAUSS; v++)
         for (size_t d = 0; d < sizeof SIZES / sizeof *SIZES; d++)
             for (size_t c = 0; c < sizeof COUNTS / sizeof *COUNTS; c++) {
-                if (argc > 2 ? strcmp(argv[2], dcls_kernel_version_name((dcls_kernel_version)v)) != 0 : v == DCLS_MAX)
+                if (argc > 2 ? strcmp(argv[2], dcls_kernel_version_name((dcls_kernel_version)v)) != 0
+                             : v == DCLS_MAX)
                     continue;
                 if (argc > 3 && atoll(argv[3]) != SIZES[d]) continue;
                 if (argc > 4 && atoll(argv[4]) != COUNTS[c]) continue;
