@@ -7,6 +7,13 @@
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 
+# As many jobs as there are processors, unless the caller said how many, or gave goals that may depend on their order,
+# such as `make clean all`.
+JOBS ?= $(shell nproc 2>/dev/null || echo 1)
+ifeq (,$(filter -j% --jobserver%,$(MAKEFLAGS))$(word 2,$(MAKECMDGOALS)))
+MAKEFLAGS += -j$(JOBS)
+endif
+
 ifeq ($(origin CC),default)
 CC := gcc
 endif
@@ -222,7 +229,6 @@ $(FUZZ_BIN): %: %.o $(if $(filter fuzz,$(SAN)),,$(B)/tests/fuzz/replay.o) $(TOOL
 
 # ---- checking -----------------------------------------------------------------------------------------------------
 
-JOBS ?= $(shell nproc 2>/dev/null || echo 1)
 # A make of its own, parallel unless the caller already said how much.
 submake = +$(MAKE) $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
 
