@@ -47,9 +47,9 @@ MANDIR ?= $(DATADIR)/man
 WARNINGS := -Wall -Wextra -Wshadow -Wcast-qual -Wundef -Wvla -Wformat=2 -Wmissing-prototypes -Wstrict-prototypes \
             -Wpointer-arith -Wwrite-strings
 
-# Loops over pixels gain from -O3; whoever sets CFLAGS decides alone.
+# Loops over pixels gain from -O3. Lines for backtraces, not every variable: a fifth of the time to build. Whoever sets CFLAGS decides alone.
 ifeq ($(origin CFLAGS),undefined)
-CFLAGS := $(if $(COV),-O0,$(if $(SAN),-O1,-O2)) -g
+CFLAGS := $(if $(COV),-O0,$(if $(SAN),-O1,-O2)) $(if $(COV)$(SAN),-g,-g1)
 HOT_CFLAGS := $(if $(SAN)$(COV),,-O3)
 endif
 
