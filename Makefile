@@ -7,10 +7,9 @@
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 
-# As many jobs as there are processors, unless the caller said how many, or gave goals that may depend on their order,
-# such as `make clean all`.
+# Plain `make`: as many jobs as there are processors, unless the caller said how many. Other goals see to it themselves.
 JOBS ?= $(shell nproc 2>/dev/null || echo 1)
-ifeq (,$(filter -j% --jobserver%,$(MAKEFLAGS))$(word 2,$(MAKECMDGOALS)))
+ifeq (,$(filter -j% --jobserver%,$(MAKEFLAGS))$(filter-out all,$(MAKECMDGOALS)))
 MAKEFLAGS += -j$(JOBS)
 endif
 
